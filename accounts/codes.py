@@ -1,0 +1,77 @@
+"""One-time codes: the current step only (ASVS 6.5.5), each used once (ASVS 6.5.1), on the one clock."""
+
+import secrets
+import uuid
+from datetime import datetime
+from urllib.parse import quote
+
+from django.db import transaction
+from django_otp.oath import TOTP
+
+from accounts import seeds
+from accounts.models import CodeDevice, User
+from audit import clock
+
+STEP_SECONDS = 30
+DIGITS = 6
+SEED_BYTES = 20
+
+
+class CodeReused(Exception):
+    """The code was used before. `wait` is how many seconds the next one is away."""
+
+    def __init__(self, wait: int) -> None:
+        super().__init__(f"This code was used already. Wait for the next one, in {wait} s.")
+        self.wait = wait
+
+
+def step_at(when: datetime) -> int:
+    return int(when.timestamp()) // STEP_SECONDS
+
+
+def seconds_left(when: datetime) -> int:
+    return STEP_SECONDS - int(when.timestamp()) % STEP_SECONDS
+
+
+def code_at(device: CodeDevice, when: datetime) -> str:
+    totp = TOTP(seeds.decrypt(device.seed, device.pk), step=STEP_SECONDS, digits=DIGITS)
+    totp.time = when.timestamp()
+    return f"{totp.token():0{DIGITS}d}"
+
+
+def new_device(user: User) -> CodeDevice:
+    """An unproved device with a fresh seed; it counts once `prove()` has seen a code of it."""
+    device = CodeDevice(pk=uuid.uuid4(), user=user)
+    device.seed = seeds.encrypt(secrets.token_bytes(SEED_BYTES), device.pk)
+    return device
+
+
+def otpauth_url(device: CodeDevice) -> str:
+    """What the QR code holds (the Key URI format of authenticator apps)."""
+    import base64
+
+    secret = base64.b32encode(seeds.decrypt(device.seed, device.pk)).decode().rstrip("=")
+    return (f"otpauth://totp/Countersign:{quote(device.user.username)}?secret={secret}&issuer=Countersign"
+            f"&algorithm=SHA1&digits={DIGITS}&period={STEP_SECONDS}")
+
+
+def device_in_use(user: User) -> CodeDevice | None:
+    return CodeDevice.objects.filter(user=user, confirmed_at__isnull=False, withdrawn_at__isnull=True).first()
+
+
+def spend(device: CodeDevice, code: str) -> bool:
+    """True once for the current code: it is spent and committed before this returns, whatever comes after.
+
+    Must not be called inside a transaction that could roll back. Raises CodeReused for a right code that was used before.
+    """
+    typed = code.replace(" ", "")
+    with transaction.atomic(durable=True):
+        held = CodeDevice.objects.select_for_update(no_key=True).get(pk=device.pk)
+        now = clock.now()
+        if held.withdrawn_at or not secrets.compare_digest(code_at(held, now).encode(), typed.encode()):
+            return False
+        if held.last_step >= step_at(now):
+            raise CodeReused(seconds_left(now))
+        held.last_step = step_at(now)
+        held.save(update_fields=["last_step"])
+        return True

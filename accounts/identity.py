@@ -1,0 +1,155 @@
+"""Who is it? Password and one-time code together, at log-in and again at each signing (21 CFR 11.200).
+
+Nothing here may run inside a transaction that can roll back: a refused attempt is counted and stays on the trail, and a
+code that was accepted stays spent, whatever happens afterwards.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import NoReturn
+
+from django.contrib.auth import login, logout
+from django.contrib.auth.hashers import check_password, make_password
+from django.db import transaction
+from django.db.models import F
+from django.http import HttpRequest
+
+from accounts import codes
+from accounts.models import Lockout, Sitting, User, folded
+from audit import clock, trail
+from audit.actions import Action
+from audit.clock import Now
+
+FAILURES_ALLOWED = 5
+LOCKED_FOR = timedelta(minutes=15)
+# 11.200(a)(1)(i): a continuous period of controlled access. Longer than this, or idle for longer, and all is asked again.
+CONTINUOUS_FOR = timedelta(minutes=30)
+CONTINUOUS_IDLE = timedelta(minutes=10)
+WRONG = "User name, password and one-time code do not fit together."
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What a person typed. `username` may stay empty where it is not asked for."""
+
+    password: str
+    code: str
+    username: str = ""
+
+
+class NotConfirmed(trail.Refused):
+    """The person could not be confirmed. The message never says which part was wrong."""
+
+    status = 403
+
+
+def confirm(user: User, credentials: Credentials, *, subject: trail.HasSubject | trail.Subject | None = None,
+            purpose: str = Lockout.Purpose.SIGNING) -> datetime:
+    """Confirm that it is `user`, now, and spend the code. Returns the time of the confirmation.
+
+    Raises NotConfirmed: locked, wrong password or code (counted), or a code used before (not counted; the message says how
+    long until the next one).
+    """
+    action = Action.LOGIN_REFUSED if purpose == Lockout.Purpose.LOGIN else Action.CONFIRMATION_REFUSED
+    about = subject or user
+
+    def refuse(message: str, why: str) -> NoReturn:
+        raise NotConfirmed(message, action=action, subject=about, by=user, detail={"why": why})
+
+    until = locked_until(user.username, purpose)
+    if until:
+        refuse(f"Locked after {FAILURES_ALLOWED} failed attempts. Try again after {until:%H:%M:%S} UTC, or ask an administrator.",
+               "locked")
+    password_right = check_password(credentials.password, user.password)
+    device = codes.device_in_use(user)
+    try:
+        right = password_right and device is not None and codes.spend(device, credentials.code)
+    except codes.CodeReused as reused:
+        refuse(str(reused), "code used before")
+    if not right or not user.usable_at(clock.now()):
+        failures = _count_failure(user.username, purpose)
+        refuse(WRONG, f"failure {failures} of {FAILURES_ALLOWED}")
+    _forget_failures(user.username, purpose)
+    return clock.now()
+
+
+def log_in(request: HttpRequest, credentials: Credentials) -> User:
+    """Start a sitting. Raises NotConfirmed with the same words and the same work for known and unknown user names."""
+    user = User.objects.filter(username_folded=folded(credentials.username)).first()
+    if user is None:
+        _refuse_stranger(credentials)
+    confirm(user, credentials, purpose=Lockout.Purpose.LOGIN)
+    login(request, user, backend="accounts.backends.PasswordBackend")
+    with transaction.atomic():
+        sitting = Sitting.objects.create(user=user, address=_address(request), agent=_agent(request))
+        User.objects.filter(pk=user.pk).update(last_login=Now())
+        trail.record(Action.LOGIN_SUCCEEDED, user, by=user, detail={"address": sitting.address})
+    request.session["sitting"] = str(sitting.pk)
+    return user
+
+
+def log_out(request: HttpRequest, *, why: str = "asked") -> None:
+    """End the sitting; a code or a signing needs a new one."""
+    user = request.user
+    if user.is_authenticated:
+        with transaction.atomic():
+            Sitting.objects.filter(pk=request.session.get("sitting"), ended_at__isnull=True).update(ended_at=Now())
+            trail.record(Action.LOGIN_ENDED, user, by=user, detail={"why": why})
+    logout(request)
+
+
+def end_sittings(user: User) -> None:
+    """Every sitting of the user ends now: after a change of password, device or roles, or a deactivation."""
+    Sitting.objects.filter(user=user, ended_at__isnull=True).update(ended_at=Now())
+
+
+def asks_for_username(sitting: Sitting, request: HttpRequest) -> bool:
+    """True where a signing must ask all components: the first of a sitting, or no longer one continuous period
+    (11.200(a)(1)(ii)): 30 min since the last full one, 10 min idle, or another address or browser."""
+    now = clock.now()
+    if sitting.signed_in_full_at is None or sitting.last_signed_at is None:
+        return True
+    return (now - sitting.signed_in_full_at > CONTINUOUS_FOR or now - sitting.last_signed_at > CONTINUOUS_IDLE
+            or sitting.address != _address(request) or sitting.agent != _agent(request))
+
+
+def locked_until(username: str, purpose: str) -> datetime | None:
+    """Until when the user name is locked for the purpose (UTC), or None."""
+    row = Lockout.objects.filter(username_folded=folded(username), purpose=purpose, locked_until__gt=Now()).first()
+    return row.locked_until if row else None
+
+
+def unlock(user: User) -> None:
+    Lockout.objects.filter(username_folded=folded(user.username)).update(failures=0, locked_until=None)
+
+
+def _refuse_stranger(credentials: Credentials) -> NoReturn:
+    make_password(credentials.password)  # as long as a comparison takes, so that time tells nothing
+    failures = _count_failure(credentials.username[:150], Lockout.Purpose.LOGIN)
+    raise NotConfirmed(WRONG, action=Action.LOGIN_REFUSED, by=trail.NOBODY,
+                       subject=trail.Subject("username", folded(credentials.username)[:150], credentials.username[:150]),
+                       detail={"why": f"failure {failures} of {FAILURES_ALLOWED}"})
+
+
+def _count_failure(username: str, purpose: str) -> int:
+    """One more failure in a row, committed at once. At the fifth the name is locked, and the count starts again."""
+    with transaction.atomic(durable=True):
+        Lockout.objects.get_or_create(username_folded=folded(username), purpose=purpose)
+        rows = Lockout.objects.filter(username_folded=folded(username), purpose=purpose)
+        rows.update(failures=F("failures") + 1)
+        failures = rows.values_list("failures", flat=True).get()
+        if failures >= FAILURES_ALLOWED:
+            rows.update(failures=0, locked_until=Now() + LOCKED_FOR)
+        return failures
+
+
+def _forget_failures(username: str, purpose: str) -> None:
+    Lockout.objects.filter(username_folded=folded(username), purpose=purpose).exclude(failures=0).update(failures=0)
+
+
+def _address(request: HttpRequest) -> str:
+    return request.META.get("REMOTE_ADDR", "") or ""
+
+
+def _agent(request: HttpRequest) -> str:
+    return request.headers.get("User-Agent", "")[:300]

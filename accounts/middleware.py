@@ -1,0 +1,39 @@
+"""A session counts only while its sitting does: it ends on log-out, when idle, and with the person's account."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth import logout
+from django.http import HttpRequest, HttpResponse
+
+from accounts import identity
+from accounts.models import Sitting
+from audit import clock
+
+SEEN_EVERY = timedelta(seconds=30)
+
+
+class SittingMiddleware:
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        request.sitting = None  # type: ignore[attr-defined]
+        if request.user.is_authenticated:
+            self._sit(request)
+        return self.get_response(request)
+
+    def _sit(self, request: HttpRequest) -> None:
+        sitting = Sitting.objects.filter(pk=request.session.get("sitting"), user=request.user, ended_at__isnull=True).first()
+        now = clock.now()
+        if sitting is None:
+            logout(request)
+        elif now - sitting.last_seen_at > timedelta(seconds=settings.IDLE_SECONDS):
+            identity.log_out(request, why="idle")
+            messages.info(request, "You were logged out after a while without a sign of life. Please log in again.")
+        else:
+            request.sitting = sitting  # type: ignore[attr-defined]
+            if now - sitting.last_seen_at > SEEN_EVERY:
+                Sitting.objects.filter(pk=sitting.pk).update(last_seen_at=now)

@@ -1,0 +1,254 @@
+"""People. Nobody is deleted, no user name is used twice, and there is no superuser."""
+
+import unicodedata
+import uuid
+from collections.abc import Iterable
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.auth.models import Group
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.db.models.functions import Lower
+
+from accounts import roles
+from audit.clock import Now
+from audit.trail import Actor, Subject
+
+
+def folded(username: str) -> str:
+    """The form under which a user name is unique: NFKC, case folded (11.100(a))."""
+    return unicodedata.normalize("NFKC", username).casefold().strip()
+
+
+def check_username(username: str) -> None:
+    """ASCII only, so that no letter of another script can look like one of ours."""
+    if not username.isascii() or not username.replace(".", "").replace("-", "").replace("_", "").isalnum():
+        raise ValidationError("A user name holds letters a to z, digits, dot, hyphen and underscore.")
+
+
+class Area(models.Model):
+    """What a person's reading is scoped by: a laboratory, a quality unit, a project."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    name = models.TextField(unique=True)
+    description = models.TextField(default="", blank=True)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def trail_subject(self) -> Subject:
+        return Subject("area", str(self.pk), self.name)
+
+
+class UserManager(BaseUserManager["User"]):
+    def get_by_natural_key(self, username: str | None) -> "User":
+        return self.get(username_folded=folded(username or ""))
+
+
+class User(AbstractBaseUser):
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    username = models.TextField(validators=[check_username])
+    username_folded = models.TextField(unique=True, editable=False)
+    legal_name = models.TextField(help_text="as it is printed with a signature (21 CFR 11.50)")
+    title = models.TextField(default="", blank=True, help_text="position, such as QA manager")
+    email = models.EmailField()
+    is_active = models.BooleanField(default=True)
+    joined_at = models.DateTimeField(db_default=Now())
+    invited_by = models.ForeignKey("self", models.PROTECT, null=True, related_name="+")
+    expires_at = models.DateTimeField(null=True, blank=True, help_text="an inspector's access ends then (UTC)")
+    identity_proved_by = models.ForeignKey("self", models.PROTECT, null=True, related_name="+")
+    identity_proved_at = models.DateTimeField(null=True)
+    identity_evidence = models.TextField(default="", help_text="what was seen, such as a passport's last four digits")
+    groups = models.ManyToManyField(Group, related_name="users")
+    areas = models.ManyToManyField(Area, through="Membership", related_name="members")
+
+    USERNAME_FIELD = "username"
+    EMAIL_FIELD = "email"
+    REQUIRED_FIELDS = ["legal_name", "email"]
+    # Libraries ask; the answer is a constant, not a column.
+    is_superuser = False
+    is_staff = False
+
+    objects = UserManager()
+
+    class Meta:
+        ordering = ["legal_name"]
+        constraints = [models.UniqueConstraint(Lower("email"), name="one_account_per_mailbox")]
+
+    def __str__(self) -> str:
+        return self.legal_name
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        self.username_folded = folded(self.username)
+        super().save(*args, **kwargs)
+
+    @cached_property
+    def roles(self) -> frozenset[str]:
+        return frozenset(self.groups.values_list("name", flat=True))
+
+    @property
+    def role_label(self) -> str:
+        """`Reviewer, QA approver`: the roles held now, in the order of the table."""
+        return ", ".join(role.label for role in roles.Role if role in self.roles)
+
+    def has_role(self, role: str) -> bool:
+        return role in self.roles
+
+    def usable_at(self, when: datetime) -> bool:
+        return self.is_active and (self.expires_at is None or when < self.expires_at)
+
+    def trail_actor(self) -> Actor:
+        return Actor(str(self.pk), self.legal_name, self.role_label)
+
+    def trail_subject(self) -> Subject:
+        return Subject("user", str(self.pk), self.legal_name)
+
+    # What libraries ask of a user.
+
+    def has_perm(self, permission: str, obj: Any = None) -> bool:
+        from django.contrib.auth import get_backends
+
+        return self.is_active and any(
+            backend.has_perm(self, permission, obj) for backend in get_backends() if hasattr(backend, "has_perm"))
+
+    def has_perms(self, permissions: Iterable[str], obj: Any = None) -> bool:
+        return all(self.has_perm(permission, obj) for permission in permissions)
+
+    def has_module_perms(self, app_label: str) -> bool:
+        return False
+
+
+class Membership(models.Model):
+    user = models.ForeignKey(User, models.PROTECT)
+    area = models.ForeignKey(Area, models.PROTECT)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["user", "area"], name="member_once")]
+
+    def __str__(self) -> str:
+        return f"{self.user} in {self.area}"
+
+
+class CodeDevice(models.Model):
+    """The seed of a person's one-time codes (RFC 6238: 30 s, 6 digits, SHA-1 as authenticator apps have it)."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(User, models.PROTECT, related_name="devices")
+    seed = models.BinaryField(help_text="encrypted, bound to the device's id")
+    last_step = models.BigIntegerField(default=-1, help_text="time step of the last code that was accepted: codes are used once")
+    created_at = models.DateTimeField(db_default=Now())
+    confirmed_at = models.DateTimeField(null=True, help_text="when one code proved the enrolment")
+    withdrawn_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["user"], name="one_device_in_use",
+                                    condition=models.Q(confirmed_at__isnull=False, withdrawn_at__isnull=True)),
+        ]
+
+    def __str__(self) -> str:
+        return f"device of {self.user}"
+
+
+class Invitation(models.Model):
+    """A link by mail with which a person sets password and second factor, once."""
+
+    class Purpose(models.TextChoices):
+        ENROL = "enrol", "set password and one-time code"
+        PASSWORD = "password", "set a new password"  # noqa: S105
+        CODE = "code", "set a new one-time code"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(User, models.PROTECT, related_name="invitations")
+    purpose = models.TextField(choices=Purpose)
+    token_sha256 = models.TextField(unique=True)
+    sent_by = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")
+    sent_at = models.DateTimeField(db_default=Now())
+    expires_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"{self.purpose} for {self.user}"
+
+
+class Lockout(models.Model):
+    """Failures in a row, for a user name whether it exists or not; log-in and signing are counted apart."""
+
+    class Purpose(models.TextChoices):
+        LOGIN = "login"
+        SIGNING = "signing"
+
+    username_folded = models.TextField()
+    purpose = models.TextField(choices=Purpose)
+    failures = models.IntegerField(default=0)
+    locked_until = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["username_folded", "purpose"], name="one_count_per_purpose")]
+
+    def __str__(self) -> str:
+        return f"{self.username_folded} {self.purpose}: {self.failures}"
+
+
+class Sitting(models.Model):
+    """One log-in, from its start to its end. A continuous period of controlled access (11.200(a)(1)) is part of one."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(User, models.PROTECT, related_name="sittings")
+    started_at = models.DateTimeField(db_default=Now())
+    last_seen_at = models.DateTimeField(db_default=Now())
+    ended_at = models.DateTimeField(null=True)
+    address = models.TextField(default="")
+    agent = models.TextField(default="")
+    signed_in_full_at = models.DateTimeField(null=True, help_text="last signing with user id, password and code")
+    last_signed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["user", "-started_at"])]
+
+    def __str__(self) -> str:
+        return f"{self.user} since {self.started_at}"
+
+
+class Qualification(models.Model):
+    """A fact that training writes and signing asks for: this person must have read this version by then (11.10(i))."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(User, models.PROTECT, related_name="qualifications")
+    topic = models.TextField(help_text="number of the document, such as SOP-0001")
+    version_id = models.UUIDField()
+    label = models.TextField(help_text="SOP-0001 1.0, Electronic signatures")
+    gate = models.TextField(default="", blank=True, help_text="'signing' where signing waits for it")
+    assigned_at = models.DateTimeField(db_default=Now())
+    due_at = models.DateTimeField()
+    met_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["user", "version_id"], name="qualified_once_per_version")]
+        indexes = [models.Index(fields=["user", "gate"], condition=models.Q(met_at__isnull=True), name="qualification_open")]
+
+    def __str__(self) -> str:
+        return f"{self.user}: {self.label}"
+
+
+class Founding(models.Model):
+    """The first day, from `manage.py found` to the first effective e-signature SOP. There is one row."""
+
+    id = models.IntegerField(primary_key=True, default=1)
+    started_at = models.DateTimeField(db_default=Now())
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [models.CheckConstraint(name="one_founding", condition=models.Q(id=1))]
+
+    def __str__(self) -> str:
+        return "founding ceremony"
+
+    def trail_subject(self) -> Subject:
+        return Subject("founding", "1", "the founding ceremony")

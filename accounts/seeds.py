@@ -1,0 +1,28 @@
+"""Seeds of one-time codes, encrypted at rest with AES-256-GCM and bound to the device that they belong to.
+
+A copy of the database alone cannot make a code: the keys (SEED_KEYS) are kept outside it.
+"""
+
+import os
+import uuid
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from django.conf import settings
+
+NONCE_BYTES = 12
+
+
+def encrypt(seed: bytes, device: uuid.UUID) -> bytes:
+    nonce = os.urandom(NONCE_BYTES)
+    return nonce + AESGCM(settings.SEED_KEYS[0]).encrypt(nonce, seed, device.bytes)
+
+
+def decrypt(box: bytes, device: uuid.UUID) -> bytes:
+    """Raises ValueError if no key opens the box, or if it belongs to another device."""
+    for key in settings.SEED_KEYS:
+        try:
+            return AESGCM(key).decrypt(bytes(box[:NONCE_BYTES]), bytes(box[NONCE_BYTES:]), device.bytes)
+        except InvalidTag:
+            continue
+    raise ValueError("no seed key opens this device's seed")

@@ -1,0 +1,91 @@
+"""The closed list of what an entry can say was done. An action that is not listed here cannot be recorded."""
+
+from django.db.models import TextChoices
+
+
+class Action(TextChoices):
+    """`AREA_VERB = "area.verb", "what the person did, in the past tense"`: the label is the verb of the timeline's sentence."""
+
+    # audit
+    ACCESS_SEALED = "access.sealed", "sealed the reading log"
+    SYSTEM_MIGRATED = "system.migrated", "migrated stored data"
+    REQUEST_REFUSED = "request.refused", "was refused"
+
+    # accounts
+    FOUNDING_STARTED = "founding.started", "started the founding ceremony"
+    FOUNDING_ENDED = "founding.ended", "ended the founding ceremony"
+    USER_INVITED = "user.invited", "invited"
+    USER_CHANGED = "user.changed", "changed the account of"
+    USER_DEACTIVATED = "user.deactivated", "deactivated the account of"
+    USER_REACTIVATED = "user.reactivated", "reactivated the account of"
+    USER_ENROLLED = "user.enrolled", "set password and one-time code of"
+    USER_IDENTITY_PROVED = "user.identity_proved", "proved the identity of"
+    USER_ROLES_CHANGED = "user.roles_changed", "changed the roles of"
+    USER_AREAS_CHANGED = "user.areas_changed", "changed the areas of"
+    USER_GRANT_CHANGED = "user.grant_changed", "changed a grant of"
+    USER_UNLOCKED = "user.unlocked", "unlocked the account of"
+    AREA_CREATED = "area.created", "created the area"
+    AREA_CHANGED = "area.changed", "changed the area"
+    LOGIN_SUCCEEDED = "login.succeeded", "logged in"
+    LOGIN_REFUSED = "login.refused", "was refused at log-in"
+    LOGIN_ENDED = "login.ended", "logged out"
+    PASSWORD_RESET_ASKED = "password.reset_asked", "asked for a password reset"  # noqa: S105
+    PASSWORD_CHANGED = "password.changed", "changed the password"  # noqa: S105
+    CODE_ENROLLED = "code.enrolled", "enrolled a one-time code device"
+    CODE_RESET = "code.reset", "withdrew the one-time code device of"
+    CONFIRMATION_REFUSED = "confirmation.refused", "was refused with password and one-time code"
+    QUALIFICATION_SET = "qualification.set", "set a qualification of"
+
+    # storage
+    BUCKET_REGISTERED = "bucket.registered", "registered the bucket"
+    BUCKET_CHANGED = "bucket.changed", "changed the bucket"
+
+    # records
+    TYPE_CREATED = "type.created", "created the record type"
+    TYPE_CHANGED = "type.changed", "changed the record type"
+    RECORD_CREATED = "record.created", "created"
+    RECORD_CHANGED = "record.changed", "changed"
+    VERSION_REGISTERED = "version.registered", "registered"
+    VERSION_REFUSED = "version.refused", "was refused registration of"
+    VERSION_SUBMITTED = "version.submitted", "submitted"
+    VERSION_APPROVED = "version.approved", "approved"
+    VERSION_REJECTED = "version.rejected", "rejected"
+    VERSION_RECALLED = "version.recalled", "recalled"
+    VERSION_RETIRED = "version.retired", "retired"
+    VERSION_EFFECTIVE = "version.effective", "set the effective date of"
+    VERSION_VERIFIED = "version.verified", "verified"
+    VERSION_ALTERED = "version.altered", "found altered"
+    DRAFT_OPENED = "draft.opened", "opened a draft of"
+    DRAFT_CHECKED_OUT = "draft.checked_out", "checked out the draft of"
+    DRAFT_TAKEN_OVER = "draft.taken_over", "took over the draft of"
+    DRAFT_CHECKED_IN = "draft.checked_in", "checked in the draft of"
+    DRAFT_SAVED = "draft.saved", "saved the draft of"
+    DRAFT_IMAGE_ADDED = "draft.image_added", "added an image to the draft of"
+    STEP_REFUSED = "step.refused", "was refused a step of"
+
+    # signatures
+    SIGNATURES_REQUESTED = "signatures.requested", "asked for signatures on"
+    SIGNATURE_APPLIED = "signature.applied", "signed"
+    SIGNATURE_REFUSED = "signature.refused", "was refused a signature on"
+    INTENT_OPENED = "intent.opened", "opened the sign dialog of"
+    KEY_REGISTERED = "key.registered", "registered the portal key"
+    STEP_REASSIGNED = "step.reassigned", "reassigned a signature on"
+
+    # validation_docs, sops
+    DOCUMENT_CREATED = "document.created", "created the document"
+    SOP_CHANGED = "sop.changed", "changed the reading rule of"
+    READING_ASSIGNED = "reading.assigned", "assigned the reading of"
+    READING_SIGNED = "reading.signed", "read and understood"
+
+    # cloudtrail
+    TRAIL_CREATED = "trail.created", "registered the trail"
+    TRAIL_CHANGED = "trail.changed", "changed the trail"
+    TRAIL_PULLED = "trail.pulled", "pulled files of the trail"
+    TRAIL_LOADED = "trail.loaded", "loaded files handed over for the trail"
+
+    # jobs
+    JOB_FAILED = "job.failed", "failed"
+    JOB_RETRIED = "job.retried", "asked for another try of"
+
+
+REFUSALS = frozenset(action for action in Action if action.value.endswith((".refused",)))

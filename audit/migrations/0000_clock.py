@@ -1,0 +1,33 @@
+"""The clock and the canonical form, which the defaults of every other table ask for."""
+
+from django.db import migrations
+
+CLOCK = """
+CREATE FUNCTION audit_now() RETURNS timestamptz LANGUAGE sql VOLATILE SET search_path = pg_catalog AS
+$$ SELECT clock_timestamp() $$;
+"""
+
+# RFC 8785 over the part of JSON that entries hold. PostgreSQL's escapes of strings are those of RFC 8785.
+CANONICAL = """
+CREATE FUNCTION audit_canonical(value jsonb) RETURNS text LANGUAGE plpgsql IMMUTABLE SET search_path = public, pg_temp AS $$
+BEGIN
+  CASE jsonb_typeof(value)
+    WHEN 'object' THEN
+      RETURN (SELECT '{' || coalesce(string_agg(to_json(e.key)::text || ':' || audit_canonical(e.value), ','
+                                                ORDER BY e.key COLLATE "C"), '') || '}' FROM jsonb_each(value) e);
+    WHEN 'array' THEN
+      RETURN (SELECT '[' || coalesce(string_agg(audit_canonical(e.value), ',' ORDER BY e.ordinality), '') || ']'
+              FROM jsonb_array_elements(value) WITH ORDINALITY e);
+    WHEN 'string' THEN RETURN to_json(value #>> '{}')::text;
+    ELSE RETURN value::text;
+  END CASE;
+END $$;
+
+CREATE FUNCTION audit_time(at timestamptz) RETURNS text LANGUAGE sql IMMUTABLE SET search_path = pg_catalog AS
+$$ SELECT to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') $$;
+"""
+
+
+class Migration(migrations.Migration):
+    dependencies: list[tuple[str, str]] = []
+    operations = [migrations.RunSQL(CLOCK), migrations.RunSQL(CANONICAL)]

@@ -1,0 +1,137 @@
+"""Functions and triggers of the trail: the row changes, and the chain that links at commit.
+
+Every function fixes its search path; those that write where the application may not are SECURITY DEFINER.
+"""
+
+from django.db import migrations
+
+from audit.operations import AppendOnly
+
+STAMP = """
+CREATE FUNCTION audit_stamp_entry() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+BEGIN
+  NEW.at := audit_now();
+  NEW.xact := pg_current_xact_id()::text::bigint;
+  NEW.canonical := convert_to(audit_canonical(jsonb_build_object(
+    'id', NEW.id, 'at', audit_time(NEW.at), 'xact', NEW.xact, 'actor', NEW.actor, 'actor_name', NEW.actor_name,
+    'actor_role', NEW.actor_role, 'action', NEW.action, 'subject_kind', NEW.subject_kind, 'subject_id', NEW.subject_id,
+    'subject_label', NEW.subject_label, 'reason', NEW.reason, 'request_id', NEW.request_id, 'detail', NEW.detail)), 'UTF8');
+  RETURN NEW;
+END $$;
+CREATE TRIGGER stamp BEFORE INSERT ON audit_entry FOR EACH ROW EXECUTE FUNCTION audit_stamp_entry();
+ALTER TABLE audit_entry ENABLE ALWAYS TRIGGER stamp;
+
+CREATE FUNCTION audit_stamp_access() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+BEGIN
+  NEW.at := audit_now();
+  NEW.xact := pg_current_xact_id()::text::bigint;
+  NEW.canonical := convert_to(audit_canonical(jsonb_build_object(
+    'id', NEW.id, 'at', audit_time(NEW.at), 'xact', NEW.xact, 'actor', NEW.actor, 'actor_name', NEW.actor_name,
+    'actor_role', NEW.actor_role, 'what', NEW.what, 'subject_kind', NEW.subject_kind, 'subject_id', NEW.subject_id,
+    'subject_label', NEW.subject_label, 'request_id', NEW.request_id, 'detail', NEW.detail)), 'UTF8');
+  RETURN NEW;
+END $$;
+CREATE TRIGGER stamp BEFORE INSERT ON audit_access FOR EACH ROW EXECUTE FUNCTION audit_stamp_access();
+ALTER TABLE audit_access ENABLE ALWAYS TRIGGER stamp;
+"""
+
+# Arguments: subject kind, column with the subject's id, primary key's column, secret columns and ignored columns, each
+# joined by commas.
+CAPTURE = """
+CREATE FUNCTION audit_capture() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+  was jsonb := CASE WHEN TG_OP = 'INSERT' THEN NULL ELSE to_jsonb(OLD) END;
+  became jsonb := CASE WHEN TG_OP = 'DELETE' THEN NULL ELSE to_jsonb(NEW) END;
+  whole jsonb := coalesce(became, was);
+  old_part jsonb;
+  new_part jsonb;
+  hidden text;
+  change audit_rowchange%ROWTYPE;
+BEGIN
+  IF TG_OP = 'UPDATE' THEN
+    SELECT jsonb_object_agg(e.key, e.value), jsonb_object_agg(e.key, became -> e.key) INTO old_part, new_part
+      FROM jsonb_each(was) e
+      WHERE became -> e.key IS DISTINCT FROM e.value AND NOT e.key = ANY (string_to_array(TG_ARGV[4], ','));
+    IF old_part IS NULL THEN RETURN NULL; END IF;
+  ELSE
+    old_part := was;
+    new_part := became;
+  END IF;
+  FOREACH hidden IN ARRAY string_to_array(TG_ARGV[3], ',') LOOP
+    IF old_part ? hidden THEN old_part := jsonb_set(old_part, ARRAY[hidden], '"[secret]"'); END IF;
+    IF new_part ? hidden THEN new_part := jsonb_set(new_part, ARRAY[hidden], '"[secret]"'); END IF;
+  END LOOP;
+  change.id := nextval(pg_get_serial_sequence('audit_rowchange', 'id'));
+  change.at := audit_now();
+  change.xact := pg_current_xact_id()::text::bigint;
+  INSERT INTO audit_rowchange (id, at, xact, "table", "row", operation, subject_kind, subject_id, old, new, canonical)
+  OVERRIDING SYSTEM VALUE VALUES (
+    change.id, change.at, change.xact, TG_TABLE_NAME, whole ->> TG_ARGV[2], lower(TG_OP), TG_ARGV[0], whole ->> TG_ARGV[1],
+    old_part, new_part,
+    convert_to(audit_canonical(jsonb_build_object(
+      'id', change.id, 'at', audit_time(change.at), 'xact', change.xact, 'table', TG_TABLE_NAME, 'row', whole ->> TG_ARGV[2],
+      'operation', lower(TG_OP), 'subject_kind', TG_ARGV[0], 'subject_id', whole ->> TG_ARGV[1], 'old', old_part,
+      'new', new_part)), 'UTF8'));
+  RETURN NULL;
+END $$;
+"""
+
+# At commit: the advisory lock makes one transaction at a time read the head and add to it; it is held until the commit is
+# done. A migration's entry, which only the owner of the trail can make count, stands for all its rows.
+LINK = """
+CREATE FUNCTION audit_append(entry bigint, change bigint, leaf bytea) RETURNS void LANGUAGE plpgsql
+SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE head audit_link%ROWTYPE;
+BEGIN
+  PERFORM pg_advisory_xact_lock(7244111);
+  SELECT * INTO head FROM audit_link ORDER BY seq DESC LIMIT 1;
+  INSERT INTO audit_link (seq, entry_id, change_id, hash)
+  VALUES (coalesce(head.seq, 0) + 1, entry, change, sha256(coalesce(head.hash, ''::bytea) || leaf));
+END $$;
+REVOKE ALL ON FUNCTION audit_append(bigint, bigint, bytea) FROM PUBLIC;
+
+CREATE FUNCTION audit_link_entry() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+  PERFORM audit_append(NEW.id, NULL, NEW.canonical);
+  RETURN NULL;
+END $$;
+CREATE CONSTRAINT TRIGGER link AFTER INSERT ON audit_entry DEFERRABLE INITIALLY DEFERRED
+  FOR EACH ROW EXECUTE FUNCTION audit_link_entry();
+ALTER TABLE audit_entry ENABLE ALWAYS TRIGGER link;
+
+CREATE FUNCTION audit_link_change() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+  IF NOT EXISTS (SELECT 1 FROM audit_entry WHERE xact = NEW.xact AND subject_kind = NEW.subject_kind
+                 AND subject_id = NEW.subject_id)
+     AND NOT (session_user = current_user AND EXISTS (SELECT 1 FROM audit_entry WHERE xact = NEW.xact AND action = 'system.migrated'))
+  THEN
+    RAISE EXCEPTION 'unrecorded change: % of % (%) has no entry in this transaction that names % %',
+      NEW.operation, NEW."table", NEW."row", NEW.subject_kind, NEW.subject_id USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
+  PERFORM audit_append(NULL, NEW.id, NEW.canonical);
+  RETURN NULL;
+END $$;
+CREATE CONSTRAINT TRIGGER link AFTER INSERT ON audit_rowchange DEFERRABLE INITIALLY DEFERRED
+  FOR EACH ROW EXECUTE FUNCTION audit_link_change();
+ALTER TABLE audit_rowchange ENABLE ALWAYS TRIGGER link;
+"""
+
+REFUSE = """
+CREATE FUNCTION audit_refuse() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+BEGIN
+  RAISE EXCEPTION '% on % is refused: its rows are kept', TG_OP, TG_TABLE_NAME USING ERRCODE = 'restrict_violation';
+END $$;
+"""
+
+class Migration(migrations.Migration):
+    dependencies = [("audit", "0001_initial")]
+    operations = [
+        migrations.RunSQL(STAMP),
+        migrations.RunSQL(CAPTURE),
+        migrations.RunSQL(LINK),
+        migrations.RunSQL(REFUSE),
+        AppendOnly("audit_entry"),
+        AppendOnly("audit_rowchange"),
+        AppendOnly("audit_link"),
+        AppendOnly("audit_access"),
+    ]

@@ -1,0 +1,115 @@
+"""The trail. No foreign keys: a log must outlive what it speaks of."""
+
+from django.db import models
+
+from audit.actions import Action
+from audit.clock import Now
+
+
+class Entry(models.Model):
+    """One act. Written by `trail.record()` alone; time, transaction and canonical bytes are the database's."""
+
+    at = models.DateTimeField(db_default=Now())
+    xact = models.BigIntegerField(help_text="PostgreSQL's transaction id: entries and row changes of one act share it")
+    actor = models.TextField(help_text="key of a person, or 'system'")
+    actor_name = models.TextField()
+    actor_role = models.TextField()
+    action = models.TextField()
+    subject_kind = models.TextField()
+    subject_id = models.TextField()
+    subject_label = models.TextField()
+    reason = models.TextField(default="")
+    request_id = models.TextField(default="")
+    detail = models.JSONField(default=dict)
+    canonical = models.BinaryField()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["xact"]),
+            models.Index(fields=["subject_kind", "subject_id", "id"]),
+            models.Index(fields=["actor", "id"]),
+            models.Index(fields=["action", "id"]),
+            models.Index(fields=["at"]),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.id} {self.action} {self.subject_label}"
+
+    @property
+    def sentence(self) -> str:
+        """`Maja Ruiz signed URS-0001 version 2`, without the time."""
+        verb = Action(self.action).label if self.action in Action.values else self.action
+        return f"{self.actor_name} {verb} {self.subject_label}".strip()
+
+
+class RowChange(models.Model):
+    """A row of a controlled table as it was and as it became, kept by trigger on every path."""
+
+    class Operation(models.TextChoices):
+        INSERT = "insert"
+        UPDATE = "update"
+        DELETE = "delete"
+
+    at = models.DateTimeField(db_default=Now())
+    xact = models.BigIntegerField()
+    table = models.TextField()
+    row = models.TextField(help_text="the row's primary key")
+    operation = models.TextField(choices=Operation)
+    subject_kind = models.TextField()
+    subject_id = models.TextField()
+    old = models.JSONField(null=True)
+    new = models.JSONField(null=True)
+    canonical = models.BinaryField()
+
+    class Meta:
+        indexes = [models.Index(fields=["xact"]), models.Index(fields=["subject_kind", "subject_id", "id"])]
+
+    def __str__(self) -> str:
+        return f"{self.operation} {self.table} {self.row}"
+
+
+class Link(models.Model):
+    """One link of the chain over entries and row changes: hash = SHA-256(previous hash || canonical bytes)."""
+
+    seq = models.BigIntegerField(primary_key=True)
+    entry_id = models.BigIntegerField(null=True, unique=True)
+    change_id = models.BigIntegerField(null=True, unique=True)
+    hash = models.BinaryField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                name="link_of_one_thing",
+                condition=models.Q(entry_id__isnull=True) ^ models.Q(change_id__isnull=True),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return str(self.seq)
+
+
+class Access(models.Model):
+    """What was read: views, exports and refused reads. Append-only, sealed into the chain every five minutes."""
+
+    at = models.DateTimeField(db_default=Now())
+    xact = models.BigIntegerField()
+    actor = models.TextField()
+    actor_name = models.TextField()
+    actor_role = models.TextField()
+    what = models.TextField(help_text="view, export, refused ...")
+    subject_kind = models.TextField()
+    subject_id = models.TextField()
+    subject_label = models.TextField()
+    request_id = models.TextField(default="")
+    detail = models.JSONField(default=dict)
+    canonical = models.BinaryField()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["xact"]),
+            models.Index(fields=["subject_kind", "subject_id", "id"]),
+            models.Index(fields=["actor", "id"]),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.actor_name} {self.what} {self.subject_label}"

@@ -1,0 +1,107 @@
+"""Asking for work, and doing it: `enqueue()`, `@handler(kind)`, `run(job_id)`."""
+
+import logging
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.db.models import F, Q
+
+from audit import trail
+from audit.actions import Action
+from audit.clock import Now
+from jobs.models import LEASE, Job, LeaseLost
+
+log = logging.getLogger(__name__)
+Handler = Callable[[Job], dict[str, Any] | None]
+HANDLERS: dict[str, Handler] = {}
+ATTEMPTS = 3
+
+
+def handler(kind: str) -> Callable[[Handler], Handler]:
+    """Mark the function that does work of `kind`. It must be safe to run twice; what it returns is the job's result."""
+
+    def mark(function: Handler) -> Handler:
+        HANDLERS[kind] = function
+        return function
+
+    return mark
+
+
+def enqueue(kind: str, *, args: Mapping[str, Any] | None = None, key: str | None = None,
+            by: trail.HasActor | trail.Actor = trail.SYSTEM) -> Job:
+    """A job of `kind`; the one that is open already where `key` was asked for before and is not finished."""
+    actor = trail.actor_of(by)
+    natural = f"{kind}:{key or uuid.uuid4()}"
+    values = {"kind": kind, "args": dict(args or {}), "requested_by": actor.key, "requested_by_name": actor.name}
+    try:
+        with transaction.atomic():
+            # A finished job gives its natural key back, so that the same work can be asked for again.
+            Job.objects.filter(key=natural, state__in=[Job.State.DONE, Job.State.FAILED]).update(key=f"{natural}:{uuid.uuid4()}")
+            job, _ = Job.objects.get_or_create(key=natural, defaults=values)
+    except IntegrityError:
+        job = Job.objects.get(key=natural)
+    transaction.on_commit(lambda: wake(job.pk))
+    return job
+
+
+def wake(job_id: uuid.UUID) -> None:
+    """Tell a worker. A broker that is away changes nothing: the sweep finds the row."""
+    from jobs.tasks import run_job
+
+    try:
+        run_job.apply_async([str(job_id)], retry=False)
+    except Exception:
+        log.warning("the broker did not take the wake-up of job %s; the sweep will", job_id, exc_info=True)
+
+
+def run(job_id: uuid.UUID | str) -> Job | None:
+    """Do the job if nobody does it now. Returns None where there is nothing to do."""
+    free = Q(state=Job.State.QUEUED) | Q(state=Job.State.RUNNING, lease_until__lt=Now())
+    leased = Job.objects.filter(free, pk=job_id).update(
+        state=Job.State.RUNNING, attempts=F("attempts") + 1, started_at=Now(), lease_until=Now() + LEASE, error="")
+    if not leased:
+        return None
+    job = Job.objects.get(pk=job_id)
+    try:
+        with trail.refusals(trail.Actor(job.requested_by, job.requested_by_name, "")):
+            result = HANDLERS[job.kind](job)
+    except LeaseLost:
+        return None
+    except Exception as error:
+        log.exception("job %s (%s) failed", job.pk, job.kind)
+        _finish(job, Job.State.FAILED, error=f"{error}" or type(error).__name__)
+    else:
+        _finish(job, Job.State.DONE, result=result)
+    return job
+
+
+def _finish(job: Job, state: str, **values: Any) -> None:
+    if state == Job.State.DONE:
+        values |= {"done": max(job.total, 1), "total": max(job.total, 1)}
+    with transaction.atomic():
+        held = Job.objects.filter(pk=job.pk, state=Job.State.RUNNING, attempts=job.attempts).update(
+            state=state, finished_at=Now(), lease_until=None, **values)
+        if held and state == Job.State.FAILED:
+            trail.record(Action.JOB_FAILED, job, by=trail.SYSTEM, detail={"error": str(values["error"])[:500]})
+    job.refresh_from_db()
+
+
+def retry(job: Job, *, by: trail.HasActor) -> None:
+    """Queue a failed job once more."""
+    with transaction.atomic():
+        if Job.objects.filter(pk=job.pk, state=Job.State.FAILED).update(state=Job.State.QUEUED, finished_at=None, attempts=0):
+            trail.record(Action.JOB_RETRIED, job, by=by)
+            transaction.on_commit(lambda: wake(job.pk))
+
+
+def sweep() -> int:
+    """Wake what waits without a worker: lost messages, killed workers. A job that keeps failing its lease is given up."""
+    Job.objects.filter(state=Job.State.RUNNING, lease_until__lt=Now(), attempts__gte=ATTEMPTS).update(
+        state=Job.State.FAILED, finished_at=Now(), error=f"given up after {ATTEMPTS} attempts that were cut off")
+    waiting = Job.objects.filter(Q(state=Job.State.QUEUED) | Q(state=Job.State.RUNNING, lease_until__lt=Now()))
+    ids = list(waiting.order_by("created_at").values_list("pk", flat=True)[:200])
+    for job_id in ids:
+        wake(job_id)
+    return len(ids)

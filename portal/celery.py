@@ -1,0 +1,19 @@
+"""The worker's side. Every handler module is imported here, so that any worker can do any job."""
+
+import os
+
+from celery import Celery
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
+
+app = Celery("countersign")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+
+# One beat only; what a task does is guarded by rows, so a second beat would do no harm but noise.
+app.conf.beat_schedule = {
+    "sweep jobs": {"task": "jobs.sweep", "schedule": 15.0},
+    "seal the reading log": {"task": "audit.seal_access", "schedule": 300.0},
+    "pull trails": {"task": "cloudtrail.pull_all", "schedule": 20.0},
+    "verify approved versions": {"task": "records.verify_all", "schedule": 24 * 3600.0},
+}

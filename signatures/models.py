@@ -1,0 +1,135 @@
+"""Who is asked to sign what, and what they signed. A Signature is written by `signing()` alone and never changes."""
+
+import uuid
+from datetime import timedelta
+
+from django.db import models
+
+from accounts.models import Sitting, User
+from audit.clock import Now
+from audit.trail import Subject
+from records.models import Version
+from signatures.meanings import SENTENCES, Meaning
+from signatures.queries import SignatureQuerySet, StepQuerySet
+
+INTENT_LIVES = timedelta(seconds=120)
+
+
+class Request(models.Model):
+    """Signatures asked for on one version, in order."""
+
+    version = models.OneToOneField(Version, models.PROTECT, primary_key=True, related_name="request")
+    opened_at = models.DateTimeField(db_default=Now())
+    opened_by = models.ForeignKey(User, models.PROTECT, related_name="+")
+    closed_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"signatures on {self.version}"
+
+
+class Step(models.Model):
+    """One signature asked for. Steps of one `place` may be signed side by side, and a place waits for those before it."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    version = models.ForeignKey(Version, models.PROTECT, related_name="steps")
+    place = models.IntegerField()
+    meaning = models.TextField(choices=Meaning)
+    sentence = models.TextField(help_text="what the signer puts their name to")
+    role = models.TextField(help_text="the role that may sign it")
+    assignee = models.ForeignKey(User, models.PROTECT, null=True, related_name="+", help_text="nobody: anyone of the role")
+    due_at = models.DateTimeField(null=True)
+    signature = models.OneToOneField("Signature", models.PROTECT, null=True, related_name="step")
+
+    objects = StepQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["version", "place", "id"]
+
+    def __str__(self) -> str:
+        return f"{self.meaning} of {self.version}"
+
+
+class Intent(models.Model):
+    """Made when the sign dialog opens: bound to person, sitting, version, hashes and meaning, lives 120 s, is used once."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(User, models.PROTECT, related_name="+")
+    sitting = models.ForeignKey(Sitting, models.PROTECT, related_name="+")
+    version = models.ForeignKey(Version, models.PROTECT, related_name="+")
+    step = models.ForeignKey(Step, models.PROTECT, null=True, related_name="+")
+    meanings = models.JSONField(help_text="what may be signed with it: its own meaning, or a rejection")
+    top_hash = models.TextField()
+    rendition_sha256 = models.TextField()
+    opened_at = models.DateTimeField(db_default=Now())
+    expires_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"{self.user} to sign {self.version}"
+
+
+class Opened(models.Model):
+    """A page image of a rendition that was served to a person in a sitting."""
+
+    sitting = models.ForeignKey(Sitting, models.PROTECT, related_name="+")
+    rendition_sha256 = models.TextField()
+    page = models.IntegerField()
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["sitting", "rendition_sha256", "page"], name="page_opened_once")]
+
+    def __str__(self) -> str:
+        return f"page {self.page} of {self.rendition_sha256[:8]}"
+
+
+class PortalKey(models.Model):
+    """A public key of the portal (P-256). Statements name it by id; old keys stay, so that old signatures verify."""
+
+    id = models.TextField(primary_key=True, help_text="SHA-256 of the DER public key, hex")
+    public_pem = models.TextField()
+    registered_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return self.id[:16]
+
+    def trail_subject(self) -> Subject:
+        return Subject("key", self.id, f"portal key {self.id[:16]}")
+
+
+class Signature(models.Model):
+    """What a person signed, with name, time and meaning as they were then (21 CFR 11.50, 11.70)."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    version = models.ForeignKey(Version, models.PROTECT, related_name="signatures")
+    signer = models.ForeignKey(User, models.PROTECT, related_name="signatures")
+    printed_name = models.TextField()
+    role = models.TextField()
+    meaning = models.TextField(choices=Meaning)
+    sentence = models.TextField()
+    reason = models.TextField(default="")
+    signed_at = models.DateTimeField()
+    top_hash = models.TextField()
+    rendition_sha256 = models.TextField()
+    intent = models.OneToOneField(Intent, models.PROTECT, related_name="signature")
+    statement = models.BinaryField(help_text="canonical JSON of all that is bound; the portal's key signs these bytes")
+    statement_sha256 = models.TextField(unique=True)
+    previous_sha256 = models.TextField(default="", help_text="the signer's statement before this one")
+    key = models.ForeignKey(PortalKey, models.PROTECT, related_name="+")
+    seal = models.BinaryField(help_text="ECDSA P-256 with SHA-256 over the statement, DER")
+
+    objects = SignatureQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["signed_at"]
+        indexes = [models.Index(fields=["signer", "signed_at"])]
+        constraints = [
+            models.UniqueConstraint(fields=["signer", "previous_sha256"], name="statements_of_a_signer_form_a_chain"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.printed_name}, {self.meaning} of {self.version}"
+
+    @property
+    def default_sentence(self) -> str:
+        return SENTENCES[self.meaning]
