@@ -1,0 +1,139 @@
+"""The store of frozen bytes: content-addressed, under Object Lock in COMPLIANCE mode, checked after every write.
+
+A key is the SHA-256 of what it holds, so writing is safe to repeat and an orphan does no harm. The lock is asked for
+with every write and read back; it is never inferred from the bucket's default.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+
+from storage import s3
+from storage.s3 import Head, ObjectGone, StorageError
+
+COMPLIANCE = "COMPLIANCE"
+
+
+class NotKept(StorageError):
+    """The bytes were written, but S3 does not keep them as asked; nothing may rely on them."""
+
+
+class Altered(StorageError):
+    """The bytes that S3 returned are not the bytes that were written."""
+
+
+@dataclass(frozen=True)
+class Pin:
+    """One object version and what it holds; `sha256` is hex."""
+
+    bucket: str
+    key: str
+    version_id: str
+    size: int
+    sha256: str
+
+    def to_json(self) -> dict[str, str | int]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, stored: dict[str, Any]) -> Pin:
+        """The inverse of `to_json`. Raises `TypeError` if a field is missing or unknown."""
+        return cls(**stored)
+
+
+def key_for(sha256: str) -> str:
+    """`sha256/ab/abcdef...`: the second part spreads the keys."""
+    return f"sha256/{sha256[:2]}/{sha256}"
+
+
+def put(data: bytes, *, media_type: str, retain_until: datetime, bucket: str | None = None) -> Pin:
+    """Keep `data` under COMPLIANCE until `retain_until` at least, and return where.
+
+    What is already there is used again, its retention extended where it ends sooner. Raises `NotKept` if S3 does not
+    confirm size, SHA-256, version and lock; other `StorageError`s if it cannot be asked. Nobody, the account's owner
+    included, can delete the version before its date.
+    """
+    bucket = bucket or settings.WORM_BUCKET
+    if retain_until.tzinfo is None:
+        raise ValueError("retain_until needs a time zone")
+    until = _whole_second(retain_until)
+    sha256 = hashlib.sha256(data).hexdigest()
+    present = _present(bucket, key_for(sha256), sha256, len(data))
+    version_id = present.version_id if present else _write(bucket, data, sha256, media_type, until)
+    if present and (present.lock.until is None or present.lock.until < until):
+        _extend(bucket, key_for(sha256), version_id, until)
+    pin = Pin(bucket, key_for(sha256), version_id, len(data), sha256)
+    _confirm(pin, until)
+    return pin
+
+
+def get(pin: Pin) -> bytes:
+    """The bytes behind a pin, hashed again. Raises `Altered` if they are not what was kept."""
+    data = b"".join(s3.stream(pin.bucket, pin.key, pin.version_id))
+    found = hashlib.sha256(data).hexdigest()
+    if len(data) != pin.size or found != pin.sha256:
+        raise Altered(
+            f"{pin.bucket}/{pin.key} (version {pin.version_id}) holds {len(data)} bytes with SHA-256 {found}, "
+            f"but {pin.size} bytes with SHA-256 {pin.sha256} were kept."
+        )
+    return data
+
+
+def _present(bucket: str, key: str, sha256: str, size: int) -> Head | None:
+    """The newest version under this key, if S3 itself vouches that it holds these bytes under COMPLIANCE."""
+    try:
+        found = s3.head(bucket, key)
+    except ObjectGone:
+        return None
+    vouched = found.sha256 == sha256 and found.size == size and found.lock.mode == COMPLIANCE
+    return found if vouched else None
+
+
+def _write(bucket: str, data: bytes, sha256: str, media_type: str, until: datetime) -> str:
+    with s3.plainly(bucket, key_for(sha256)):
+        answer = s3.client().put_object(
+            Bucket=bucket,
+            Key=key_for(sha256),
+            Body=data,
+            ContentType=media_type,
+            ChecksumAlgorithm="SHA256",
+            ChecksumSHA256=base64.b64encode(bytes.fromhex(sha256)).decode(),
+            ObjectLockMode=COMPLIANCE,
+            ObjectLockRetainUntilDate=until,
+        )
+    return answer.get("VersionId", s3.UNVERSIONED)
+
+
+def _extend(bucket: str, key: str, version_id: str, until: datetime) -> None:
+    with s3.plainly(bucket, key, version_id):
+        s3.client().put_object_retention(
+            Bucket=bucket, Key=key, VersionId=version_id, Retention={"Mode": COMPLIANCE, "RetainUntilDate": until}
+        )
+
+
+def _confirm(pin: Pin, until: datetime) -> None:
+    """HEAD the version and compare everything that was asked for."""
+    found = s3.head(pin.bucket, pin.key, pin.version_id)
+    wrong = []
+    if found.size != pin.size:
+        wrong.append(f"{found.size} bytes instead of {pin.size}")
+    if found.sha256 != pin.sha256:
+        wrong.append(f"SHA-256 {found.sha256 or 'unknown'} instead of {pin.sha256}")
+    if found.lock.mode != COMPLIANCE:
+        wrong.append(f"lock mode {found.lock.mode or 'none'} instead of {COMPLIANCE}")
+    if found.lock.until is None or found.lock.until < until:
+        wrong.append(f"kept until {found.lock.until or 'no date'} instead of {until}")
+    if wrong:
+        raise NotKept(f"{pin.bucket}/{pin.key} (version {pin.version_id}) is not kept as asked: {'; '.join(wrong)}.")
+
+
+def _whole_second(moment: datetime) -> datetime:
+    """S3 keeps whole seconds; rounded up, so that nothing is kept shorter than asked."""
+    moment = moment.astimezone(UTC)
+    return moment.replace(microsecond=0) + timedelta(seconds=1 if moment.microsecond else 0)
