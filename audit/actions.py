@@ -39,6 +39,7 @@ class Action(TextChoices):
     # storage
     BUCKET_REGISTERED = "bucket.registered", "registered the bucket"
     BUCKET_CHANGED = "bucket.changed", "changed the bucket"
+    BUCKET_REFUSED = "bucket.refused", "was refused to register the bucket"
 
     # records
     TYPE_CREATED = "type.created", "created the record type"

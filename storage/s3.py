@@ -188,6 +188,7 @@ def _client(
 
 def _renewed_session(sts: Any, asked: dict[str, Any], region: str) -> boto3.session.Session:
     """A session whose credentials are asked for again before they end."""
+
     def credentials() -> dict[str, str]:
         given = sts.assume_role(**asked)["Credentials"]
         return {
@@ -324,11 +325,26 @@ def digest(bucket: str, key: str, version_id: str, on_bytes: Callable[[int], Non
 
 GONE = {"404", "NoSuchKey", "NoSuchVersion", "NoSuchBucket", "405", "MethodNotAllowed", "NotFound"}
 DENIED = {
-    "403", "AccessDenied", "AllAccessDisabled", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken",
-    "InvalidToken", "AccountProblem", "AccessForbidden",
+    "403",
+    "AccessDenied",
+    "AllAccessDisabled",
+    "InvalidAccessKeyId",
+    "SignatureDoesNotMatch",
+    "ExpiredToken",
+    "InvalidToken",
+    "AccountProblem",
+    "AccessForbidden",
 }
 UNAVAILABLE = {
-    "500", "502", "503", "504", "InternalError", "ServiceUnavailable", "SlowDown", "RequestTimeout", "Throttling",
+    "500",
+    "502",
+    "503",
+    "504",
+    "InternalError",
+    "ServiceUnavailable",
+    "SlowDown",
+    "RequestTimeout",
+    "Throttling",
     "RequestTimeTooSkewed",
 }
 
