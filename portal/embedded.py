@@ -198,8 +198,9 @@ def configure(servers: Embedded) -> None:
     os.environ["CELERY_BROKER_URL"] = servers.valkey()
     if not os.environ.get("S3_ENDPOINT_URL"):
         os.environ["S3_ENDPOINT_URL"] = servers.standin()
-        os.environ.setdefault("S3_ACCESS_KEY_ID", "AKIAPORTAL0000000000")
-        os.environ.setdefault("S3_SECRET_ACCESS_KEY", "demo")
+        os.environ.setdefault("S3_ACCESS_KEY_ID", "ASIACOUNTERSIGNPORTL")
+        os.environ.setdefault("S3_SECRET_ACCESS_KEY", "demo-secret-of-the-portal")
+        os.environ.setdefault("S3_PERSON_ROLE_ARN", "arn:aws:iam::111122223333:role/countersign-person")
     for name, value in own_secrets(servers.home).items():
         os.environ.setdefault(name, value)
 

@@ -193,6 +193,8 @@ S3_ENDPOINT_URL = env.str("S3_ENDPOINT_URL", default="") or None
 S3_REGION = env.str("S3_REGION", default="eu-central-1")
 S3_ACCESS_KEY_ID = env.str("S3_ACCESS_KEY_ID", default="") or None
 S3_SECRET_ACCESS_KEY = env.str("S3_SECRET_ACCESS_KEY", default="") or None
+# A role that the portal takes on for each person, so that CloudTrail names the person and not only the portal.
+S3_PERSON_ROLE_ARN = env.str("S3_PERSON_ROLE_ARN", default="") or None
 WORM_BUCKET = env.str("WORM_BUCKET", default="gxp-countersign")
 
 # Work in the background; the rows of `jobs.Job` are the truth, a message is a wake-up
