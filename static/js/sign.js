@@ -1,0 +1,61 @@
+// The signing page. The server knows which pages were served and refuses what was not opened; this only shows it, and spares a refusal.
+//   [data-signing]            the whole
+//   figure[data-page] > img   a page of the rendition (loading="lazy")
+//   [data-pages-opened]       says "9 of 11 pages opened"
+//   [data-code-left]          says how long the present one-time code lasts (30 s steps of the server's clock)
+//   [data-countdown]          how long the intent lives (app.js); when it is over the button is off and [data-over-note] shows
+//   [data-sign-button]        enabled by the server; off until every page was opened
+(() => {
+  const { now, duration } = window.countersign;
+  for (const root of document.querySelectorAll("[data-signing]")) {
+    const figures = [...root.querySelectorAll("figure[data-page]")];
+    const button = root.querySelector("[data-sign-button]");
+    const opened = root.querySelector("[data-pages-opened]");
+    let over = false;
+
+    const show = () => {
+      const seen = figures.filter((figure) => figure.classList.contains("seen")).length;
+      if (opened) opened.textContent = `${seen} of ${figures.length} page${figures.length === 1 ? "" : "s"} opened`;
+      if (button) button.disabled = over || seen < figures.length;
+    };
+    for (const figure of figures) {
+      const image = figure.querySelector("img");
+      const seen = () => { figure.classList.add("seen"); show(); };
+      if (image.complete && image.naturalWidth) seen();
+      else image.addEventListener("load", seen, { once: true });
+      image.addEventListener("error", () => figure.classList.add("failed"));
+    }
+    root.addEventListener("countdown:over", () => {
+      over = true;
+      const note = root.querySelector("[data-over-note]");
+      if (note) note.hidden = false;
+      show();
+    });
+    show();
+
+    const left = root.querySelector("[data-code-left]");
+    if (left) {
+      const tick = () => { left.textContent = duration(30 - (Math.floor(now() / 1000) % 30)); };
+      tick();
+      setInterval(tick, 1000);
+    }
+
+    // Digits only, spaces as people paste them are taken out; the reason is asked for where the meaning asks for one.
+    for (const code of root.querySelectorAll("input[autocomplete='one-time-code']")) {
+      code.addEventListener("input", () => { code.value = code.value.replace(/\D/g, "").slice(0, 6); });
+    }
+    const reason = root.querySelector("[data-reason]");
+    const meaning = () => {
+      const chosen = root.querySelector("input[type='radio']:checked");
+      if (!chosen) return;
+      if (reason) {
+        reason.hidden = !("needsReason" in chosen.dataset);
+        const text = reason.querySelector("textarea, input");
+        if (text) text.required = !reason.hidden;
+      }
+      if (button && chosen.dataset.button) button.textContent = chosen.dataset.button;
+    };
+    root.addEventListener("change", meaning);
+    meaning();
+  }
+})();
