@@ -131,7 +131,7 @@ class Embedded:
     # S3
 
     def standin(self, *, trail_every: int = 10, keep: bool = True) -> str:
-        """The S3 endpoint's URL. `keep`: objects outlive the process, in the home's `s3/`."""
+        """The S3 endpoint's URL. `keep`: objects outlive the process, in the home's `s3/`; else tests may tamper with them."""
         where = self.home / "standin.json"
         pidfile = self.home / "standin.pid"
         if alive(pidfile) and where.exists():
@@ -141,8 +141,7 @@ class Embedded:
             where.write_text(json.dumps({"port": port}))
             command: list[object] = [sys.executable, "-m", "standin", "--port", port, "--trail-bucket", "gxp-trail",
                                      "--trail-account", "111122223333", "--trail-every", trail_every]
-            if keep:
-                command += ["--data", self.home / "s3"]
+            command += ["--data", self.home / "s3"] if keep else ["--allow-tampering"]
             self._start(command, self.home / "standin.log", pidfile, signal.SIGTERM)
         _wait(lambda: _connects(("127.0.0.1", port)), "The S3 stand-in", self.home / "standin.log")
         return f"http://127.0.0.1:{port}"

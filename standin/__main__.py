@@ -41,7 +41,13 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=5555, help="on 127.0.0.1; 0 takes any free port")
     parser.add_argument("--trail-bucket", default="gxp-trail", help="where log files are delivered; made if missing")
     parser.add_argument("--trail-account", default="111122223333", help="the account that everything belongs to")
-    parser.add_argument("--trail-every", type=float, default=10, metavar="SECONDS", help="time between two deliveries")
+    parser.add_argument(
+        "--trail-every",
+        type=float,
+        default=10,
+        metavar="SECONDS",
+        help="time between two deliveries; 0: when asked only",
+    )
     parser.add_argument("--region", default="eu-central-1")
     parser.add_argument("--data", type=Path, metavar="DIR", help="keep everything here between two starts")
     parser.add_argument("--allow-tampering", action="store_true", help="answer POST /standin/tamper (tests only)")

@@ -12,14 +12,39 @@ from typing import Any
 from urllib.parse import unquote
 
 # Requests about objects and their listings are data events; all other S3 requests are management events.
-DATA_EVENTS = frozenset({
-    "GetObject", "PutObject", "HeadObject", "DeleteObject", "DeleteObjects", "CopyObject", "ListObjects",
-    "ListObjectVersions", "HeadBucket", "GetObjectAcl", "PutObjectAcl", "GetObjectTagging", "PutObjectTagging",
-    "DeleteObjectTagging", "GetObjectRetention", "PutObjectRetention", "GetObjectLegalHold", "PutObjectLegalHold",
-    "GetObjectAttributes", "RestoreObject", "SelectObjectContent", "CreateMultipartUpload", "UploadPart",
-    "UploadPartCopy", "CompleteMultipartUpload", "AbortMultipartUpload", "ListParts", "ListMultipartUploads",
-    "GetObjectTorrent",
-})
+DATA_EVENTS = frozenset(
+    {
+        "GetObject",
+        "PutObject",
+        "HeadObject",
+        "DeleteObject",
+        "DeleteObjects",
+        "CopyObject",
+        "ListObjects",
+        "ListObjectVersions",
+        "HeadBucket",
+        "GetObjectAcl",
+        "PutObjectAcl",
+        "GetObjectTagging",
+        "PutObjectTagging",
+        "DeleteObjectTagging",
+        "GetObjectRetention",
+        "PutObjectRetention",
+        "GetObjectLegalHold",
+        "PutObjectLegalHold",
+        "GetObjectAttributes",
+        "RestoreObject",
+        "SelectObjectContent",
+        "CreateMultipartUpload",
+        "UploadPart",
+        "UploadPartCopy",
+        "CompleteMultipartUpload",
+        "AbortMultipartUpload",
+        "ListParts",
+        "ListMultipartUploads",
+        "GetObjectTorrent",
+    }
+)
 # These name no single key: CloudTrail tells the prefix that was asked for, or only the bucket.
 BY_PREFIX = frozenset({"ListObjects", "ListObjectVersions", "ListMultipartUploads", "DeleteObjects"})
 CIPHER = "TLS_AES_128_GCM_SHA256"

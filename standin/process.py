@@ -16,10 +16,10 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True)
 class StandIn:
-    """A running stand-in; `url` is what S3_ENDPOINT_URL takes."""
+    """A running stand-in; `url` is what S3_ENDPOINT_URL takes. `StandIn(url)` speaks to one that runs already."""
 
     url: str
-    process: "subprocess.Popen[str]"
+    process: "subprocess.Popen[str] | None" = None
 
     def deliver(self) -> int:
         """Have the trail deliver now; returns the number of records."""
@@ -32,6 +32,8 @@ class StandIn:
 
     def stop(self, timeout: float = 10) -> None:
         """Ask it to end, as Ctrl-C does, and wait for it."""
+        if self.process is None:
+            return  # somebody else's
         if self.process.poll() is None:
             self.process.terminate()
         self.process.wait(timeout)

@@ -68,8 +68,8 @@ class Server:
 
     def serve(self) -> None:
         """Answer requests; at the end deliver what the trail still holds."""
-        delivery = threading.Thread(target=self._deliver_regularly, daemon=True)
-        delivery.start()
+        if self.every:
+            threading.Thread(target=self._deliver_regularly, daemon=True).start()
         try:
             self._http.serve_forever(poll_interval=0.1)
         finally:

@@ -157,7 +157,7 @@ def asking_for(source_identity: str, session_name: str) -> Iterator[None]:
 
 def client() -> S3Client:
     """The S3 client for the running work; one for each process and person, safe to share between threads."""
-    role = getattr(settings, "S3_PERSON_ROLE_ARN", None)
+    role = settings.S3_PERSON_ROLE_ARN
     with _making_a_client:
         return _client(
             settings.S3_ENDPOINT_URL,
