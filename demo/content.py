@@ -473,14 +473,19 @@ DOCUMENTATION: tuple[Document, ...] = (
         "URS", "User requirements, sequencing records on S3", starter("URS"), "effective", created_days_ago=86,
         changes=(
             (
-                "within ten minutes, without help from the supplier or from IT",
-                "within ten minutes of the question, without help from the supplier or from IT",
+                "Source: 21 CFR 11.10(c); Annex 11, 7.1. Criticality: low.",
+                "Source: 21 CFR 11.10(c); Annex 11, 7.1. Criticality: medium.",
+            ),
+            (
+                "## Acceptance\n",
+                "### URS-047 Runs are found by their study\nThe system shall find all records of a study by the number"
+                " of the study.\n\nSource: process. Criticality: low.\n\n## Acceptance\n",
             ),
         ),
         notes={
             "review": "Each requirement can be tested. Sources checked.",
             "approve": "Requirements complete for the record types in scope.",
-            "save": "Wording of the inspection requirement made testable",
+            "save": "Search by study added, asked for by the laboratory",
         },
     ),
     Document(
