@@ -1,0 +1,197 @@
+"""Actors and credentials in the database: admit those of new files, and draw older conclusions again when it helps.
+
+One short transaction of its own, one at a time (an advisory lock), before events are stored. So no two workers can miss each
+other's halves: whoever comes second sees the session, or the `AssumeRole`, that the first one brought. An actor without
+events, left behind by a worker that was killed, is harmless.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+
+import msgspec
+from django.db import connection, transaction
+
+from audit.clock import Now
+from cloudtrail.actors import Attribution, Identity, Issue, Standing, attribute, canonical, fingerprint, identity, issue
+from cloudtrail.events import ParsedFile
+from cloudtrail.models import Actor, Credential, Trail
+
+LOCK = 7244113
+REMEMBERED = 200_000
+"""Distinct raw identities that a worker keeps in memory (some 100 MB at most)."""
+
+
+class Directory:
+    """Actor ids by raw `userIdentity`. A worker keeps one, so that most identities cost a look into a dictionary."""
+
+    def __init__(self) -> None:
+        self._ids: dict[bytes, int] = {}
+
+    def admit(self, files: Iterable[ParsedFile]) -> None:
+        """Make sure that every identity of these files has an actor; afterwards `actor_id` answers for them."""
+        raws: dict[bytes, None] = {}
+        issues: list[Issue] = []
+        for file in files:
+            for event, time in zip(file.events, file.times, strict=True):
+                raws[bytes(event.user_identity)] = None
+                if (one := issue(event, time)) is not None:
+                    issues.append(one)
+        new = [raw for raw in raws if raw not in self._ids]
+        if not new and not issues:
+            return
+        if len(self._ids) > REMEMBERED:
+            self._ids.clear()
+            new = list(raws)
+        identities = {raw: identity(raw) for raw in new}
+        ids = admit(identities.values(), issues)
+        self._ids |= {raw: ids[fingerprint(who)] for raw, who in identities.items()}
+
+    def actor_id(self, raw: bytes) -> int:
+        """The actor of an admitted identity."""
+        return self._ids[raw]
+
+
+def admit(identities: Iterable[Identity], issues: Sequence[Issue] = ()) -> dict[str, int]:
+    """Store what is new of identities and credentials, and heal what they explain; actor ids by fingerprint."""
+    who = {fingerprint(one): one for one in [*identities, *(issue.holder for issue in issues)]}
+    with transaction.atomic(durable=True):
+        _alone()
+        known = set(Actor.objects.filter(fingerprint__in=who).values_list("fingerprint", flat=True))
+        # First as unresolved: what they lead to may be among the credentials that name them as holders.
+        Actor.objects.bulk_create(
+            [_actor(mark, one) for mark, one in who.items() if mark not in known], ignore_conflicts=True
+        )
+        ids = dict(Actor.objects.filter(fingerprint__in=who).values_list("fingerprint", "pk"))
+        fresh = _store(issues, ids)
+        _draw([pk for mark, pk in ids.items() if mark not in known], fresh)
+    return ids
+
+
+def heal(account: str) -> int:
+    """Draw again who the actors of an account are, after its configuration changed; returns how many are told otherwise."""
+    with transaction.atomic():
+        _alone()
+        return _draw(list(Actor.objects.filter(account=account).values_list("pk", flat=True)), ())
+
+
+def _alone() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+
+
+def _actor(mark: str, who: Identity) -> Actor:
+    return Actor(
+        fingerprint=mark,
+        identity=printable(msgspec.json.decode(canonical(who))),
+        access_key=printable(who.access_key_id or ""),
+        account=printable(who.account_id or ""),
+        standing=Standing.UNRESOLVED,
+        name="",
+    )
+
+
+def _store(issues: Sequence[Issue], ids: dict[str, int]) -> set[str]:
+    """Store the credentials that are new; returns the access keys, and those of the same acts, that they may explain."""
+    if not issues:
+        return set()
+    known = set(
+        Credential.objects.filter(access_key__in={one.access_key for one in issues}).values_list("access_key", "event_id")
+    )
+    new = {(one.access_key, one.event_id): one for one in issues if (one.access_key, one.event_id) not in known}
+    Credential.objects.bulk_create(
+        [_credential(one, ids[fingerprint(one.holder)]) for one in new.values()], ignore_conflicts=True
+    )
+    shared = {one.shared_event_id for one in new.values() if one.shared_event_id}
+    same_act = Credential.objects.filter(shared_event_id__in=shared).values_list("access_key", flat=True) if shared else ()
+    return {one.access_key for one in new.values()} | set(same_act)
+
+
+def _credential(one: Issue, holder: int) -> Credential:
+    """The row of an issue: every field but the holder is a column of the same name."""
+    told = {name: printable(getattr(one, name)) for name in one.__dataclass_fields__ if name != "holder"}
+    return Credential(holder_id=holder, **told)
+
+
+def _draw(actors: Collection[int], access_keys: Collection[str]) -> int:
+    """Conclude who these actors are, and the sessions of these access keys, and whoever depends on them."""
+    todo = {actor.pk: actor for actor in Actor.objects.filter(pk__in=actors)}
+    todo |= {actor.pk: actor for actor in Actor.objects.filter(access_key__in=access_keys)}
+    issues = _Issues()
+    enforced = set(Trail.objects.filter(source_identity_enforced=True).values_list("account", flat=True))
+    settled: set[int] = set()
+    changed: list[Actor] = []
+    while todo:
+        issues.expect({actor.access_key for actor in todo.values() if actor.access_key})
+        keys = set()
+        for actor in todo.values():
+            found = attribute(msgspec.convert(actor.identity, Identity), issues, enforced)
+            if _apply(actor, found):
+                changed.append(actor)
+            keys.add(actor.pk)
+        settled |= keys
+        # A chain is followed to its root each time, so those who depend on these are the ones further down.
+        handed = set(Credential.objects.filter(holder__in=keys).values_list("access_key", flat=True))
+        below = Actor.objects.filter(access_key__in=handed).exclude(pk__in=settled) if handed else ()
+        todo = {actor.pk: actor for actor in below}
+    Actor.objects.bulk_update(changed, ["standing", "name", "role", "hops", "attributed_at"], batch_size=500)
+    return len(changed)
+
+
+def _apply(actor: Actor, found: Attribution) -> bool:
+    told = (found.standing.value, printable(found.name), printable(found.role), printable(list(found.hops)))
+    if (actor.standing, actor.name, actor.role, actor.hops) == told:
+        return False
+    actor.standing, actor.name, actor.role, actor.hops = told
+    actor.attributed_at = Now()
+    return True
+
+
+class _Issues:
+    """The lookup of `actors.attribute`, from the database; each question is asked once."""
+
+    def __init__(self) -> None:
+        self._by_key: dict[str, list[Issue]] = {}
+        self._by_act: dict[str, list[Issue]] = {}
+
+    def expect(self, access_keys: Collection[str]) -> None:
+        """Fetch what is known of these keys at once."""
+        missing = [key for key in access_keys if key not in self._by_key]
+        found = defaultdict(list)
+        for one in Credential.objects.filter(access_key__in=missing).select_related("holder").order_by("time", "event_id"):
+            found[one.access_key].append(_issue(one))
+        self._by_key |= {key: found[key] for key in missing}
+
+    def __call__(self, access_key: str, shared_event_id: str) -> Sequence[Issue]:
+        if access_key:
+            self.expect([access_key])
+            return self._by_key[access_key]
+        if shared_event_id not in self._by_act:
+            same = Credential.objects.filter(shared_event_id=shared_event_id).select_related("holder")
+            self._by_act[shared_event_id] = [_issue(one) for one in same.order_by("time", "event_id")]
+        return self._by_act[shared_event_id]
+
+
+def _issue(row: Credential) -> Issue:
+    return Issue(
+        access_key=row.access_key,
+        event_id=row.event_id,
+        event_name=row.event_name,
+        time=row.time,
+        until=row.until,
+        holder=msgspec.convert(row.holder.identity, Identity),
+        role=row.role,
+        session_name=row.session_name,
+        source_identity=row.source_identity,
+        shared_event_id=row.shared_event_id,
+    )
+
+
+def printable(value: object) -> object:
+    """The same value with NUL, which PostgreSQL's text cannot hold, shown as its symbol, at any depth."""
+    if isinstance(value, str):
+        return value.replace("\0", "\N{SYMBOL FOR NULL}")
+    if isinstance(value, list | tuple):
+        return [printable(item) for item in value]
+    if isinstance(value, dict):
+        return {printable(name): printable(item) for name, item in value.items()}
+    return value

@@ -1,0 +1,256 @@
+"""Trails, the ledger of their files, and what the files tell: events, actors, credentials, touches.
+
+`Event` is written by COPY and asked by SQL; its table is partitioned by month of the event's time (migration 0002). What a
+file tells is never changed. Who an actor was is a conclusion, and may be drawn better when a late file arrives: it stands on
+`Actor`, one row for all events of an identity, so that healing it leaves every event as it was.
+"""
+
+import uuid
+from datetime import date
+
+from django.db import models
+from django.urls import reverse
+
+from audit.clock import Now
+from audit.trail import Subject
+from cloudtrail.actors import Standing
+from cloudtrail.queries import EventQuerySet, TrailQuerySet
+from cloudtrail.touches import Reach
+
+STANDINGS = [(standing.value, standing.value) for standing in Standing]
+REACHES = [(reach.value, reach.name.lower()) for reach in Reach]
+
+
+class Trail(models.Model):
+    """One trail of one account, as configuration. A trail without a bucket takes files that are handed over offline."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    name = models.TextField(unique=True)
+    account = models.TextField(help_text="account that the events belong to: 12 digits")
+    organisation = models.TextField(blank=True, default="", help_text="o-…, if it is an organisation's trail")
+    region = models.TextField(blank=True, default="", help_text="empty: every region that the trail delivers")
+    bucket = models.TextField(blank=True, default="")
+    prefix = models.TextField(blank=True, default="", help_text="in front of AWSLogs/; empty, or ends with a slash")
+    enabled = models.BooleanField(default=True, help_text="pulled on a schedule")
+    started_from = models.DateField(default=date(2013, 11, 13), help_text="first day of delivery to pull")
+    source_identity_enforced = models.BooleanField(
+        default=False,
+        help_text="the trust policies of all roles of this account demand a source identity set by the identity provider",
+    )
+    created_at = models.DateTimeField(db_default=Now())
+
+    objects = TrailQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def trail_subject(self) -> Subject:
+        return Subject("trail", str(self.id), self.name)
+
+    def get_absolute_url(self) -> str:
+        return reverse("cloudtrail:trail", args=[self.pk])
+
+    @property
+    def offline(self) -> bool:
+        """Files of this trail are handed over; there is no bucket to pull from."""
+        return not self.bucket
+
+
+class Listing(models.Model):
+    """How far a trail was listed: operational, no record. Losing it costs one long listing."""
+
+    trail = models.OneToOneField(Trail, models.PROTECT, primary_key=True, related_name="listing")
+    listed_through = models.DateField(null=True, help_text="every day of delivery up to this one was listed to its end")
+    last_listed_at = models.DateTimeField(null=True)
+    summarised_at = models.DateTimeField(null=True, help_text="files settled up to here are told in an entry of the trail")
+    last_error = models.TextField(default="")
+
+    def __str__(self) -> str:
+        return f"listing of {self.trail}"
+
+
+class LogFile(models.Model):
+    """The ledger: one row for each version of a log file's object. A stored one never changes (migration 0002)."""
+
+    class State(models.TextChoices):
+        SEEN = "seen", "Waiting"
+        STORED = "stored", "Stored"
+        QUARANTINED = "quarantined", "Quarantined"
+
+    id = models.BigAutoField(primary_key=True)
+    trail = models.ForeignKey(Trail, models.PROTECT, related_name="files")
+    bucket = models.TextField(blank=True, help_text="empty for a file that was handed over")
+    key = models.TextField()
+    s3_version = models.TextField(blank=True)
+    etag = models.TextField(blank=True, help_text="as S3 gives it; SHA-256 for a file that was handed over")
+    delivered_at = models.DateTimeField(null=True, help_text="as the file's name says, to the minute")
+    size = models.BigIntegerField(help_text="bytes as delivered")
+    state = models.TextField(choices=State, default=State.SEEN)
+    reason = models.TextField(default="", help_text="why it is in quarantine, or could not be fetched")
+    attempts = models.IntegerField(default=0)
+    content_size = models.BigIntegerField(default=0, help_text="bytes unpacked")
+    sha256_raw = models.TextField(default="", help_text="of the bytes as delivered")
+    sha256_content = models.TextField(default="", help_text="of the unpacked bytes: what a digest file names")
+    events = models.IntegerField(default=0, help_text="events in the file")
+    seen_before = models.IntegerField(default=0, help_text="of these, told by an earlier file already")
+    conflicts = models.IntegerField(default=0, help_text="of these, told otherwise by an earlier file under the same id; kept")
+    first_event_at = models.DateTimeField(null=True)
+    last_event_at = models.DateTimeField(null=True)
+    seen_at = models.DateTimeField(db_default=Now())
+    settled_at = models.DateTimeField(null=True, help_text="when it was stored or put into quarantine")
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["bucket", "key", "s3_version", "etag"], name="log_file_once"),
+        ]
+        indexes = [
+            models.Index(fields=["trail", "-delivered_at", "-id"], name="log_file_of_trail"),
+            models.Index(fields=["trail", "settled_at"], name="log_file_settled"),
+            models.Index(
+                fields=["trail", "id"], condition=~models.Q(state="stored"), name="log_file_open"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("cloudtrail:file", args=[self.pk])
+
+    @property
+    def name(self) -> str:
+        """The last part of the key."""
+        return self.key.rpartition("/")[2]
+
+    @property
+    def events_stored(self) -> int:
+        """Events of which this file's telling is the one that was stored."""
+        return self.events - self.seen_before
+
+
+class HandedOver(models.Model):
+    """The bytes of a file that was handed over offline: no bucket holds them, so they are kept here."""
+
+    file = models.OneToOneField(LogFile, models.PROTECT, primary_key=True, related_name="handed_over")
+    data = models.BinaryField()
+
+    def __str__(self) -> str:
+        return f"bytes of {self.file}"
+
+
+class Actor(models.Model):
+    """One identity, as events give it, and who is behind it as far as is known."""
+
+    id = models.BigAutoField(primary_key=True)
+    fingerprint = models.TextField(unique=True, help_text="SHA-256 of the canonical identity")
+    identity = models.JSONField(help_text="the fields of userIdentity that tell identities apart")
+    access_key = models.TextField(blank=True, default="")
+    account = models.TextField(blank=True, default="")
+    standing = models.TextField(choices=STANDINGS)
+    name = models.TextField(blank=True, help_text="a person, a claimed name or a service; never a role")
+    role = models.TextField(blank=True, default="", help_text="the role that was used")
+    hops = models.JSONField(default=list, help_text="the way from the event to the person, in sentences")
+    attributed_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["access_key"], condition=~models.Q(access_key=""), name="actor_access_key"),
+            models.Index(fields=["name"], name="actor_name"),
+        ]
+
+    def __str__(self) -> str:
+        return self.printed
+
+    @property
+    def printed(self) -> str:
+        """What a page prints for this actor."""
+        return self.name or "somebody who could not be resolved"
+
+
+class Credential(models.Model):
+    """Temporary credentials, as an event told that handed them out. The session token is never kept."""
+
+    id = models.BigAutoField(primary_key=True)
+    access_key = models.TextField()
+    event_id = models.TextField()
+    event_name = models.TextField()
+    time = models.DateTimeField(help_text="handed out, and valid from")
+    until = models.DateTimeField(null=True)
+    holder = models.ForeignKey(Actor, models.PROTECT, related_name="credentials", help_text="whom they were handed to")
+    role = models.TextField(blank=True, default="", help_text="ARN of the role")
+    session_name = models.TextField(blank=True, default="")
+    source_identity = models.TextField(blank=True, default="")
+    shared_event_id = models.TextField(blank=True, default="", help_text="the same act, as another account's trail tells it")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["access_key", "event_id"], name="credential_once")]
+        indexes = [
+            models.Index(fields=["shared_event_id"], condition=~models.Q(shared_event_id=""), name="credential_shared"),
+        ]
+
+    def __str__(self) -> str:
+        return self.access_key
+
+
+class Event(models.Model):
+    """One event. An empty text or zero bytes say "not stated". `file` and `ordinal` point to its JSON."""
+
+    pk = models.CompositePrimaryKey("time", "file", "ordinal")
+    time = models.DateTimeField()
+    file = models.ForeignKey(LogFile, models.DO_NOTHING, db_constraint=False, related_name="+")
+    actor = models.ForeignKey(Actor, models.DO_NOTHING, db_constraint=False, related_name="+")
+    bytes_in = models.BigIntegerField()
+    bytes_out = models.BigIntegerField()
+    ordinal = models.IntegerField(help_text="index in the file, from 0")
+    read_only = models.BooleanField()
+    data = models.BooleanField(help_text="a data event; else a management event")
+    presigned = models.BooleanField(help_text="sent with a presigned link")
+    reach = models.TextField(choices=REACHES, blank=True)
+    event_id = models.TextField()
+    event_source = models.TextField()
+    event_name = models.TextField()
+    region = models.TextField()
+    account = models.TextField()
+    source_ip = models.TextField()
+    request_id = models.TextField()
+    error_code = models.TextField()
+    bucket = models.TextField()
+    key = models.TextField()
+    s3_version = models.TextField(help_text="as request or answer names it")
+    target = models.TextField(help_text="what an event outside S3 was about: a role, a trail, an encryption key")
+    corrects = models.TextField(help_text="id of the event that this one corrects")
+
+    objects = EventQuerySet.as_manager()
+
+    class Meta:
+        managed = False
+        db_table = "cloudtrail_event"
+
+    def __str__(self) -> str:
+        return f"{self.event_name} at {self.time:%Y-%m-%d %H:%M:%S} UTC"
+
+    def get_absolute_url(self) -> str:
+        return reverse("cloudtrail:event", args=[self.file_id, self.ordinal])
+
+
+class Touch(models.Model):
+    """What an event touched besides its first object: the source of a copy, further resources."""
+
+    id = models.BigAutoField(primary_key=True)
+    time = models.DateTimeField()
+    file = models.ForeignKey(LogFile, models.PROTECT, related_name="+", db_index=False)
+    ordinal = models.IntegerField()
+    reach = models.TextField(choices=REACHES)
+    bucket = models.TextField(db_collation="C")
+    key = models.TextField(db_collation="C")
+    s3_version = models.TextField()
+
+    class Meta:
+        indexes = [models.Index(fields=["bucket", "key", "time"], name="touch_object")]
+
+    def __str__(self) -> str:
+        return f"{self.bucket}/{self.key}"
