@@ -7,6 +7,7 @@ pickles of moto's own objects: a data folder is good for one version of moto and
 """
 
 import hashlib
+import io
 import pickle
 import struct
 import zlib
@@ -15,6 +16,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
 from moto.backends import get_backend
 from moto.s3.models import FakeBucket, FakeDeleteMarker, FakeKey, S3Backend, s3_backends
 
@@ -168,8 +177,20 @@ class Journal:
                 path.unlink()
 
 
+class _Pickler(pickle.Pickler):
+    """Also keeps the private keys of the KMS, which have no pickle of their own."""
+
+    def reducer_override(self, value: Any) -> Any:
+        if not isinstance(value, (RSAPrivateKey, EllipticCurvePrivateKey)):
+            return NotImplemented
+        pem = value.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        return load_pem_private_key, (pem, None)
+
+
 def _framed(name: Name, state: Any) -> bytes:
-    payload = pickle.dumps((name, state), protocol=pickle.HIGHEST_PROTOCOL)
+    buffer = io.BytesIO()
+    _Pickler(buffer, protocol=pickle.HIGHEST_PROTOCOL).dump((name, state))
+    payload = buffer.getvalue()
     return HEADER.pack(len(payload), zlib.crc32(payload)) + payload
 
 
