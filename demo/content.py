@@ -117,24 +117,19 @@ def person(username: str) -> Person:
 # The record type: NGS run package ----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class RequiredFile:
-    """What a package must hold: at least one file whose key inside the package matches `pattern` (fnmatch)."""
-
-    pattern: str
-    meaning: str
-    media_type: str
+def _required(pattern: str, label: str, media_type: str, most: int | None = 1) -> dict[str, object]:
+    return {"pattern": pattern, "label": label, "min_count": 1, "max_count": most, "media_type": media_type}
 
 
-REQUIRED_FILES: tuple[RequiredFile, ...] = (
-    RequiredFile("README.md", "What the package is and how it was made, in words", "text/markdown"),
-    RequiredFile("reads/*_R1.fastq.gz", "Forward reads, one file for each sample", "application/gzip"),
-    RequiredFile("reads/*_R2.fastq.gz", "Reverse reads, one file for each sample", "application/gzip"),
-    RequiredFile("samples/manifest.csv", "Samples with barcode, tissue and concentration", "text/csv"),
-    RequiredFile("qc/report.pdf", "Quality control report of the run", "application/pdf"),
-    RequiredFile("qc/metrics.json", "The figures of the report, for machines", "application/json"),
-    RequiredFile("pipeline/run.json", "Pipeline, version, image digest and parameters of the run", "application/json"),
-)
+REQUIRED_FILES: list[dict[str, object]] = [
+    _required("README.md", "What the package is and how it was made", "text/markdown"),
+    _required("reads/*_R1.fastq.gz", "Forward reads of each sample", "application/gzip", None),
+    _required("reads/*_R2.fastq.gz", "Reverse reads of each sample", "application/gzip", None),
+    _required("samples/manifest.csv", "Sample manifest", "text/csv"),
+    _required("qc/report.pdf", "Quality control report", "application/pdf"),
+    _required("qc/metrics.json", "Figures of the quality control report", "application/json"),
+    _required("pipeline/run.json", "Description of the pipeline run", "application/json"),
+]
 
 PANELS = ("lung-kras-12", "colon-kras-8", "breast-brca-24")
 SEQUENCERS = ("NVS-01", "NVS-02")
@@ -185,64 +180,38 @@ METADATA_SCHEMA: dict[str, object] = {
 }
 
 
-@dataclass(frozen=True)
-class SignatureRule:
-    """One signature that a version of the type needs, in order."""
+TYPE_CODE, TYPE_NAME = "NGS", "NGS run package"
 
-    role: str
-    meaning: str
-    sentence: str
-
-
-@dataclass(frozen=True)
-class Definition:
-    """A records definition before it is a record: what the type is, why it is regulated, and what the gate asks."""
-
-    code: str
-    name: str
-    title: str
-    purpose: str
-    in_scope: bool
-    predicate_rule: str
-    rationale: str
-    owner: str
-    retention_years: int
-    retention_from: str
-    required_files: tuple[RequiredFile, ...]
-    metadata_schema: dict[str, object]
-    signatures: tuple[SignatureRule, ...]
-    working_copies: str
-
-
-NGS_RUN_PACKAGE = Definition(
-    code="NGS",
-    name="NGS run package",
-    title="Records definition: NGS run package",
-    purpose=(
+# What `records.contract.Definition.from_json` reads.
+NGS_RUN_PACKAGE: dict[str, object] = {
+    "name": TYPE_NAME,
+    "description": (
         "The raw reads of one sequencing run, with the sample manifest, the quality control report and the description"
-        " of the pipeline that made the report. It is the evidence from which the results of a study are rebuilt."
+        " of the pipeline that made the report: the evidence from which the results of a study are rebuilt. Copies of"
+        " reads on analysis disks are working copies; nothing is reported from them that cannot be rebuilt from the"
+        " registered version."
     ),
-    in_scope=True,
-    predicate_rule="21 CFR 58.195",
-    rationale=(
+    "part11": True,
+    "part11_reason": (
         "The runs are raw data of nonclinical laboratory studies in the sense of 21 CFR 58.3(k). 21 CFR 58.190 asks"
         " that raw data be kept in an archive, and 21 CFR 58.195 for how long. The firm keeps them in electronic form"
         " only and relies on them in place of paper, so 21 CFR Part 11 applies. Runs for method development that no"
         " study refers to are not records of this type and are not registered."
     ),
-    owner="Head of the sequencing laboratory",
-    retention_years=10,
-    retention_from="the day on which the version was registered",
-    required_files=REQUIRED_FILES,
-    metadata_schema=METADATA_SCHEMA,
-    signatures=(
-        SignatureRule("approver", "approval", "I approve this package for use in the study that it names."),
-    ),
-    working_copies=(
-        "Copies of reads on analysis disks are working copies. They are not records, and nothing may be reported from"
-        " them that cannot be rebuilt from the registered version."
-    ),
-)
+    "predicate_rule": "21 CFR 58.190 and 58.195",
+    "owner": "Head of the sequencing laboratory",
+    "retention_years": 10,
+    "required_files": REQUIRED_FILES,
+    "other_files": False,
+    "metadata_schema": METADATA_SCHEMA,
+    "signers": [
+        {
+            "role": "approver",
+            "meaning": "approval",
+            "sentence": "I approve this package for use in the study that it names.",
+        }
+    ],
+}
 
 
 # Three records -----------------------------------------------------------------------------------------------------
@@ -439,10 +408,10 @@ FILLED: dict[str, str] = {
     "validation lead": "Maja Ruiz, validation lead",
     "portal address": "https://records.vestermark.example",
     "portal version": "0.1.0",
-    "records bucket": "vestermark-records",
-    "portal bucket": "vestermark-worm",
-    "trail bucket": "vestermark-trail",
-    "AWS account": "123456789012, eu-north-1",
+    "records bucket": "gxp-records",
+    "portal bucket": "gxp-countersign",
+    "trail bucket": "gxp-trail",
+    "AWS account": "111122223333, eu-central-1",
     "time zone": FIRM.time_zone,
     "record types": "NGS run package",
     "predicate rules": "21 CFR 58.190 and 58.195",
@@ -554,12 +523,11 @@ DOCUMENTATION: tuple[Document, ...] = (
 
 @dataclass(frozen=True)
 class Sop:
-    """An SOP of the demo. `gate`: whoever has not read the effective version is stopped from this act."""
+    """An SOP of the demo. `gate` "signing": nobody signs while their reading of it is overdue."""
 
     name: str
     title: str
     stage: str
-    purpose: str
     reading_roles: tuple[str, ...]
     reading_days: int
     gate: str = ""
@@ -572,22 +540,22 @@ class Sop:
 
 SOPS: tuple[Sop, ...] = (
     Sop(
-        "e-signatures", "Electronic signatures", "effective", "e-signature",
-        ("author", "reviewer", "approver", "operator"), 14, gate="sign",
+        "e-signatures", "Electronic signatures", "effective",
+        ("author", "reviewer", "approver", "operator"), 14, gate="signing",
     ),
     Sop(
-        "record-registration", "Registration of records", "effective", "registration", ("operator", "approver"), 14,
-        gate="register", created_days_ago=87,
+        "record-registration", "Registration of records", "effective", ("operator", "approver"), 14,
+        created_days_ago=87,
     ),
     Sop(
-        "access-management", "Access management", "effective", "access", ("administrator",), 14, created_days_ago=87,
+        "access-management", "Access management", "effective", ("administrator",), 14, created_days_ago=87,
     ),
     Sop(
-        "audit-trail-review", "Review of audit trails", "in_review", "audit review", ("reviewer", "approver"), 30,
+        "audit-trail-review", "Review of audit trails", "in_review", ("reviewer", "approver"), 30,
         created_days_ago=12,
     ),
     Sop(
-        "backup-and-restore", "Backup and restore", "draft", "backup", ("administrator",), 30, created_days_ago=8,
+        "backup-and-restore", "Backup and restore", "draft", ("administrator",), 30, created_days_ago=8,
     ),
 )
 

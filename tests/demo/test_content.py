@@ -8,6 +8,7 @@ import jsonschema
 import pytest
 
 from demo import content
+from records import contract
 
 
 @pytest.mark.parametrize("document", content.DOCUMENTATION, ids=lambda document: document.title)
@@ -51,3 +52,8 @@ def test_everybody_has_a_role_and_administrators_have_no_other() -> None:
         assert someone.email.endswith(".example")
     roles = {role for someone in content.PEOPLE for role in someone.roles}
     assert roles == {"author", "reviewer", "approver", "operator", "scientist", "inspector", "administrator"}
+
+
+def test_the_definition_is_one_that_can_be_approved() -> None:
+    definition = contract.Definition.from_json(content.NGS_RUN_PACKAGE)
+    assert contract.problems(definition) == []
