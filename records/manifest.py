@@ -23,6 +23,8 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
 
+from audit.canonical import canonical
+
 SHA256 = "SHA256"
 SHA256_CHUNKED = "sha2-256-chunked"
 CRC64NVME = "CRC64NVME"
@@ -227,8 +229,7 @@ def pins_sha256(entries: Iterable[Entry]) -> str:
     """
     ordered = sorted(entries, key=lambda entry: walk_order(entry.logical_key))
     pins = [[entry.logical_key, entry.bucket, entry.key, entry.version_id] for entry in ordered]
-    # Of strings and lists, this encoder writes what RFC 8785 asks for.
-    return hashlib.sha256(json.dumps(pins, ensure_ascii=False, separators=(",", ":")).encode()).hexdigest()
+    return hashlib.sha256(canonical(pins)).hexdigest()
 
 
 def physical_key(bucket: str, key: str, version_id: str) -> str:
@@ -348,7 +349,7 @@ def _read_line(raw: bytes, number: int) -> dict[str, Any]:
     if not text.strip():
         raise ManifestError("the line is empty; every line is one JSON object", line=number)
     try:
-        row = _read_json(text)
+        row = read_json(text)
     except json.JSONDecodeError as error:
         raise ManifestError(f"this is not JSON: {error.msg} at character {error.pos + 1}", line=number) from None
     except RecursionError:
@@ -360,10 +361,13 @@ def _read_line(raw: bytes, number: int) -> dict[str, Any]:
     return row
 
 
-def _read_json(text: str) -> Any:
-    """JSON without what readers differ on: doubled members, NaN, numbers beyond a double."""
+def read_json(text: str | bytes) -> Any:
+    """JSON without what readers differ on: doubled members, NaN, numbers beyond a double. Raises ValueError.
+
+    Nesting beyond Python's own limit raises RecursionError; bytes are UTF-8.
+    """
     return json.loads(
-        text,
+        text.decode() if isinstance(text, bytes) else text,
         object_pairs_hook=_without_doubles,
         parse_constant=_no_constant,
         parse_float=_finite,
@@ -449,7 +453,7 @@ def _meta(row: Mapping[str, Any], line: int) -> dict[str, Any]:
         return {}  # as quilt3 does
     if not isinstance(meta, dict):
         raise ManifestError("must be an object", field="meta", line=line)
-    if problem := _json_problem(meta):
+    if problem := json_problem(meta):
         raise ManifestError(problem, field="meta", line=line)
     return meta
 
@@ -459,7 +463,7 @@ def _check_header(header: Mapping[str, Any], line: int | None) -> None:
         ("version", None if header.get("version") == "v0" else 'must be "v0", the only version of the format'),
         ("message", None if isinstance(header.get("message"), str | None) else "must be text or null"),
         ("user_meta", None if isinstance(header.get("user_meta"), dict | None) else "must be an object"),
-        *((name, _json_problem({name: value})) for name, value in header.items()),
+        *((name, json_problem({name: value})) for name, value in header.items()),
     ]
     for name, problem in problems:
         if problem:
@@ -474,7 +478,7 @@ def _check_entry(entry: Entry, line: int | None) -> None:
         ("physical_keys", _pin_problem(entry)),
         ("size", None if whole else f"must be a whole number of bytes, not {_short(size)}"),
         ("hash", _hash_problem(entry)),
-        ("meta", _json_problem(entry.meta) if isinstance(entry.meta, dict) else "must be an object"),
+        ("meta", json_problem(entry.meta) if isinstance(entry.meta, dict) else "must be an object"),
     ]
     for name, problem in problems:
         if problem:
@@ -541,7 +545,7 @@ def _hash_problem(entry: Entry) -> str | None:
     return None
 
 
-def _json_problem(value: Any, depth: int = 0) -> str | None:
+def json_problem(value: Any, depth: int = 0) -> str | None:
     """Why this value cannot stand in a manifest, or None: it must survive JSON, UTF-8 and PostgreSQL unchanged."""
     if depth > MAX_DEPTH:
         return f"is nested more than {MAX_DEPTH} levels deep"
@@ -561,7 +565,7 @@ def _json_problem(value: Any, depth: int = 0) -> str | None:
         children = value
     else:
         return f"a {type(value).__name__} cannot be written as JSON"
-    return next((problem for child in children if (problem := _json_problem(child, depth + 1))), None)
+    return next((problem for child in children if (problem := json_problem(child, depth + 1))), None)
 
 
 def _text_problem(text: str) -> str | None:
