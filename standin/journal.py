@@ -177,6 +177,10 @@ class Journal:
                 path.unlink()
 
 
+def _private_key(pem: bytes) -> Any:
+    return load_pem_private_key(pem, None)
+
+
 class _Pickler(pickle.Pickler):
     """Also keeps the private keys of the KMS, which have no pickle of their own."""
 
@@ -184,7 +188,7 @@ class _Pickler(pickle.Pickler):
         if not isinstance(value, (RSAPrivateKey, EllipticCurvePrivateKey)):
             return NotImplemented
         pem = value.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        return load_pem_private_key, (pem, None)
+        return _private_key, (pem,)
 
 
 def _framed(name: Name, state: Any) -> bytes:

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import tempfile
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -61,13 +62,14 @@ def start(
     command += ["--trail-account", trail_account, "--trail-every", str(trail_every)]
     command += ["--data", str(data)] if data else []
     command += ["--allow-tampering"] if tamper else []
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **popen)
-    assert process.stdout is not None
-    assert process.stderr is not None
-    line = process.stdout.readline()
-    if "ready" not in line:
-        process.wait(10)
-        raise RuntimeError(process.stderr.read().strip() or "the stand-in did not start")
+    with tempfile.TemporaryFile("w+") as complaints:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=complaints, text=True, **popen)
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        if "ready" not in line:
+            process.wait(10)
+            complaints.seek(0)
+            raise RuntimeError(complaints.read().strip() or "the stand-in did not start")
     return StandIn(line.split()[-1], process)
 
 
