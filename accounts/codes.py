@@ -51,8 +51,10 @@ def otpauth_url(device: CodeDevice) -> str:
     import base64
 
     secret = base64.b32encode(seeds.decrypt(device.seed, device.pk)).decode().rstrip("=")
-    return (f"otpauth://totp/Countersign:{quote(device.user.username)}?secret={secret}&issuer=Countersign"
-            f"&algorithm=SHA1&digits={DIGITS}&period={STEP_SECONDS}")
+    return (
+        f"otpauth://totp/Countersign:{quote(device.user.username)}?secret={secret}&issuer=Countersign"
+        f"&algorithm=SHA1&digits={DIGITS}&period={STEP_SECONDS}"
+    )
 
 
 def device_in_use(user: User) -> CodeDevice | None:

@@ -43,8 +43,13 @@ class NotConfirmed(trail.Refused):
     status = 403
 
 
-def confirm(user: User, credentials: Credentials, *, subject: trail.HasSubject | trail.Subject | None = None,
-            purpose: str = Lockout.Purpose.SIGNING) -> datetime:
+def confirm(
+    user: User,
+    credentials: Credentials,
+    *,
+    subject: trail.HasSubject | trail.Subject | None = None,
+    purpose: str = Lockout.Purpose.SIGNING,
+) -> datetime:
     """Confirm that it is `user`, now, and spend the code. Returns the time of the confirmation.
 
     Raises NotConfirmed: locked, wrong password or code (counted), or a code used before (not counted; the message says how
@@ -58,8 +63,10 @@ def confirm(user: User, credentials: Credentials, *, subject: trail.HasSubject |
 
     until = locked_until(user.username, purpose)
     if until:
-        refuse(f"Locked after {FAILURES_ALLOWED} failed attempts. Try again after {until:%H:%M:%S} UTC, or ask an administrator.",
-               "locked")
+        refuse(
+            f"Locked after {FAILURES_ALLOWED} failed attempts. Try again after {until:%H:%M:%S} UTC, or ask an administrator.",
+            "locked",
+        )
     password_right = check_password(credentials.password, user.password)
     device = codes.device_in_use(user)
     try:
@@ -109,8 +116,12 @@ def asks_for_username(sitting: Sitting, request: HttpRequest) -> bool:
     now = clock.now()
     if sitting.signed_in_full_at is None or sitting.last_signed_at is None:
         return True
-    return (now - sitting.signed_in_full_at > CONTINUOUS_FOR or now - sitting.last_signed_at > CONTINUOUS_IDLE
-            or sitting.address != _address(request) or sitting.agent != _agent(request))
+    return (
+        now - sitting.signed_in_full_at > CONTINUOUS_FOR
+        or now - sitting.last_signed_at > CONTINUOUS_IDLE
+        or sitting.address != _address(request)
+        or sitting.agent != _agent(request)
+    )
 
 
 def locked_until(username: str, purpose: str) -> datetime | None:
@@ -126,9 +137,13 @@ def unlock(user: User) -> None:
 def _refuse_stranger(credentials: Credentials) -> NoReturn:
     make_password(credentials.password)  # as long as a comparison takes, so that time tells nothing
     failures = _count_failure(credentials.username[:150], Lockout.Purpose.LOGIN)
-    raise NotConfirmed(WRONG, action=Action.LOGIN_REFUSED, by=trail.NOBODY,
-                       subject=trail.Subject("username", folded(credentials.username)[:150], credentials.username[:150]),
-                       detail={"why": f"failure {failures} of {FAILURES_ALLOWED}"})
+    raise NotConfirmed(
+        WRONG,
+        action=Action.LOGIN_REFUSED,
+        by=trail.NOBODY,
+        subject=trail.Subject("username", folded(credentials.username)[:150], credentials.username[:150]),
+        detail={"why": f"failure {failures} of {FAILURES_ALLOWED}"},
+    )
 
 
 def _count_failure(username: str, purpose: str) -> int:

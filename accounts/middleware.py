@@ -26,7 +26,9 @@ class SittingMiddleware:
         return self.get_response(request)
 
     def _sit(self, request: HttpRequest) -> None:
-        sitting = Sitting.objects.filter(pk=request.session.get("sitting"), user=request.user, ended_at__isnull=True).first()
+        sitting = Sitting.objects.filter(
+            pk=request.session.get("sitting"), user=request.user, ended_at__isnull=True
+        ).first()
         now = clock.now()
         if sitting is None:
             logout(request)

@@ -115,7 +115,8 @@ class User(AbstractBaseUser):
         from django.contrib.auth import get_backends
 
         return self.is_active and any(
-            backend.has_perm(self, permission, obj) for backend in get_backends() if hasattr(backend, "has_perm"))
+            backend.has_perm(self, permission, obj) for backend in get_backends() if hasattr(backend, "has_perm")
+        )
 
     def has_perms(self, permissions: Iterable[str], obj: Any = None) -> bool:
         return all(self.has_perm(permission, obj) for permission in permissions)
@@ -141,15 +142,20 @@ class CodeDevice(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(User, models.PROTECT, related_name="devices")
     seed = models.BinaryField(help_text="encrypted, bound to the device's id")
-    last_step = models.BigIntegerField(default=-1, help_text="time step of the last code that was accepted: codes are used once")
+    last_step = models.BigIntegerField(
+        default=-1, help_text="time step of the last code that was accepted: codes are used once"
+    )
     created_at = models.DateTimeField(db_default=Now())
     confirmed_at = models.DateTimeField(null=True, help_text="when one code proved the enrolment")
     withdrawn_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["user"], name="one_device_in_use",
-                                    condition=models.Q(confirmed_at__isnull=False, withdrawn_at__isnull=True)),
+            models.UniqueConstraint(
+                fields=["user"],
+                name="one_device_in_use",
+                condition=models.Q(confirmed_at__isnull=False, withdrawn_at__isnull=True),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -161,7 +167,7 @@ class Invitation(models.Model):
 
     class Purpose(models.TextChoices):
         ENROL = "enrol", "set password and one-time code"
-        PASSWORD = "password", "set a new password"  # noqa: S105
+        PASSWORD = "password", "set a new password"
         CODE = "code", "set a new one-time code"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -231,7 +237,9 @@ class Qualification(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["user", "version_id"], name="qualified_once_per_version")]
-        indexes = [models.Index(fields=["user", "gate"], condition=models.Q(met_at__isnull=True), name="qualification_open")]
+        indexes = [
+            models.Index(fields=["user", "gate"], condition=models.Q(met_at__isnull=True), name="qualification_open")
+        ]
 
     def __str__(self) -> str:
         return f"{self.user}: {self.label}"

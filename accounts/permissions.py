@@ -14,8 +14,14 @@ def may(user: User, permission: str, obj: Any = None) -> bool:
     return obj is None or type(obj).objects.visible_to(user).filter(pk=obj.pk).exists()
 
 
-def demand(user: User, permission: str, subject: trail.HasSubject | trail.Subject = trail.PORTAL, obj: Any = None) -> None:
+def demand(
+    user: User, permission: str, subject: trail.HasSubject | trail.Subject = trail.PORTAL, obj: Any = None
+) -> None:
     """Raise Forbidden, which goes on the trail, unless the user may."""
     if not may(user, permission, obj):
-        raise trail.Forbidden(f"Your role does not include this ({permission}).", subject=subject, by=user,
-                              detail={"permission": permission})
+        raise trail.Forbidden(
+            f"Your role does not include this ({permission}).",
+            subject=subject,
+            by=user,
+            detail={"permission": permission},
+        )

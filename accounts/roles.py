@@ -19,11 +19,17 @@ class Role(TextChoices):
 CONTENT_ROLES = frozenset(Role) - {Role.ADMINISTRATOR}
 
 PERMISSIONS: dict[str, frozenset[str]] = {
-    "record.read": frozenset({Role.AUTHOR, Role.REVIEWER, Role.APPROVER, Role.OPERATOR, Role.SCIENTIST, Role.INSPECTOR}),
+    "record.read": frozenset(
+        {Role.AUTHOR, Role.REVIEWER, Role.APPROVER, Role.OPERATOR, Role.SCIENTIST, Role.INSPECTOR}
+    ),
     "record.create": frozenset({Role.OPERATOR, Role.SCIENTIST, Role.AUTHOR}),
     "record.register": frozenset({Role.OPERATOR, Role.SCIENTIST}),
-    "record.verify": frozenset({Role.AUTHOR, Role.REVIEWER, Role.APPROVER, Role.OPERATOR, Role.SCIENTIST, Role.INSPECTOR}),
-    "record.export": frozenset({Role.AUTHOR, Role.REVIEWER, Role.APPROVER, Role.OPERATOR, Role.SCIENTIST, Role.INSPECTOR}),
+    "record.verify": frozenset(
+        {Role.AUTHOR, Role.REVIEWER, Role.APPROVER, Role.OPERATOR, Role.SCIENTIST, Role.INSPECTOR}
+    ),
+    "record.export": frozenset(
+        {Role.AUTHOR, Role.REVIEWER, Role.APPROVER, Role.OPERATOR, Role.SCIENTIST, Role.INSPECTOR}
+    ),
     "document.write": frozenset({Role.AUTHOR}),
     "document.retire": frozenset({Role.APPROVER}),
     "definition.write": frozenset({Role.AUTHOR}),

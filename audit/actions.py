@@ -29,8 +29,8 @@ class Action(TextChoices):
     LOGIN_SUCCEEDED = "login.succeeded", "logged in"
     LOGIN_REFUSED = "login.refused", "was refused at log-in"
     LOGIN_ENDED = "login.ended", "logged out"
-    PASSWORD_RESET_ASKED = "password.reset_asked", "asked for a password reset"  # noqa: S105
-    PASSWORD_CHANGED = "password.changed", "changed the password"  # noqa: S105
+    PASSWORD_RESET_ASKED = "password.reset_asked", "asked for a password reset"
+    PASSWORD_CHANGED = "password.changed", "changed the password"
     CODE_ENROLLED = "code.enrolled", "enrolled a one-time code device"
     CODE_RESET = "code.reset", "withdrew the one-time code device of"
     CONFIRMATION_REFUSED = "confirmation.refused", "was refused with password and one-time code"

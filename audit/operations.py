@@ -10,8 +10,16 @@ class Guard(migrations.RunSQL):
     the subject `(subject, row[key])`. Columns in `secret` are kept as "[secret]"; an update of columns in `ignore` alone is
     no change of the record (the step of the last one-time code, say)."""
 
-    def __init__(self, table: str, *, subject: str, key: str, primary_key: str = "id", secret: Sequence[str] = (),
-                 ignore: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        table: str,
+        *,
+        subject: str,
+        key: str,
+        primary_key: str = "id",
+        secret: Sequence[str] = (),
+        ignore: Sequence[str] = (),
+    ) -> None:
         texts = (subject, key, primary_key, ",".join(secret), ",".join(ignore))
         arguments = ", ".join(f"'{text}'" for text in texts)
         super().__init__(

@@ -54,8 +54,15 @@ class Refused(Exception):
 
     status = 409
 
-    def __init__(self, message: str, *, action: Action = Action.REQUEST_REFUSED, subject: HasSubject | Subject = PORTAL,
-                 by: HasActor | Actor | None = None, detail: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        action: Action = Action.REQUEST_REFUSED,
+        subject: HasSubject | Subject = PORTAL,
+        by: HasActor | Actor | None = None,
+        detail: Mapping[str, Any] | None = None,
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.action = action
@@ -82,8 +89,14 @@ def actor_of(person: HasActor | Actor) -> Actor:
     return person if isinstance(person, Actor) else person.trail_actor()
 
 
-def record(action: Action, subject: HasSubject | Subject, *, by: HasActor | Actor, reason: str = "",
-           detail: Mapping[str, Any] | None = None) -> Entry:
+def record(
+    action: Action,
+    subject: HasSubject | Subject,
+    *,
+    by: HasActor | Actor,
+    reason: str = "",
+    detail: Mapping[str, Any] | None = None,
+) -> Entry:
     """Write one entry in the transaction of the change that it tells (21 CFR 11.10(e)).
 
     `detail` holds strings, integers, booleans, null, lists and objects only. Raises RuntimeError outside a transaction:
@@ -91,11 +104,15 @@ def record(action: Action, subject: HasSubject | Subject, *, by: HasActor | Acto
     """
     if not connection.in_atomic_block:
         raise RuntimeError("trail.record() belongs into the transaction of the change that it tells")
-    row = _insert("audit_entry", Action(action).value, "action", subject_of(subject), actor_of(by), detail, reason=reason)
+    row = _insert(
+        "audit_entry", Action(action).value, "action", subject_of(subject), actor_of(by), detail, reason=reason
+    )
     return Entry(**row)
 
 
-def access(by: HasActor | Actor, what: str, subject: HasSubject | Subject, detail: Mapping[str, Any] | None = None) -> None:
+def access(
+    by: HasActor | Actor, what: str, subject: HasSubject | Subject, detail: Mapping[str, Any] | None = None
+) -> None:
     """Note that something was read: `what` is view, export or refused."""
     _insert("audit_access", what, "what", subject_of(subject), actor_of(by), detail)
 
@@ -112,20 +129,38 @@ def refusals(by: HasActor | Actor = NOBODY) -> Iterator[None]:
 
 def record_refusal(refused: Refused, by: HasActor | Actor) -> None:
     with transaction.atomic():
-        record(refused.action, refused.subject, by=refused.by or by, detail={"message": refused.message, **refused.detail})
+        record(
+            refused.action, refused.subject, by=refused.by or by, detail={"message": refused.message, **refused.detail}
+        )
 
 
-def _insert(table: str, what: str, what_column: str, subject: Subject, actor: Actor, detail: Mapping[str, Any] | None,
-            **more: str) -> dict[str, Any]:
+def _insert(
+    table: str,
+    what: str,
+    what_column: str,
+    subject: Subject,
+    actor: Actor,
+    detail: Mapping[str, Any] | None,
+    **more: str,
+) -> dict[str, Any]:
     values = {
-        what_column: what, "actor": actor.key, "actor_name": actor.name, "actor_role": actor.role, "subject_kind": subject.kind,
-        "subject_id": subject.id, "subject_label": subject.label, "request_id": request_id.get(), **more,
+        what_column: what,
+        "actor": actor.key,
+        "actor_name": actor.name,
+        "actor_role": actor.role,
+        "subject_kind": subject.kind,
+        "subject_id": subject.id,
+        "subject_label": subject.label,
+        "request_id": request_id.get(),
+        **more,
     }
     columns = ", ".join([*values, "detail"])
     places = ", ".join(["%s"] * len(values) + ["%s::jsonb"])
     with connection.cursor() as cursor:
         # Table and columns are ours; the values go as parameters.
-        cursor.execute(f"INSERT INTO {table} ({columns}) VALUES ({places}) RETURNING id, at, xact",  # noqa: S608
-                       [*values.values(), canonical(dict(detail or {})).decode()])
+        cursor.execute(
+            f"INSERT INTO {table} ({columns}) VALUES ({places}) RETURNING id, at, xact",  # noqa: S608
+            [*values.values(), canonical(dict(detail or {})).decode()],
+        )
         identity, at, xact = cursor.fetchone()
     return {**values, "id": identity, "at": at, "xact": xact, "detail": dict(detail or {})}

@@ -39,7 +39,9 @@ class Job(models.Model):
     class Meta:
         indexes = [
             models.Index(fields=["-created_at"]),
-            models.Index(fields=["state", "lease_until"], condition=models.Q(state__in=["queued", "running"]), name="job_open"),
+            models.Index(
+                fields=["state", "lease_until"], condition=models.Q(state__in=["queued", "running"]), name="job_open"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -59,7 +61,8 @@ class Job(models.Model):
     def progress(self, done: int, total: int, message: str = "") -> None:
         """Show how far the work is and hold the lease for another while. Raises LeaseLost if another worker has it now."""
         held = Job.objects.filter(pk=self.pk, state=Job.State.RUNNING, attempts=self.attempts).update(
-            done=done, total=total, message=message, lease_until=Now() + LEASE)
+            done=done, total=total, message=message, lease_until=Now() + LEASE
+        )
         if not held:
             raise LeaseLost(str(self.pk))
         self.done, self.total, self.message = done, total, message

@@ -29,8 +29,13 @@ def handler(kind: str) -> Callable[[Handler], Handler]:
     return mark
 
 
-def enqueue(kind: str, *, args: Mapping[str, Any] | None = None, key: str | None = None,
-            by: trail.HasActor | trail.Actor = trail.SYSTEM) -> Job:
+def enqueue(
+    kind: str,
+    *,
+    args: Mapping[str, Any] | None = None,
+    key: str | None = None,
+    by: trail.HasActor | trail.Actor = trail.SYSTEM,
+) -> Job:
     """A job of `kind`; the one that is open already where `key` was asked for before and is not finished."""
     actor = trail.actor_of(by)
     natural = f"{kind}:{key or uuid.uuid4()}"
@@ -38,7 +43,9 @@ def enqueue(kind: str, *, args: Mapping[str, Any] | None = None, key: str | None
     try:
         with transaction.atomic():
             # A finished job gives its natural key back, so that the same work can be asked for again.
-            Job.objects.filter(key=natural, state__in=[Job.State.DONE, Job.State.FAILED]).update(key=f"{natural}:{uuid.uuid4()}")
+            Job.objects.filter(key=natural, state__in=[Job.State.DONE, Job.State.FAILED]).update(
+                key=f"{natural}:{uuid.uuid4()}"
+            )
             job, _ = Job.objects.get_or_create(key=natural, defaults=values)
     except IntegrityError:
         job = Job.objects.get(key=natural)
@@ -60,7 +67,8 @@ def run(job_id: uuid.UUID | str) -> Job | None:
     """Do the job if nobody does it now. Returns None where there is nothing to do."""
     free = Q(state=Job.State.QUEUED) | Q(state=Job.State.RUNNING, lease_until__lt=Now())
     leased = Job.objects.filter(free, pk=job_id).update(
-        state=Job.State.RUNNING, attempts=F("attempts") + 1, started_at=Now(), lease_until=Now() + LEASE, error="")
+        state=Job.State.RUNNING, attempts=F("attempts") + 1, started_at=Now(), lease_until=Now() + LEASE, error=""
+    )
     if not leased:
         return None
     job = Job.objects.get(pk=job_id)
@@ -82,7 +90,8 @@ def _finish(job: Job, state: str, **values: Any) -> None:
         values |= {"done": max(job.total, 1), "total": max(job.total, 1)}
     with transaction.atomic():
         held = Job.objects.filter(pk=job.pk, state=Job.State.RUNNING, attempts=job.attempts).update(
-            state=state, finished_at=Now(), lease_until=None, **values)
+            state=state, finished_at=Now(), lease_until=None, **values
+        )
         if held and state == Job.State.FAILED:
             trail.record(Action.JOB_FAILED, job, by=trail.SYSTEM, detail={"error": str(values["error"])[:500]})
     job.refresh_from_db()
@@ -91,7 +100,9 @@ def _finish(job: Job, state: str, **values: Any) -> None:
 def retry(job: Job, *, by: trail.HasActor) -> None:
     """Queue a failed job once more."""
     with transaction.atomic():
-        if Job.objects.filter(pk=job.pk, state=Job.State.FAILED).update(state=Job.State.QUEUED, finished_at=None, attempts=0):
+        if Job.objects.filter(pk=job.pk, state=Job.State.FAILED).update(
+            state=Job.State.QUEUED, finished_at=None, attempts=0
+        ):
             trail.record(Action.JOB_RETRIED, job, by=by)
             transaction.on_commit(lambda: wake(job.pk))
 
@@ -99,7 +110,8 @@ def retry(job: Job, *, by: trail.HasActor) -> None:
 def sweep() -> int:
     """Wake what waits without a worker: lost messages, killed workers. A job that keeps failing its lease is given up."""
     Job.objects.filter(state=Job.State.RUNNING, lease_until__lt=Now(), attempts__gte=ATTEMPTS).update(
-        state=Job.State.FAILED, finished_at=Now(), error=f"given up after {ATTEMPTS} attempts that were cut off")
+        state=Job.State.FAILED, finished_at=Now(), error=f"given up after {ATTEMPTS} attempts that were cut off"
+    )
     waiting = Job.objects.filter(Q(state=Job.State.QUEUED) | Q(state=Job.State.RUNNING, lease_until__lt=Now()))
     ids = list(waiting.order_by("created_at").values_list("pk", flat=True)[:200])
     for job_id in ids:

@@ -63,10 +63,37 @@ class Embedded:
         programs = self._postgres_programs()
         person = _postgres_person()
         if not (data / "PG_VERSION").exists():
-            _run([programs / "initdb", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "-U", "postgres", "-D", data],
-                 person, self.private)
-        command = [programs / "postgres", "-D", data, "-h", "", "-k", self.sockets, "-c", "max_connections=200",
-                   "-c", "unix_socket_permissions=0700", "-c", "timezone=UTC", "-c", "log_min_messages=fatal"]
+            _run(
+                [
+                    programs / "initdb",
+                    "--auth=trust",
+                    "--encoding=UTF8",
+                    "--locale=C.UTF-8",
+                    "-U",
+                    "postgres",
+                    "-D",
+                    data,
+                ],
+                person,
+                self.private,
+            )
+        command = [
+            programs / "postgres",
+            "-D",
+            data,
+            "-h",
+            "",
+            "-k",
+            self.sockets,
+            "-c",
+            "max_connections=200",
+            "-c",
+            "unix_socket_permissions=0700",
+            "-c",
+            "timezone=UTC",
+            "-c",
+            "log_min_messages=fatal",
+        ]
         if not self.durable:
             command += ["-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off"]
         (data / "postmaster.pid").unlink(missing_ok=True)
@@ -108,8 +135,9 @@ class Embedded:
                 if role not in known:
                     connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(role)))
             if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone():
-                connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(
-                    sql.Identifier(DATABASE), sql.Identifier(OWNER)))
+                connection.execute(
+                    sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(DATABASE), sql.Identifier(OWNER))
+                )
 
     # Valkey
 
@@ -122,8 +150,25 @@ class Embedded:
         url = f"redis+socket://{path}?virtual_host=0"
         if alive(pidfile) and _connects(path):
             return url
-        command = [get_binary_path(), "--port", "0", "--unixsocket", path, "--unixsocketperm", "700", "--dir", self.home,
-                   "--pidfile", pidfile, "--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction"]
+        command = [
+            get_binary_path(),
+            "--port",
+            "0",
+            "--unixsocket",
+            path,
+            "--unixsocketperm",
+            "700",
+            "--dir",
+            self.home,
+            "--pidfile",
+            pidfile,
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+            "--maxmemory-policy",
+            "noeviction",
+        ]
         self._start(command, self.home / "valkey.log", pidfile, signal.SIGTERM)
         _wait(lambda: _connects(path), "Valkey", self.home / "valkey.log")
         return url
@@ -139,8 +184,19 @@ class Embedded:
         else:
             port = _free_port()
             where.write_text(json.dumps({"port": port}))
-            command: list[object] = [sys.executable, "-m", "standin", "--port", port, "--trail-bucket", "gxp-trail",
-                                     "--trail-account", "111122223333", "--trail-every", trail_every]
+            command: list[object] = [
+                sys.executable,
+                "-m",
+                "standin",
+                "--port",
+                port,
+                "--trail-bucket",
+                "gxp-trail",
+                "--trail-account",
+                "111122223333",
+                "--trail-every",
+                trail_every,
+            ]
             command += ["--data", self.home / "s3"] if keep else ["--allow-tampering"]
             self._start(command, self.home / "standin.log", pidfile, signal.SIGTERM)
         _wait(lambda: _connects(("127.0.0.1", port)), "The S3 stand-in", self.home / "standin.log")
@@ -148,11 +204,20 @@ class Embedded:
 
     # Common
 
-    def _start(self, command: Sequence[object], log: Path, pidfile: Path, stop_with: int, person: int | None = None) -> None:
+    def _start(
+        self, command: Sequence[object], log: Path, pidfile: Path, stop_with: int, person: int | None = None
+    ) -> None:
         with log.open("ab") as out:
             process = subprocess.Popen(
-                [str(part) for part in command], stdout=out, stderr=out, stdin=subprocess.DEVNULL, cwd=self.private if person else ROOT,
-                start_new_session=True, user=person, umask=0o077)
+                [str(part) for part in command],
+                stdout=out,
+                stderr=out,
+                stdin=subprocess.DEVNULL,
+                cwd=self.private if person else ROOT,
+                start_new_session=True,
+                user=person,
+                umask=0o077,
+            )
         if not pidfile.name.startswith("postmaster"):
             pidfile.write_text(str(process.pid))
         if not self.started:
@@ -208,8 +273,11 @@ def own_secrets(folder: Path) -> dict[str, str]:
     """Secrets of this embedded installation, made once and kept where only this user can read them."""
     path = folder / "secrets.json"
     if not path.exists():
-        made = {"SECRET_KEY": secrets.token_urlsafe(50), "SEED_KEYS": secrets.token_hex(32),
-                "SIGNING_KEY_FILE": str(folder / "signing-key.pem")}
+        made = {
+            "SECRET_KEY": secrets.token_urlsafe(50),
+            "SEED_KEYS": secrets.token_hex(32),
+            "SIGNING_KEY_FILE": str(folder / "signing-key.pem"),
+        }
         path.touch(0o600)
         path.write_text(json.dumps(made))
     return json.loads(path.read_text())
@@ -230,7 +298,9 @@ def _postgres_person() -> int | None:
 
 
 def _run(command: Sequence[object], person: int | None, folder: Path) -> None:
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, user=person, cwd=folder, check=False)
+    done = subprocess.run(
+        [str(part) for part in command], capture_output=True, text=True, user=person, cwd=folder, check=False
+    )
     if done.returncode:
         raise SystemExit(f"{Path(str(command[0])).name} failed: {done.stderr.strip() or done.stdout.strip()}")
 

@@ -26,16 +26,22 @@ def required(name: str, why: str) -> str:
 
 
 if DEMO and not EMBEDDED:
-    raise ImproperlyConfigured("COUNTERSIGN_DEMO shows one-time codes on the log-in page: it runs on the embedded servers only.")
+    raise ImproperlyConfigured(
+        "COUNTERSIGN_DEMO shows one-time codes on the log-in page: it runs on the embedded servers only."
+    )
 
 SECRET_KEY = required("SECRET_KEY", "sessions and links in mails are signed with it.")
 # Hex, 32 bytes each, newest first: seeds of second factors are encrypted with the first and read with any.
-SEED_KEYS = [bytes.fromhex(key) for key in required("SEED_KEYS", "the seeds of second factors are encrypted with it.").split(",")]
+SEED_KEYS = [
+    bytes.fromhex(key) for key in required("SEED_KEYS", "the seeds of second factors are encrypted with it.").split(",")
+]
 # PEM of the portal's P-256 key; made at the first start where the servers are embedded.
 SIGNING_KEY_FILE = Path(required("SIGNING_KEY_FILE", "the portal seals each signature's statement with it."))
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "testserver"] if EMBEDDED else [])
 if not ALLOWED_HOSTS:
-    raise ImproperlyConfigured("ALLOWED_HOSTS is not set: name the host names that the portal answers to. See docs/install.md.")
+    raise ImproperlyConfigured(
+        "ALLOWED_HOSTS is not set: name the host names that the portal answers to. See docs/install.md."
+    )
 SITE_URL = env.str("SITE_URL", default="http://127.0.0.1:8000" if EMBEDDED else f"https://{ALLOWED_HOSTS[0]}")
 
 INSTALLED_APPS = [
@@ -113,7 +119,9 @@ for _database in DATABASES.values():
     _database["CONN_HEALTH_CHECKS"] = True
     _database["ATOMIC_REQUESTS"] = False
 if DATABASES["default"]["USER"] == DATABASES["owner"]["USER"] or DATABASES["default"]["USER"] == "postgres":
-    raise ImproperlyConfigured("DATABASE_URL must use another role than MIGRATE_DATABASE_URL: the portal may not own its tables.")
+    raise ImproperlyConfigured(
+        "DATABASE_URL must use another role than MIGRATE_DATABASE_URL: the portal may not own its tables."
+    )
 DATABASE_READER = env.str("DATABASE_READER_ROLE", default="countersign_reader")
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 DATABASE_ROUTERS: list[str] = []
@@ -123,8 +131,10 @@ AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["accounts.backends.PasswordBackend", "guardian.backends.ObjectPermissionBackend"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator",
-     "OPTIONS": {"user_attributes": ("username", "legal_name", "email")}},
+    {
+        "NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator",
+        "OPTIONS": {"user_attributes": ("username", "legal_name", "email")},
+    },
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
@@ -197,6 +207,8 @@ S3_SECRET_ACCESS_KEY = env.str("S3_SECRET_ACCESS_KEY", default="") or None
 S3_PERSON_ROLE_ARN = env.str("S3_PERSON_ROLE_ARN", default="") or None
 WORM_BUCKET = env.str("WORM_BUCKET", default="gxp-countersign")
 
+DOCUMENT_RETENTION_YEARS = env.int("DOCUMENT_RETENTION_YEARS", default=10)  # data: as their definition says
+
 # Work in the background; the rows of `jobs.Job` are the truth, a message is a wake-up
 CELERY_BROKER_URL = required("CELERY_BROKER_URL", "background work is announced there (RabbitMQ, Redis or Valkey).")
 CELERY_TASK_ACKS_LATE = True
@@ -207,8 +219,14 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TIMEZONE = "UTC"
 
 # Mail
-EMAIL_BACKEND = env.str("EMAIL_BACKEND", default=(
-    "django.core.mail.backends.filebased.EmailBackend" if EMBEDDED else "django.core.mail.backends.smtp.EmailBackend"))
+EMAIL_BACKEND = env.str(
+    "EMAIL_BACKEND",
+    default=(
+        "django.core.mail.backends.filebased.EmailBackend"
+        if EMBEDDED
+        else "django.core.mail.backends.smtp.EmailBackend"
+    ),
+)
 EMAIL_FILE_PATH = HOME_DIR / "mail"
 EMAIL_HOST = env.str("EMAIL_HOST", default="localhost")
 EMAIL_PORT = env.int("EMAIL_PORT", default=25)

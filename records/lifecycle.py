@@ -27,16 +27,22 @@ class Step:
 
 LIFECYCLES: dict[str, tuple[str, tuple[Step, ...]]] = {
     # lifecycle: (the state that a version is born in, its steps)
-    "document": (State.IN_REVIEW, (
-        Step("approve", (State.IN_REVIEW,), State.APPROVED, "sign.approve", "Approve"),
-        Step("reject", (State.IN_REVIEW,), State.REJECTED, "sign.review", "Reject"),
-        Step("recall", (State.IN_REVIEW,), State.RECALLED, "document.write", "Recall"),
-        Step("retire", (State.APPROVED,), State.RETIRED, "document.retire", "Retire"),
-    )),
-    "data": (State.REGISTERED, (
-        Step("approve", (State.REGISTERED,), State.APPROVED, "sign.approve", "Approve"),
-        Step("reject", (State.REGISTERED,), State.REJECTED, "sign.review", "Reject"),
-    )),
+    "document": (
+        State.IN_REVIEW,
+        (
+            Step("approve", (State.IN_REVIEW,), State.APPROVED, "sign.approve", "Approve"),
+            Step("reject", (State.IN_REVIEW,), State.REJECTED, "sign.review", "Reject"),
+            Step("recall", (State.IN_REVIEW,), State.RECALLED, "document.write", "Recall"),
+            Step("retire", (State.APPROVED,), State.RETIRED, "document.retire", "Retire"),
+        ),
+    ),
+    "data": (
+        State.REGISTERED,
+        (
+            Step("approve", (State.REGISTERED,), State.APPROVED, "sign.approve", "Approve"),
+            Step("reject", (State.REGISTERED,), State.REJECTED, "sign.review", "Reject"),
+        ),
+    ),
 }
 
 

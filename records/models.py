@@ -86,18 +86,27 @@ class Version(models.Model):
     lifecycle = models.TextField()
     state = models.TextField(choices=State)
     author = models.ForeignKey(User, models.PROTECT, related_name="authored")
-    contributors = models.JSONField(default=list, help_text="keys of everybody who edited it: none of them may approve it")
+    contributors = models.JSONField(
+        default=list, help_text="keys of everybody who edited it: none of them may approve it"
+    )
     created_at = models.DateTimeField(db_default=Now())
     message = models.TextField(default="", help_text="why this version, for the change history")
     metadata = models.JSONField(default=dict)
     manifest = models.BinaryField(help_text="Quilt v0, JSON Lines")
     top_hash = models.TextField(help_text="as quilt3 computes it, hex")
-    pins_sha256 = models.TextField(help_text="over bucket, key and versionId of every file, which the top hash leaves out")
+    pins_sha256 = models.TextField(
+        help_text="over bucket, key and versionId of every file, which the top hash leaves out"
+    )
     rendition = models.JSONField(help_text="where the rendition's bytes are: a storage.worm.Pin")
     rendition_sha256 = models.TextField()
     rendition_pages = models.IntegerField()
-    definition = models.ForeignKey("self", models.PROTECT, null=True, related_name="admitted",
-                                   help_text="the version of the definition that admitted it")
+    definition = models.ForeignKey(
+        "self",
+        models.PROTECT,
+        null=True,
+        related_name="admitted",
+        help_text="the version of the definition that admitted it",
+    )
 
     objects = VersionQuerySet.as_manager()
 
@@ -105,8 +114,12 @@ class Version(models.Model):
         ordering = ["record", "-ordinal"]
         constraints = [
             models.UniqueConstraint(fields=["record", "ordinal"], name="version_counted_once"),
-            models.UniqueConstraint(fields=["record"], condition=models.Q(state="in_review"), name="one_version_in_review"),
-            models.UniqueConstraint(fields=["record", "revision"], condition=~models.Q(revision=""), name="revision_given_once"),
+            models.UniqueConstraint(
+                fields=["record"], condition=models.Q(state="in_review"), name="one_version_in_review"
+            ),
+            models.UniqueConstraint(
+                fields=["record", "revision"], condition=~models.Q(revision=""), name="revision_given_once"
+            ),
         ]
         indexes = [models.Index(fields=["top_hash"]), models.Index(fields=["state"])]
 
@@ -116,7 +129,9 @@ class Version(models.Model):
     @property
     def label(self) -> str:
         """`URS-0001 1.0` once approved, `URS-0001 version 2` before."""
-        return f"{self.record.number} {self.revision}" if self.revision else f"{self.record.number} version {self.ordinal}"
+        return (
+            f"{self.record.number} {self.revision}" if self.revision else f"{self.record.number} version {self.ordinal}"
+        )
 
     def trail_subject(self) -> Subject:
         return Subject("version", str(self.pk), f"{self.record.number} version {self.ordinal}")
@@ -134,7 +149,7 @@ class Version(models.Model):
         if self.state != State.APPROVED or during is None:
             return self.state
         if when < during.lower:
-            return "approved"
+            return "scheduled"
         return "effective" if during.upper is None or when < during.upper else "superseded"
 
 
@@ -240,8 +255,10 @@ class Verification(models.Model):
     started_at = models.DateTimeField()
     finished_at = models.DateTimeField(db_default=Now())
     outcome = models.TextField(choices=Outcome)
-    findings = models.JSONField(default=list, help_text='sentences: what differs, or could not be read')
-    files = models.JSONField(default=list, help_text='[{"logical_key", "sha256", "size", "lock_mode", "retain_until", ...}]')
+    findings = models.JSONField(default=list, help_text="sentences: what differs, or could not be read")
+    files = models.JSONField(
+        default=list, help_text='[{"logical_key", "sha256", "size", "lock_mode", "retain_until", ...}]'
+    )
     bytes_read = models.BigIntegerField(default=0)
     by_name = models.TextField()
     by_key = models.TextField()

@@ -30,10 +30,16 @@ def readable(user: User, record: str) -> Q:
     if not may(user, "record.read"):
         return Q(pk__in=[])
     kind = ContentType.objects.get_for_model(Record)
-    single = {"content_type": kind, "permission__codename": READ, "object_pk": Cast(OuterRef(f"{record}pk"), TextField())}
-    return (Q(Exists(Membership.objects.filter(user=user, area=OuterRef(f"{record}area"))))
-            | Q(Exists(UserObjectPermission.objects.filter(user=user, **single)))
-            | Q(Exists(GroupObjectPermission.objects.filter(group__users=user, **single))))
+    single = {
+        "content_type": kind,
+        "permission__codename": READ,
+        "object_pk": Cast(OuterRef(f"{record}pk"), TextField()),
+    }
+    return (
+        Q(Exists(Membership.objects.filter(user=user, area=OuterRef(f"{record}area"))))
+        | Q(Exists(UserObjectPermission.objects.filter(user=user, **single)))
+        | Q(Exists(GroupObjectPermission.objects.filter(group__users=user, **single)))
+    )
 
 
 class RecordQuerySet(QuerySet["Record"]):
@@ -69,4 +75,6 @@ class DraftQuerySet(QuerySet["Draft"]):
 def effective_version(record_id: uuid.UUID | Any, when: datetime) -> Version | None:
     from records.models import Version
 
-    return Version.objects.effective_on(when).filter(record_id=record_id).select_related("record", "effectivity").first()
+    return (
+        Version.objects.effective_on(when).filter(record_id=record_id).select_related("record", "effectivity").first()
+    )

@@ -36,7 +36,9 @@ class Step(models.Model):
     meaning = models.TextField(choices=Meaning)
     sentence = models.TextField(help_text="what the signer puts their name to")
     role = models.TextField(help_text="the role that may sign it")
-    assignee = models.ForeignKey(User, models.PROTECT, null=True, related_name="+", help_text="nobody: anyone of the role")
+    assignee = models.ForeignKey(
+        User, models.PROTECT, null=True, related_name="+", help_text="nobody: anyone of the role"
+    )
     due_at = models.DateTimeField(null=True)
     signature = models.OneToOneField("Signature", models.PROTECT, null=True, related_name="step")
 

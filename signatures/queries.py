@@ -28,8 +28,13 @@ class StepQuerySet(QuerySet["Step"]):
         """Steps that wait for this person: asked by name, or of anyone with a role they hold on a version that they may see
         and did not write."""
         mine = Q(assignee=user) | Q(assignee__isnull=True, role__in=user.roles)
-        return (self.waiting().filter(mine).filter(readable(user, "version__record__")).exclude(version__author=user)
-                .exclude(version__signatures__signer=user))
+        return (
+            self.waiting()
+            .filter(mine)
+            .filter(readable(user, "version__record__"))
+            .exclude(version__author=user)
+            .exclude(version__signatures__signer=user)
+        )
 
 
 class SignatureQuerySet(QuerySet["Signature"]):

@@ -123,6 +123,7 @@ BEGIN
 END $$;
 """
 
+
 class Migration(migrations.Migration):
     dependencies = [("audit", "0001_initial")]
     operations = [

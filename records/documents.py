@@ -1,0 +1,135 @@
+"""Freezing a document: its draft's text becomes `document.json` and a rendition, both under Object Lock, and a Version.
+
+Shared by every kind that is written here: validation documents, SOPs, record definitions.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+
+from accounts.models import User
+from accounts.permissions import demand
+from audit import clock, trail
+from audit.actions import Action
+from audit.canonical import canonical
+from records import manifest, renditions
+from records.drafts import Section
+from records.lifecycle import State
+from records.models import Attachment, Draft, Version
+from records.transitions import Content, seal
+from storage import worm
+
+TEXT = "document.json"
+MESSAGE_LETTERS = 5
+
+
+class NotReady(trail.NotAllowed):
+    """The draft cannot be submitted as it is."""
+
+
+def submit(
+    draft: Draft,
+    *,
+    by: User,
+    message: str,
+    then: Callable[[Version], Any],
+    facts: Sequence[tuple[str, str]] = (),
+    effective_on: datetime | None = None,
+    extra: Sequence[tuple[str, bytes, str]] = (),
+) -> Version:
+    """Freeze the draft as the record's next version, in review; `then(version)` opens its route in the same transaction.
+
+    `extra` are further files of the version (name, bytes, media type). Raises NotReady, Refused, StorageError.
+    """
+    record, now = draft.record, clock.now()
+    demand(by, "document.write", record, record)
+    _check_ready(draft, by, message)
+    sections = [section_text(section) for section in draft.sections]
+    ordinal = (record.versions.order_by("-ordinal").values_list("ordinal", flat=True).first() or 0) + 1
+    until = renditions.years_from(now, settings.DOCUMENT_RETENTION_YEARS)
+    rendition = renditions.of_document(
+        record, sections, ordinal=ordinal, message=message, author=by, facts=facts, at=now
+    )
+    body = canonical({"number": record.number, "title": record.title, "version": ordinal, "sections": sections})
+    files = [_file(TEXT, body, "application/json", until)]
+    files += [_file(name, data, media_type, until) for name, data, media_type in extra]
+    files += [_image(image) for image in renditions.shown_images(record, sections)]
+    content = Content(
+        entries=[entry for entry, _ in files],
+        media_types={entry.logical_key: kind for entry, kind in files},
+        rendition=rendition.pin,
+        rendition_pages=rendition.pages,
+        message=message.strip(),
+        contributors=draft.contributors,
+        metadata={"effective_on": effective_on.isoformat() if effective_on else ""},
+    )
+    with transaction.atomic(durable=True):
+        held = Draft.objects.select_for_update(no_key=True).get(pk=draft.pk)
+        if held.revision != draft.revision:
+            raise NotReady(
+                "The draft was saved meanwhile. Look at it again before you submit it.",
+                action=Action.STEP_REFUSED,
+                subject=record,
+                by=by,
+            )
+        version = seal(record, content, by=by, action=Action.VERSION_SUBMITTED)
+        # Whoever edits from here on writes the next version; who wrote this one is sealed with it.
+        held.contributors, held.message, held.checked_out_by, held.checked_out_at = [], "", None, None
+        held._history_user = by
+        held.save(update_fields=["contributors", "message", "checked_out_by", "checked_out_at"])
+        trail.record(Action.DRAFT_CHECKED_IN, record, by=by, detail={"submitted": version.ordinal})
+        then(version)
+    return version
+
+
+def sections_of(version: Version) -> list[Section]:
+    """The text of a document's version, from its sealed bytes. Raises `worm.Altered`, StorageError."""
+    file = version.files.get(logical_key=TEXT)
+    data = worm.get(worm.Pin(file.bucket, file.key, file.s3_version, file.size, file.sha256))
+    sections: list[Section] = manifest.read_json(data)["sections"]
+    return sections
+
+
+def effective_from(version: Version) -> datetime | None:
+    """The planned effective date that was submitted with the version (UTC), or None for the moment of approval."""
+    stated = version.metadata.get("effective_on", "")
+    return datetime.fromisoformat(stated) if stated else None
+
+
+def section_text(section: Section) -> dict[str, str]:
+    return {name: section[name] for name in ("id", "title", "text")}
+
+
+def as_text(sections: Sequence[Section]) -> str:
+    """One text of all sections, for comparing versions line by line."""
+    return "\n\n".join(f"# {section['title']}\n\n{section['text'].strip()}" for section in sections) + "\n"
+
+
+def _check_ready(draft: Draft, by: User, message: str) -> None:
+    record = draft.record
+    problem = ""
+    if record.versions.filter(state=State.IN_REVIEW).exists():
+        problem = "A version is in review already. Wait for its signatures, or recall it."
+    elif draft.checked_out_by_id not in (None, by.pk):
+        problem = f"{draft.checked_out_by} has the draft checked out."
+    elif len(message.strip()) < MESSAGE_LETTERS:
+        problem = "Say in a few words what changed, for the change history."
+    elif empty := [section["title"] for section in draft.sections if not section["text"].strip()]:
+        problem = f"Fill or remove the empty sections: {', '.join(empty[:5])}."
+    if problem:
+        raise NotReady(problem, action=Action.STEP_REFUSED, subject=record, by=by)
+
+
+def _file(name: str, data: bytes, media_type: str, until: datetime) -> tuple[manifest.Entry, str]:
+    pin = worm.put(data, media_type=media_type, retain_until=until)
+    return manifest.Entry(name, pin.bucket, pin.key, pin.version_id, pin.size, pin.sha256, {}), media_type
+
+
+def _image(image: Attachment) -> tuple[manifest.Entry, str]:
+    pin = worm.Pin.from_json(image.pin)
+    return manifest.Entry(
+        f"images/{image.name}", pin.bucket, pin.key, pin.version_id, pin.size, pin.sha256, {}
+    ), image.media_type

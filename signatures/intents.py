@@ -1,0 +1,82 @@
+"""The intent to sign: opened with the dialog, bound to what it shows, lived for 120 s, used once (§2 row 4)."""
+
+import uuid
+
+from django.db import transaction
+
+from accounts.models import Sitting, User
+from audit import clock, trail
+from audit.actions import Action
+from audit.clock import Now
+from records.models import Version
+from signatures.meanings import Meaning
+from signatures.models import INTENT_LIVES, Intent, Opened, Step
+
+
+class IntentRefused(trail.Refused):
+    """The sign dialog is no longer good for a signature; opening it again makes a new intent."""
+
+
+def open_for(version: Version, *, user: User, sitting: Sitting, step: Step | None = None) -> Intent:
+    """A fresh intent for the step's meaning (or for reading, without a step)."""
+    meanings = [step.meaning, Meaning.REJECTION] if step else [Meaning.READING]
+    with transaction.atomic():
+        intent = Intent.objects.create(
+            user=user,
+            sitting=sitting,
+            version=version,
+            step=step,
+            meanings=[str(meaning) for meaning in meanings],
+            top_hash=version.top_hash,
+            rendition_sha256=version.rendition_sha256,
+            expires_at=clock.now() + INTENT_LIVES,
+        )
+        trail.record(
+            Action.INTENT_OPENED, version, by=user, detail={"intent": str(intent.pk), "meanings": intent.meanings}
+        )
+    return intent
+
+
+def fetch(intent_id: uuid.UUID, user: User, sitting: Sitting) -> Intent:
+    """The person's own open intent of this sitting. Raises IntentRefused."""
+    intent = (
+        Intent.objects.select_related("version__record__type").filter(pk=intent_id, user=user, sitting=sitting).first()
+    )
+    if intent is None:
+        raise IntentRefused(
+            "This sign dialog is not yours, or belongs to another sitting. Open it again.",
+            action=Action.SIGNATURE_REFUSED,
+            by=user,
+            subject=user,
+            detail={"why": "intent"},
+        )
+    if intent.used_at is not None or clock.now() >= intent.expires_at:
+        raise _too_late(intent, user)
+    return intent
+
+
+def use(intent: Intent) -> None:
+    """Spend the intent, committed at once, so that twenty parallel posts make one signature. Raises IntentRefused."""
+    used = Intent.objects.filter(pk=intent.pk, used_at__isnull=True, expires_at__gt=Now()).update(used_at=Now())
+    if not used:
+        raise _too_late(intent, intent.user)
+
+
+def unopened_pages(intent: Intent, version: Version) -> list[int]:
+    """Pages of the rendition (from 1) that were not served to the person in this sitting."""
+    seen = set(
+        Opened.objects.filter(sitting=intent.sitting_id, rendition_sha256=version.rendition_sha256).values_list(
+            "page", flat=True
+        )
+    )
+    return [page for page in range(1, version.rendition_pages + 1) if page not in seen]
+
+
+def _too_late(intent: Intent, user: User) -> IntentRefused:
+    return IntentRefused(
+        "This sign dialog was used, or is older than two minutes. Open it again: nothing was signed.",
+        action=Action.SIGNATURE_REFUSED,
+        subject=intent.version,
+        by=user,
+        detail={"why": "intent"},
+    )

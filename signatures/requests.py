@@ -1,0 +1,83 @@
+"""Who is asked to sign a version, in which order: the route opened with the version, and what is left of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from accounts.models import User
+from audit import trail
+from audit.actions import Action
+from records.models import Version
+from signatures.meanings import SENTENCES, Meaning
+from signatures.models import Request, Step
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One signature to ask for. Those of one `place` may be signed side by side. Without `assignee`, anyone of the role."""
+
+    place: int
+    meaning: str
+    role: str
+    assignee: User | None = None
+    sentence: str = ""
+    due_at: datetime | None = None
+
+
+def open_route(version: Version, asked: Sequence[Asked], *, by: User) -> list[Step]:
+    """Ask for the signatures, in the transaction that seals the version. Raises Refused where the route approves nothing,
+    or asks somebody to sign what they wrote."""
+    if not any(step.meaning == Meaning.APPROVAL for step in asked):
+        raise trail.Refused("A route needs an approval.", subject=version, by=by)
+    for step in asked:
+        if step.assignee and (step.assignee.pk == version.author_id or str(step.assignee.pk) in version.contributors):
+            raise trail.Refused(
+                f"{step.assignee} wrote part of this version and cannot be asked to sign it.", subject=version, by=by
+            )
+        if step.assignee and step.role not in step.assignee.roles:
+            raise trail.Refused(f"{step.assignee} is no {step.role}.", subject=version, by=by)
+    Request.objects.create(version=version, opened_by=by)
+    steps = Step.objects.bulk_create(
+        [
+            Step(
+                version=version,
+                place=step.place,
+                meaning=step.meaning,
+                role=step.role,
+                assignee=step.assignee,
+                sentence=step.sentence or SENTENCES[step.meaning],
+                due_at=step.due_at,
+            )
+            for step in asked
+        ]
+    )
+    trail.record(
+        Action.SIGNATURES_REQUESTED,
+        version,
+        by=by,
+        detail={
+            "steps": [
+                {
+                    "place": step.place,
+                    "meaning": str(step.meaning),
+                    "role": step.role,
+                    "assignee": step.assignee.legal_name if step.assignee else None,
+                }
+                for step in asked
+            ]
+        },
+    )
+    return steps
+
+
+def complete(version: Version) -> bool:
+    """True when no signature that was asked for is missing."""
+    return not Step.objects.filter(version=version, signature__isnull=True).exists()
+
+
+def review_then_approval(reviewers: Sequence[User], approvers: Sequence[User], due_at: datetime | None) -> list[Asked]:
+    """The route of a document: reviewers side by side, then approvers side by side."""
+    return [
+        Asked(1, Meaning.REVIEW, "reviewer" if user.has_role("reviewer") else "approver", user, due_at=due_at)
+        for user in reviewers
+    ] + [Asked(2, Meaning.APPROVAL, "approver", user, due_at=due_at) for user in approvers]

@@ -1,0 +1,79 @@
+"""What a signature binds, as canonical bytes (RFC 8785): `docs/signatures.md` tells each field to whoever checks one."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from audit.canonical import canonical
+from records.models import Version
+
+FORMAT = "countersign-signature-1"
+
+
+def build(
+    version: Version,
+    *,
+    signature_id: str,
+    signer: str,
+    printed_name: str,
+    role: str,
+    meaning: str,
+    sentence: str,
+    reason: str,
+    step: str,
+    signed_at: datetime,
+    policy: str,
+    intent: str,
+    previous: str,
+) -> bytes:
+    """The statement's bytes. `policy` is the revision of the e-signature SOP in force, `previous` the SHA-256 of the signer's
+    statement before this one, or ""."""
+    return canonical(
+        {
+            "format": FORMAT,
+            "signature": signature_id,
+            "record": version.record.number,
+            "title": version.record.title,
+            "version": version.ordinal,
+            "version_id": str(version.pk),
+            "top_hash": version.top_hash,
+            "pins_sha256": version.pins_sha256,
+            "rendition_sha256": version.rendition_sha256,
+            "signer": signer,
+            "printed_name": printed_name,
+            "role": role,
+            "meaning": meaning,
+            "sentence": sentence,
+            "reason": reason,
+            "step": step,
+            "signed_at": stamp(signed_at),
+            "policy": policy,
+            "intent": intent,
+            "previous": previous,
+        }
+    )
+
+
+def stamp(when: datetime) -> str:
+    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+# Statement field -> column of Signature: what `verify()` holds against each other.
+COLUMNS: dict[str, str] = {
+    "signature": "id",
+    "version_id": "version_id",
+    "top_hash": "top_hash",
+    "rendition_sha256": "rendition_sha256",
+    "signer": "signer_id",
+    "printed_name": "printed_name",
+    "role": "role",
+    "meaning": "meaning",
+    "sentence": "sentence",
+    "reason": "reason",
+    "signed_at": "signed_at",
+    "intent": "intent_id",
+    "previous": "previous_sha256",
+}
+
+
+def as_text(value: Any) -> str:
+    return stamp(value) if isinstance(value, datetime) else str(value)

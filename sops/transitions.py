@@ -1,0 +1,166 @@
+"""What an approved SOP brings about: it takes effect, its readers are asked to read it, and the first e-signature SOP ends
+the founding ceremony."""
+
+import uuid
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from django.contrib.auth.models import Group
+from django.db import transaction
+from django.http import HttpRequest
+
+from accounts import founding
+from accounts.identity import Credentials
+from accounts.models import Area, Qualification, Sitting, User
+from audit import clock, trail
+from audit.actions import Action
+from records import documents, drafts, numbers, starter
+from records.documents import effective_from
+from records.models import Draft, Record, RecordType, Version
+from records.transitions import take_effect
+from signatures import requests
+from signatures import transitions as signatures
+from signatures.meanings import Meaning
+from signatures.models import Signature
+from signatures.signing import signing
+from sops.models import Sop
+
+EMPTY = [
+    {"id": f"s{number}", "title": title, "guidance": "", "text": ""}
+    for number, title in enumerate(("Purpose", "Scope", "Responsibilities", "Procedure", "Records"), start=1)
+]
+STARTER = Path(__file__).parent / "starter"
+
+
+def create(
+    *,
+    starter_name: str,
+    title: str,
+    area: Area,
+    by: User,
+    gate: str = Sop.Gate.NONE,
+    reading_roles: Sequence[str] = (),
+    reading_days: int = 14,
+) -> Record:
+    """A new SOP with the starter content of that name ("" for an empty one), its draft checked out by the author."""
+    sections = starter.read(STARTER / f"{starter_name}.md")[1] if starter_name else EMPTY
+    with transaction.atomic(durable=True):
+        record = numbers.create(
+            RecordType.objects.get(pk="SOP"), title=title, area=area, by=by, permission="document.write"
+        )
+        Sop.objects.create(record=record, gate=gate, reading_roles=sorted(reading_roles), reading_days=reading_days)
+        drafts.open_draft(record, sections, by=by)
+        trail.record(Action.DOCUMENT_CREATED, record, by=by, detail={"gate": str(gate), **founding.mark()})
+    return record
+
+
+def submit(
+    draft: Draft,
+    *,
+    by: User,
+    message: str,
+    reviewers: Sequence[User],
+    approvers: Sequence[User],
+    due_at: datetime | None = None,
+    effective_on: datetime | None = None,
+) -> Version:
+    """Freeze the draft as a version and ask for its signatures."""
+
+    def then(version: Version) -> None:
+        requests.open_route(version, requests.review_then_approval(reviewers, approvers, due_at), by=by)
+
+    return documents.submit(
+        draft, by=by, message=message, then=then, effective_on=effective_on, facts=[("Area", draft.record.area.name)]
+    )
+
+
+def sign(
+    intent: uuid.UUID,
+    meaning: str,
+    *,
+    signer: User,
+    credentials: Credentials,
+    sitting: Sitting,
+    request: HttpRequest | None = None,
+    reason: str = "",
+) -> Signature:
+    """Review, approve or reject an SOP's version."""
+    return signatures.sign(
+        intent,
+        meaning,
+        signer=signer,
+        credentials=credentials,
+        sitting=sitting,
+        request=request,
+        reason=reason,
+        approved=approved,
+    )
+
+
+def approved(version: Version, signer: User) -> None:
+    effect = take_effect(version, by=signer, at=effective_from(version))
+    sop = Sop.objects.get(pk=version.record_id)
+    assign_reading(sop, version, by=signer, due_at=effect.during.lower + timedelta(days=sop.reading_days))
+    if sop.gate == Sop.Gate.SIGNING:
+        founding.end(by=signer, because=f"{version.label} is approved")
+
+
+def assign_reading(sop: Sop, version: Version, *, by: User, due_at: datetime) -> list[Qualification]:
+    """Ask everybody with a reading role who may see the SOP to read this version by then; whoever was asked is not asked
+    again. A reading of an older version that is still open gives way to this one."""
+    readers = User.objects.filter(
+        is_active=True, groups__in=Group.objects.filter(name__in=sop.reading_roles), areas=version.record.area
+    ).distinct()
+    assigned = []
+    for reader in readers:
+        row, made = Qualification.objects.get_or_create(
+            user=reader,
+            version_id=version.pk,
+            defaults={
+                "topic": version.record.number,
+                "label": f"{version.label}, {version.record.title}",
+                "gate": sop.gate,
+                "due_at": due_at,
+            },
+        )
+        if made:
+            trail.record(
+                Action.READING_ASSIGNED, reader, by=by, detail={"version": row.label, "due": due_at.isoformat()}
+            )
+            assigned.append(row)
+    return assigned
+
+
+def read(
+    intent: uuid.UUID, *, signer: User, credentials: Credentials, sitting: Sitting, request: HttpRequest | None = None
+) -> Signature:
+    """Sign that one has read and understood this version (T2)."""
+    with signing(
+        [intent], Meaning.READING, signer=signer, credentials=credentials, sitting=sitting, request=request
+    ) as [signature]:
+        version = signature.version
+        sop = Sop.objects.get(pk=version.record_id)
+        row, _ = Qualification.objects.get_or_create(
+            user=signer,
+            version_id=version.pk,
+            defaults={
+                "topic": version.record.number,
+                "label": f"{version.label}, {version.record.title}",
+                "gate": sop.gate,
+                "due_at": clock.now(),
+            },
+        )
+        row.met_at = signature.signed_at
+        row.save(update_fields=["met_at"])
+        trail.record(Action.READING_SIGNED, version, by=signer, detail={"signature": str(signature.pk)})
+        trail.record(Action.QUALIFICATION_SET, signer, by=signer, detail={"version": row.label})
+    return signature
+
+
+def change_rule(sop: Sop, *, by: User, reading_roles: list[str], reading_days: int, reason: str) -> None:
+    """Who must read it, and how soon. Takes effect with the next approval."""
+    with transaction.atomic(durable=True):
+        sop.reading_roles, sop.reading_days = sorted(reading_roles), reading_days
+        sop.save(update_fields=["reading_roles", "reading_days"])
+        trail.record(Action.SOP_CHANGED, sop.record, by=by, reason=reason)

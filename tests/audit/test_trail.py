@@ -1,0 +1,155 @@
+"""Nothing changes unrecorded, nothing recorded changes (21 CFR 11.10(e))."""
+
+import hashlib
+import os
+
+import psycopg
+import pytest
+from django.db import IntegrityError, connection, transaction
+from django.db.utils import InternalError
+
+from accounts.models import Area, User
+from audit import trail
+from audit.actions import Action
+from audit.models import Entry, Link, RowChange
+
+
+def rename(people, name="Renamed"):
+    area = people.laboratory
+    area.name = name
+    area.save()
+
+
+def test_a_change_without_an_entry_is_refused_at_commit(people):
+    with pytest.raises(IntegrityError, match="unrecorded change"), transaction.atomic():
+        rename(people)
+    assert Area.objects.filter(name="Renamed").count() == 0
+
+
+def test_a_change_with_an_entry_about_something_else_is_refused(people):
+    with pytest.raises(IntegrityError, match="unrecorded change"), transaction.atomic():
+        rename(people)
+        trail.record(Action.AREA_CHANGED, people.author, by=people.administrator)
+
+
+def test_a_change_keeps_old_and_new_and_who(people):
+    with transaction.atomic():
+        rename(people)
+        entry = trail.record(Action.AREA_CHANGED, people.laboratory, by=people.administrator, reason="New name")
+    change = RowChange.objects.get(xact=entry.xact)
+    assert (change.old, change.new) == ({"name": "Sequencing laboratory"}, {"name": "Renamed"})
+    kept = Entry.objects.get(pk=entry.pk)
+    assert (kept.actor_name, kept.actor_role, kept.reason) == ("Dave Mbeki", "Administrator", "New name")
+
+
+@pytest.mark.parametrize("path", ["save", "update", "bulk_update", "sql"])
+def test_every_path_is_captured_or_refused(people, path):
+    area = people.laboratory
+
+    def change():
+        area.name = "Changed"
+        if path == "save":
+            area.save()
+        elif path == "update":
+            Area.objects.filter(pk=area.pk).update(name="Changed")
+        elif path == "bulk_update":
+            Area.objects.bulk_update([area], ["name"])
+        else:
+            with connection.cursor() as cursor:
+                cursor.execute("UPDATE accounts_area SET name = 'Changed' WHERE id = %s", [area.pk])
+
+    with pytest.raises(IntegrityError, match="unrecorded"), transaction.atomic():
+        change()
+    with transaction.atomic():
+        change()
+        entry = trail.record(Action.AREA_CHANGED, area, by=people.administrator)
+    assert RowChange.objects.get(xact=entry.xact).new == {"name": "Changed"}
+
+
+def test_secrets_are_never_kept_in_a_row_change(people):
+    user = people.author
+    with transaction.atomic():
+        user.set_password("another long password")
+        user.save()
+        entry = trail.record(Action.PASSWORD_CHANGED, user, by=user)
+    assert RowChange.objects.get(xact=entry.xact).new == {"password": "[secret]"}
+
+
+@pytest.mark.parametrize("table", ["audit_entry", "audit_rowchange", "audit_link", "audit_access"])
+@pytest.mark.parametrize("act", ["UPDATE {} SET id = id", "DELETE FROM {}", "TRUNCATE {}"])
+def test_the_trail_refuses_change_even_to_the_owner(people, table, act):
+    trail.access(people.author, "view", people.laboratory)
+    statement = act.format(table).replace("id = id", "seq = seq" if table == "audit_link" else "id = id")
+    for url in (os.environ["DATABASE_URL"], os.environ["MIGRATE_DATABASE_URL"]):
+        with (
+            psycopg.connect(url) as raw,
+            pytest.raises((psycopg.errors.InsufficientPrivilege, psycopg.errors.RestrictViolation)),
+        ):
+            raw.execute(statement)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "ALTER TABLE audit_entry DISABLE TRIGGER ALL",
+        "SET session_replication_role = replica",
+        "INSERT INTO audit_link (seq, entry_id, hash) VALUES (999999, 1, 'x')",
+        "INSERT INTO audit_rowchange (xact) VALUES (1)",
+        "SELECT audit_append(1, NULL, 'x')",
+        "DROP TABLE audit_entry",
+        "CREATE OR REPLACE FUNCTION audit_now() RETURNS timestamptz LANGUAGE sql AS 'SELECT now()'",
+    ],
+)
+def test_the_applications_role_cannot_get_around_the_trail(people, statement):
+    with psycopg.connect(os.environ["DATABASE_URL"]) as raw, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        raw.execute(statement)
+
+
+def test_an_entry_outside_a_transaction_is_refused(people):
+    with pytest.raises(RuntimeError):
+        trail.record(Action.AREA_CHANGED, people.laboratory, by=people.author)
+
+
+def test_an_action_that_is_not_listed_cannot_be_recorded(people):
+    with pytest.raises(ValueError), transaction.atomic():
+        trail.record("area.painted", people.laboratory, by=people.author)
+
+
+def test_the_application_cannot_choose_time_or_transaction_of_an_entry(people):
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO audit_entry (at, xact, actor, actor_name, actor_role, action, subject_kind, subject_id, subject_label,"
+            " reason, request_id, detail, canonical) VALUES ('2001-01-01Z', 1, 'x', 'x', 'x', 'area.changed', 'area', 'x', 'x', '', '', '{}', 'x')"
+            " RETURNING at, xact, canonical"
+        )
+        at, xact, canonical = cursor.fetchone()
+    assert at.year > 2001 and xact != 1 and bytes(canonical).startswith(b'{"action":"area.changed"')
+
+
+def test_raw_sql_entries_are_linked_too_and_each_link_hashes_the_one_before(people):
+    hashes = list(Link.objects.order_by("seq").values_list("seq", "entry_id", "change_id", "hash"))
+    previous = b""
+    for number, (seq, entry, change, link) in enumerate(hashes, start=1):
+        leaf = Entry.objects.get(pk=entry).canonical if entry else RowChange.objects.get(pk=change).canonical
+        previous = hashlib.sha256(previous + bytes(leaf)).digest()
+        assert (seq, bytes(link)) == (number, previous)
+    assert len(hashes) == Entry.objects.count() + RowChange.objects.count() > 20
+
+
+def test_a_refused_act_is_an_entry_although_its_work_rolled_back(people):
+    with pytest.raises(trail.Forbidden), trail.refusals(people.author), transaction.atomic():
+        rename(people)
+        raise trail.Forbidden("Not you.", subject=people.laboratory)
+    entry = Entry.objects.latest("id")
+    assert (entry.action, entry.actor_name, entry.detail) == (
+        "request.refused",
+        "Ana Lindqvist",
+        {"message": "Not you."},
+    )
+    assert not Area.objects.filter(name="Renamed").exists()
+
+
+def test_nobody_is_deleted(people):
+    with pytest.raises((IntegrityError, InternalError, Exception), match=r"refused|permission denied|restrict|protect"):
+        User.objects.filter(username="outsider").delete()
+    assert User.objects.filter(username="outsider").exists()

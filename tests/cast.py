@@ -1,0 +1,87 @@
+"""The cast: one person per role, enrolled, so that tests can speak of them by what they are."""
+
+from functools import cached_property
+
+from django.contrib.auth.models import Group
+from django.db import transaction
+from django.test import Client
+
+from accounts import codes
+from accounts.identity import Credentials
+from accounts.models import Area, CodeDevice, Founding, Membership, Sitting, User
+from audit import trail
+from audit.actions import Action
+from audit.clock import Now, now
+
+PASSWORD = "correct horse battery"
+LABORATORY = "Sequencing laboratory"
+ELSEWHERE = "Another site"
+PEOPLE = {
+    # username: (legal name, title, role, area)
+    "author": ("Ana Lindqvist", "Validation lead", "author", LABORATORY),
+    "reviewer": ("Maja Ruiz", "Quality engineer", "reviewer", LABORATORY),
+    "approver": ("Chidi Okafor", "QA manager", "approver", LABORATORY),
+    "approver2": ("Ingrid Solheim", "Head of quality", "approver", LABORATORY),
+    "operator": ("Tomasz Nowak", "Sequencing operator", "operator", LABORATORY),
+    "scientist": ("Priya Raman", "Scientist", "scientist", LABORATORY),
+    "inspector": ("Ellen Marsh", "Inspector", "inspector", LABORATORY),
+    "administrator": ("Dave Mbeki", "System administrator", "administrator", LABORATORY),
+    "administrator2": ("Yuki Tanaka", "System administrator", "administrator", LABORATORY),
+    # Has every content role that one person may have, elsewhere: what is the laboratory's does not exist for them.
+    "outsider": ("Omar Haddad", "QA manager", "approver", ELSEWHERE),
+}
+
+
+def gather() -> None:
+    """Write the cast into an empty database, each act recorded."""
+    with transaction.atomic():
+        areas = {name: Area.objects.create(name=name) for name in (LABORATORY, ELSEWHERE)}
+        for area in areas.values():
+            trail.record(Action.AREA_CREATED, area, by=trail.SYSTEM)
+        for username, (name, title, role, area) in PEOPLE.items():
+            user = User(username=username, legal_name=name, title=title, email=f"{username}@lab.example")
+            user.set_password(PASSWORD)
+            user.identity_proved_at = now()
+            user.save()
+            user.groups.add(Group.objects.get(name=role))
+            Membership.objects.create(user=user, area=areas[area])
+            device = codes.new_device(user)
+            device.confirmed_at = now()
+            device.save()
+            trail.record(Action.USER_ENROLLED, user, by=trail.SYSTEM)
+        founding = Founding.objects.create(ended_at=Now())
+        trail.record(Action.FOUNDING_ENDED, founding, by=trail.SYSTEM)
+
+
+class Cast:
+    """`people.author` and so on, read from the test's own database."""
+
+    def __getattr__(self, username: str) -> User:
+        if username not in PEOPLE:
+            raise AttributeError(username)
+        user = User.objects.get(username=username)
+        setattr(self, username, user)
+        return user
+
+    @cached_property
+    def laboratory(self) -> Area:
+        return Area.objects.get(name=LABORATORY)
+
+    def code(self, user: User) -> str:
+        """The one-time code that the user's device shows now."""
+        return codes.code_at(CodeDevice.objects.get(user=user, withdrawn_at=None), now())
+
+    def credentials(self, user: User) -> Credentials:
+        return Credentials(username=user.username, password=PASSWORD, code=self.code(user))
+
+    def sitting(self, user: User) -> Sitting:
+        return Sitting.objects.create(user=user, address="127.0.0.1")
+
+    def client(self, user: User) -> Client:
+        """A browser in which the user is logged in."""
+        client = Client(raise_request_exception=False)
+        client.force_login(user, backend="accounts.backends.PasswordBackend")
+        session = client.session
+        session["sitting"] = str(self.sitting(user).pk)
+        session.save()
+        return client

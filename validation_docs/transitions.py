@@ -1,0 +1,89 @@
+"""The verbs of a validation document: create, submit, sign. Approved means effective, at once or on the planned date."""
+
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from django.db import transaction
+from django.http import HttpRequest
+
+from accounts import founding
+from accounts.identity import Credentials
+from accounts.models import Area, Sitting, User
+from audit import trail
+from audit.actions import Action
+from records import documents, drafts, numbers, starter
+from records.documents import effective_from
+from records.models import Draft, Record, RecordType, Version
+from records.transitions import take_effect
+from signatures import requests
+from signatures import transitions as signatures
+from signatures.models import Signature
+from validation_docs.models import ValidationDocument
+
+STARTER = Path(__file__).parent / "starter"
+
+
+def create(record_type: RecordType, *, title: str, system: str, area: Area, by: User) -> Record:
+    """A new document of the type with its starter content, its draft checked out by the author."""
+    _, sections = starter.read(STARTER / f"{record_type.code}.md")
+    with transaction.atomic(durable=True):
+        record = numbers.create(record_type, title=title, area=area, by=by, permission="document.write")
+        ValidationDocument.objects.create(record=record, system=system.strip())
+        drafts.open_draft(record, sections, by=by)
+        trail.record(Action.DOCUMENT_CREATED, record, by=by, detail={"system": system.strip(), **founding.mark()})
+    return record
+
+
+def submit(
+    draft: Draft,
+    *,
+    by: User,
+    message: str,
+    reviewers: Sequence[User],
+    approvers: Sequence[User],
+    due_at: datetime | None = None,
+    effective_on: datetime | None = None,
+) -> Version:
+    """Freeze the draft as a version and ask for its signatures."""
+    document = ValidationDocument.objects.get(pk=draft.record_id)
+
+    def then(version: Version) -> None:
+        requests.open_route(version, requests.review_then_approval(reviewers, approvers, due_at), by=by)
+
+    return documents.submit(
+        draft,
+        by=by,
+        message=message,
+        then=then,
+        effective_on=effective_on,
+        facts=[("System", document.system), ("Area", draft.record.area.name)],
+    )
+
+
+def sign(
+    intent: uuid.UUID,
+    meaning: str,
+    *,
+    signer: User,
+    credentials: Credentials,
+    sitting: Sitting,
+    request: HttpRequest | None = None,
+    reason: str = "",
+) -> Signature:
+    """Review, approve or reject a version."""
+    return signatures.sign(
+        intent,
+        meaning,
+        signer=signer,
+        credentials=credentials,
+        sitting=sitting,
+        request=request,
+        reason=reason,
+        approved=approved,
+    )
+
+
+def approved(version: Version, signer: User) -> None:
+    take_effect(version, by=signer, at=effective_from(version))
