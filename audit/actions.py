@@ -83,6 +83,7 @@ class Action(TextChoices):
     TRAIL_CHANGED = "trail.changed", "changed the trail"
     TRAIL_PULLED = "trail.pulled", "pulled files of the trail"
     TRAIL_LOADED = "trail.loaded", "loaded files handed over for the trail"
+    TRAIL_FILE_RETRIED = "trail.file_retried", "asked for another try of a file of the trail"
 
     # jobs
     JOB_FAILED = "job.failed", "failed"

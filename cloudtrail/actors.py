@@ -236,7 +236,9 @@ def _direct(who: Identity) -> Attribution | None:
     issuer = who.issuer
     match who.type:
         case "IAMUser" if who.user_name:
-            return _proven(who.user_name, f"IAM user {who.user_name} of account {_account(who)} signed the request", who)
+            return _proven(
+                who.user_name, f"IAM user {who.user_name} of account {_account(who)} signed the request", who
+            )
         case "FederatedUser" if issuer.type == "IAMUser" and issuer.user_name:
             text = f"Federated session {_tail(who.arn)} made with the credentials of IAM user {issuer.user_name}"
             return _proven(issuer.user_name, f"{text} of account {issuer.account_id or _account(who)}", who)
@@ -254,7 +256,9 @@ def _direct(who: Identity) -> Attribution | None:
         case "AssumedRole" | "Role":
             return _direct_role(who)
     if who.type == "AWSAccount" and "anonymous" in f"{who.account_id} {who.principal_id}".lower():
-        return Attribution(Standing.UNRESOLVED, "anonymous", "", ("The request was not signed: anyone may have sent it",))
+        return Attribution(
+            Standing.UNRESOLVED, "anonymous", "", ("The request was not signed: anyone may have sent it",)
+        )
     return None
 
 
@@ -262,7 +266,9 @@ def _direct_role(who: Identity) -> Attribution | None:
     arn = who.issuer.arn or ""
     if "/aws-service-role/" in arn:
         principal = arn.partition("/aws-service-role/")[2].partition("/")[0]
-        return _service(who, who.invoked_by or principal, f"Service-linked role {who.role}, which only {principal} can use")
+        return _service(
+            who, who.invoked_by or principal, f"Service-linked role {who.role}, which only {principal} can use"
+        )
     if "/aws-reserved/sso.amazonaws.com/" in arn and who.session_name:
         text = f"IAM Identity Center opened session {who.session_name} of its own role {who.role} and named it after the user"
         return _proven(who.session_name, text, who)

@@ -95,14 +95,18 @@ def _store(issues: Sequence[Issue], ids: dict[str, int]) -> set[str]:
     if not issues:
         return set()
     known = set(
-        Credential.objects.filter(access_key__in={one.access_key for one in issues}).values_list("access_key", "event_id")
+        Credential.objects.filter(access_key__in={one.access_key for one in issues}).values_list(
+            "access_key", "event_id"
+        )
     )
     new = {(one.access_key, one.event_id): one for one in issues if (one.access_key, one.event_id) not in known}
     Credential.objects.bulk_create(
         [_credential(one, ids[fingerprint(one.holder)]) for one in new.values()], ignore_conflicts=True
     )
     shared = {one.shared_event_id for one in new.values() if one.shared_event_id}
-    same_act = Credential.objects.filter(shared_event_id__in=shared).values_list("access_key", flat=True) if shared else ()
+    same_act = (
+        Credential.objects.filter(shared_event_id__in=shared).values_list("access_key", flat=True) if shared else ()
+    )
     return {one.access_key for one in new.values()} | set(same_act)
 
 
@@ -157,7 +161,9 @@ class _Issues:
         """Fetch what is known of these keys at once."""
         missing = [key for key in access_keys if key not in self._by_key]
         found = defaultdict(list)
-        for one in Credential.objects.filter(access_key__in=missing).select_related("holder").order_by("time", "event_id"):
+        for one in (
+            Credential.objects.filter(access_key__in=missing).select_related("holder").order_by("time", "event_id")
+        ):
             found[one.access_key].append(_issue(one))
         self._by_key |= {key: found[key] for key in missing}
 

@@ -75,7 +75,9 @@ class Answer(Struct, gc=False, rename={"version": "x-amz-version-id", "source_id
 
 
 class Extra(
-    Struct, gc=False, rename={"received": "bytesTransferredIn", "sent": "bytesTransferredOut", "method": "AuthenticationMethod"}
+    Struct,
+    gc=False,
+    rename={"received": "bytesTransferredIn", "sent": "bytesTransferredOut", "method": "AuthenticationMethod"},
 ):
     """`additionalEventData`, as far as S3 events are concerned."""
 
@@ -232,13 +234,22 @@ def raw_event(content: bytes, index: int) -> bytes:
 def redacted(value: Any) -> Any:
     """The same JSON value with session tokens and request signatures blanked out, at any depth."""
     if isinstance(value, dict):
-        return {name: "REDACTED" if name.lower() in _SECRET and item else redacted(item) for name, item in value.items()}
+        return {
+            name: "REDACTED" if name.lower() in _SECRET and item else redacted(item) for name, item in value.items()
+        }
     if isinstance(value, list):
         return [redacted(item) for item in value]
     return value
 
 
-_SECRET = {"sessiontoken", "secretaccesskey", "x-amz-security-token", "x-amz-signature", "samlassertion", "webidentitytoken"}
+_SECRET = {
+    "sessiontoken",
+    "secretaccesskey",
+    "x-amz-security-token",
+    "x-amz-signature",
+    "samlassertion",
+    "webidentitytoken",
+}
 
 
 def event_times(events: Iterable[Event]) -> list[datetime]:
@@ -284,11 +295,13 @@ def _refuse_other_events(events: list[Event]) -> None:
     for index, event in enumerate(events):
         if event.event_version not in accepted:
             if str(event.event_version).partition(".")[0] != "1":
-                raise Unreadable(f"Event {index}: eventVersion {event.event_version!r} is not known; this reader knows 1.x.")
+                raise Unreadable(
+                    f"Event {index}: eventVersion {event.event_version!r} is not known; this reader knows 1.x."
+                )
             accepted.add(event.event_version)
         if event.event_category in ("Insight", "Aggregated"):
             raise Unreadable(f"Event {index} is of the category {event.event_category}: a summary, not an event.")
-        if not event.event_id:
+        if not event.event_id or "\0" in event.event_id:
             raise Unreadable(f"Event {index} has no eventID.")
 
 

@@ -14,7 +14,7 @@ from django.urls import reverse
 from audit.clock import Now
 from audit.trail import Subject
 from cloudtrail.actors import Standing
-from cloudtrail.queries import EventQuerySet, TrailQuerySet
+from cloudtrail.queries import EventQuerySet, LogFileQuerySet, TrailQuerySet
 from cloudtrail.touches import Reach
 
 STANDINGS = [(standing.value, standing.value) for standing in Standing]
@@ -65,7 +65,9 @@ class Listing(models.Model):
     trail = models.OneToOneField(Trail, models.PROTECT, primary_key=True, related_name="listing")
     listed_through = models.DateField(null=True, help_text="every day of delivery up to this one was listed to its end")
     last_listed_at = models.DateTimeField(null=True)
-    summarised_at = models.DateTimeField(null=True, help_text="files settled up to here are told in an entry of the trail")
+    summarised_at = models.DateTimeField(
+        null=True, help_text="files settled up to here are told in an entry of the trail"
+    )
     last_error = models.TextField(default="")
 
     def __str__(self) -> str:
@@ -96,11 +98,15 @@ class LogFile(models.Model):
     sha256_content = models.TextField(default="", help_text="of the unpacked bytes: what a digest file names")
     events = models.IntegerField(default=0, help_text="events in the file")
     seen_before = models.IntegerField(default=0, help_text="of these, told by an earlier file already")
-    conflicts = models.IntegerField(default=0, help_text="of these, told otherwise by an earlier file under the same id; kept")
+    conflicts = models.IntegerField(
+        default=0, help_text="of these, told otherwise by an earlier file under the same id; kept"
+    )
     first_event_at = models.DateTimeField(null=True)
     last_event_at = models.DateTimeField(null=True)
     seen_at = models.DateTimeField(db_default=Now())
     settled_at = models.DateTimeField(null=True, help_text="when it was stored or put into quarantine")
+
+    objects = LogFileQuerySet.as_manager()
 
     class Meta:
         ordering = ["-id"]
@@ -110,9 +116,7 @@ class LogFile(models.Model):
         indexes = [
             models.Index(fields=["trail", "-delivered_at", "-id"], name="log_file_of_trail"),
             models.Index(fields=["trail", "settled_at"], name="log_file_settled"),
-            models.Index(
-                fields=["trail", "id"], condition=~models.Q(state="stored"), name="log_file_open"
-            ),
+            models.Index(fields=["trail", "id"], condition=~models.Q(state="stored"), name="log_file_open"),
         ]
 
     def __str__(self) -> str:
@@ -184,7 +188,9 @@ class Credential(models.Model):
     role = models.TextField(blank=True, default="", help_text="ARN of the role")
     session_name = models.TextField(blank=True, default="")
     source_identity = models.TextField(blank=True, default="")
-    shared_event_id = models.TextField(blank=True, default="", help_text="the same act, as another account's trail tells it")
+    shared_event_id = models.TextField(
+        blank=True, default="", help_text="the same act, as another account's trail tells it"
+    )
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["access_key", "event_id"], name="credential_once")]

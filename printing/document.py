@@ -13,7 +13,7 @@ from reportlab.platypus import CondPageBreak, Flowable, PageBreak, Paragraph, Sp
 from printing import markdown, styles
 from printing import type as face
 from printing.grid import Cell, Grid, Lines
-from printing.press import Outline, Running, lay_out_with_contents
+from printing.press import NUMBER_GAP, Outline, Running, lay_out_with_contents
 
 HASH_NOTE = "the SHA-256 of this file is kept with the version and bound by each signature"
 
@@ -70,9 +70,9 @@ def section_flowables(
     section: Section, reading: styles.Styles, images: Mapping[str, bytes], outline: Outline
 ) -> list[Flowable]:
     entry = outline.section(section.title)
-    title = f"{entry.number}\u2002{face.markup(section.title, reading.headings[0].fontName)}"
+    title = f"{entry.number}{NUMBER_GAP}{face.markup(section.title, reading.headings[0].fontName)}"
     return [
-        CondPageBreak(90),
+        CondPageBreak(130),
         outline.mark(entry),
         Paragraph(title, reading.headings[0]),
         *markdown.to_flowables(section.markdown, reading, images, outline=outline),

@@ -13,13 +13,14 @@ from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import Flowable, Paragraph
 
 from printing import type as face
-from printing.styles import INK, LINE, LINE_2, TINT
+from printing.styles import INK, LINE, LINE_2
 
 # A line may break after white space and after what joins the parts of a path, a name or a number.
 _PIECES = re.compile(r"[^\s/\-_.,:;=&?]*[/\-_.,:;=&?]+|[^\s/\-_.,:;=&?]+|\s+")
 
 HEAD_LIMIT = 160  # points; a taller head is not repeated on each page
 ROW_LIMIT = 360  # points; a taller row may be split
+WORD_KEPT = 84  # points; a column is made wide enough for names and numbers of this width, such as URS-0012
 
 
 def break_lines(text: str, font: str, size: float, width: float) -> list[str]:
@@ -159,13 +160,12 @@ class Grid(Flowable):
         pad: float = 3.6,
         gutter: float = 10,
         ruled: bool = True,
-        tinted_head: bool = False,
         space_after: float = 9,
     ) -> None:
         """`widths` are shares of the whole width; without them each column gets what its text asks for."""
         super().__init__()
         self.rows, self.head, self.shares = rows, head, widths
-        self.pad, self.gutter, self.ruled, self.tinted_head = pad, gutter, ruled, tinted_head
+        self.pad, self.gutter, self.ruled = pad, gutter, ruled
         self.spaceAfter = space_after
         self.columns: list[float] = []
 
@@ -205,11 +205,13 @@ class Grid(Flowable):
         if fitting == len(self.rows):
             return [self]
         if fitting:
-            return [self._part(self.rows[:fitting]), self._part(self.rows[fitting:])]
+            return [self._part(0, fitting), self._part(fitting, len(self.rows))]
         if self.heights[0] <= ROW_LIMIT or room < 60:
             return []
         upper, lower = self._split_row(self.rows[0], room - 2 * self.pad)
-        return [self._part([upper]), self._part([lower, *self.rows[1:]])]
+        self.rows = [upper, lower, *self.rows[1:]]
+        self.heights = [self._row_height(upper), self._row_height(lower), *self.heights[1:]]
+        return [self._part(0, 1), self._part(1, len(self.rows))]
 
     def _split_row(self, row: Sequence[Cell], room: float) -> tuple[list[Cell], list[Cell]]:
         upper, lower = [], []
@@ -219,20 +221,18 @@ class Grid(Flowable):
             lower.append(parts[1] if len(parts) > 1 else Lines("") if parts else cell)
         return upper, lower
 
-    def _part(self, rows: Sequence[Sequence[Cell]]) -> "Grid":
+    def _part(self, start: int, end: int) -> "Grid":
         part = Grid(
-            rows, head=self.head, widths=self.columns, pad=self.pad, gutter=self.gutter,
-            ruled=self.ruled, tinted_head=self.tinted_head, space_after=self.spaceAfter,
+            self.rows[start:end], head=self.head, widths=self.columns, pad=self.pad, gutter=self.gutter,
+            ruled=self.ruled, space_after=self.spaceAfter,
         )  # fmt: skip
+        part.width, part.columns, part.heights = self.width, self.columns, self.heights[start:end]
         return part
 
     def draw(self) -> None:
         top = self.height
         if self.head:
             head_height = self._head_height()
-            if self.tinted_head:
-                self.canv.setFillColor(TINT)
-                self.canv.rect(0, top - head_height, self.width, head_height, stroke=0, fill=1)
             self._draw_row(self.head, top)
             top -= head_height
             self._rule(top, LINE, 0.8)
@@ -265,7 +265,13 @@ def _extent(cell: Cell) -> float:
 
 
 def _longest_word(cell: Cell) -> float:
+    """Width in points that a cell needs if its names are to stay whole; of longer ones only the parts."""
     if isinstance(cell, Lines):
-        return max((face.width(piece, cell.font, cell.size) for piece in _PIECES.findall(cell.text)), default=0)
-    words = ((word, frag) for frag in cell.frags for word in frag.text.split())
-    return max((face.width(word, frag.fontName, frag.fontSize) for word, frag in words), default=0)
+        words = [(word, cell.font, cell.size) for word in cell.text.split()]
+    else:
+        words = [(word, frag.fontName, frag.fontSize) for frag in cell.frags for word in frag.text.split()]
+    whole = max((face.width(*word) for word in words), default=0)
+    if whole <= WORD_KEPT:
+        return whole
+    parts = (face.width(part, font, size) for word, font, size in words for part in _PIECES.findall(word))
+    return max(WORD_KEPT, max(parts))

@@ -19,12 +19,11 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from reportlab.lib.styles import ParagraphStyle
 from reportlab.platypus import CondPageBreak, Flowable, HRFlowable, Indenter, Paragraph
-from reportlab.platypus.doctemplate import ActionFlowable
 
 from printing import type as face
 from printing.grid import Cell, Grid, Lines
 from printing.picture import Picture, read_picture
-from printing.press import Outline
+from printing.press import NUMBER_GAP, Outline
 from printing.styles import ACCENT, LINE, TINT, Styles
 
 DEEPEST = 32  # blocks within blocks; a list item counts twice
@@ -272,7 +271,7 @@ class _Setting:
 
     def gap_after_list(self) -> None:
         if not self.lists and self.out:
-            last = next((item for item in reversed(self.out) if not isinstance(item, ActionFlowable)), None)
+            last = next((item for item in reversed(self.out) if not isinstance(item, Indenter)), None)
             if isinstance(last, Paragraph):
                 last.spaceAfter = self.styles.body.spaceAfter
 
@@ -299,14 +298,14 @@ class _Setting:
     def heading(self, token: Token, inline: Token) -> None:
         level = int(token.tag[1])
         depth, number = level, ""
-        self.out.append(CondPageBreak(64))
+        self.out.append(CondPageBreak(84))
         if self.outline:
             entry = self.outline.enter(level, _plain(inline))
             depth, number = entry.depth, entry.number
             self.out.append(self.outline.mark(entry))
         style = self.styles.headings[min(depth, len(self.styles.headings)) - 1]
         words = _inline(inline, style)
-        self.out.append(self.lettered(f"{number}\u2002{words}" if number else words, style))
+        self.out.append(self.lettered(f"{number}{NUMBER_GAP}{words}" if number else words, style))
 
     def paragraph(self, inline: Token, tight: bool) -> None:
         children = inline.children or []

@@ -19,9 +19,10 @@ SIDE, TOP, BOTTOM = 24 * mm, 27 * mm, 27 * mm
 FOOT = 17 * mm  # baseline of the foot; what an issued copy adds goes below 13 mm
 
 CREATOR = "Countersign"
+NUMBER_GAP = "\u00a0\u00a0\u00a0"  # between a section's number and its title; plain spaces would be folded
 
 # ReportLab reads font files through one shared cursor, so that two threads must not embed them at once.
-_one_at_a_time = Lock()
+one_at_a_time = Lock()
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Running:
     title: str
     right: str = ""
     foot: str = ""
+    page_word: str = "Page"
 
 
 @dataclass
@@ -117,9 +119,9 @@ class SheetCanvas(Canvas):
         self.addOutlineEntry(text, key, level=depth, closed=False)
         self._outline_depth = depth
 
-    def page_of_total(self, x: float, y: float, font: str, size: float) -> None:
+    def page_of_total(self, x: float, y: float, font: str, size: float, page_word: str = "Page") -> None:
         """Write "Page 3 of 12"."""
-        text = f"Page {self.getPageNumber()} of "
+        text = f"{page_word} {self.getPageNumber()} of "
         draw_text(self, x, y, text, font, size)
         self.saveState()
         self.translate(x + face.width(text, font, size), y)
@@ -176,7 +178,7 @@ def head_and_foot(canvas: SheetCanvas, running: Running) -> None:
     room = right - face.width(kind, face.SANS, 8) - 14 - title_at
     draw_text(canvas, title_at, head, face.clip(running.title, face.SANS, 8, room), face.SANS, 8)
 
-    canvas.page_of_total(left, FOOT, face.SANS, 7.6)
+    canvas.page_of_total(left, FOOT, face.SANS, 7.6, running.page_word)
     canvas.setFillColor(INK_3)
     foot = face.clip(running.foot, face.SANS, 7.6, (right - left) * 0.8)
     draw_text(canvas, right - face.width(foot, face.SANS, 7.6), FOOT, foot, face.SANS, 7.6)
@@ -185,7 +187,7 @@ def head_and_foot(canvas: SheetCanvas, running: Running) -> None:
 
 def lay_out(story: Sequence[Flowable], running: Running, *, language: str = "en", wide: bool = False) -> bytes:
     """The PDF of the story."""
-    with _one_at_a_time:
+    with one_at_a_time:
         stream = io.BytesIO()
         _Sheet(stream, running, language, wide).build(list(story), canvasmaker=SheetCanvas)
         return stream.getvalue()

@@ -61,3 +61,7 @@ RIGHT, CENTRE = TA_RIGHT, TA_CENTER
 KIND = paragraph("kind", face.SANS, 10, 14, textColor=ACCENT, spaceAfter=3)
 TITLE = paragraph("title", face.SERIF_BOLD, 22, 27, spaceAfter=3)
 NUMBER = paragraph("number", face.MONO, 11, 15, textColor=INK_2, spaceAfter=14)
+SIGNER = paragraph("signer", face.SERIF_BOLD, 13, 17)
+VALUE_BOLD = paragraph("value-bold", face.SANS_BOLD, 8.8, 12.4)
+VALUE_SAID = paragraph("value-said", face.SERIF_ITALIC, 9.2, 12.8)
+VALUE_HASH = paragraph("value-hash", face.MONO, 7.8, 12.4)

@@ -467,7 +467,7 @@ def _check_header(header: Mapping[str, Any], line: int | None) -> None:
     ]
     for name, problem in problems:
         if problem:
-            raise ManifestError(problem, field=_short(name), line=line, key="" if line else "header")
+            raise ManifestError(problem, field=_cut(name), line=line, key="" if line else "header")
 
 
 def _check_entry(entry: Entry, line: int | None) -> None:
@@ -576,6 +576,10 @@ def _text_problem(text: str) -> str | None:
     except UnicodeEncodeError:
         return f"{_short(text)} holds half of a character pair (a lone surrogate)"
     return None
+
+
+def _cut(name: str) -> str:
+    return name if name.isidentifier() and len(name) < 40 else _short(name)
 
 
 def _short(value: Any) -> str:

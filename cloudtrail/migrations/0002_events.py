@@ -90,7 +90,7 @@ ALTER TABLE cloudtrail_actor ENABLE ALWAYS TRIGGER keep;
 
 
 class Migration(migrations.Migration):
-    dependencies = [("cloudtrail", "0001_initial"), ("audit", "0003_guards")]
+    dependencies = [("cloudtrail", "0001_initial"), ("audit", "0002_guards")]
     operations = [
         migrations.RunSQL(
             TABLE,

@@ -1,6 +1,6 @@
 // The signing page. The server knows which pages were served and refuses what was not opened; this only shows it, and spares a refusal.
-//   [data-signing]            the whole
-//   figure[data-page] > img   a page of the rendition (loading="lazy")
+//   [data-signing]            the form
+//   figure[data-page] > img   a page of the rendition (loading="lazy"), anywhere on the page
 //   [data-pages-opened]       says "9 of 11 pages opened"
 //   [data-code-left]          says how long the present one-time code lasts (30 s steps of the server's clock)
 //   [data-countdown]          how long the intent lives (app.js); when it is over the button is off and [data-over-note] shows
@@ -8,9 +8,9 @@
 (() => {
   const { now, duration } = window.countersign;
   for (const root of document.querySelectorAll("[data-signing]")) {
-    const figures = [...root.querySelectorAll("figure[data-page]")];
+    const figures = [...document.querySelectorAll("figure[data-page]")];
     const button = root.querySelector("[data-sign-button]");
-    const opened = root.querySelector("[data-pages-opened]");
+    const opened = document.querySelector("[data-pages-opened]");
     let over = false;
 
     const show = () => {

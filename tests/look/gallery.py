@@ -4,14 +4,16 @@ All names, numbers and hashes here are made up.
 """
 
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from django import forms
 from django.contrib.auth.models import AnonymousUser
-from django.template.loader import render_to_string
+from django.template import engines
 from django.test import RequestFactory
 from django.utils.html import format_html
 
+FOLDER = Path(__file__).parent
 HASH = "9f3c41d7a6b05f1e88c2d4470b1c9e3f5a6d7788990011aabbccddeeff00e02b"
 OTHER = "41be09aa77d0c3f15e2b8890aa12bc34de56f7089a1b2c3d4e5f60718293a477"
 NOON = datetime(2026, 11, 20, 14, 22, 7, 408000, tzinfo=UTC)
@@ -187,8 +189,8 @@ def context() -> dict[str, Any]:
     }  # fmt: skip
 
 
-def page(template: str = "gallery.html") -> str:
+def page(name: str = "gallery.html") -> str:
     """The gallery, or another page of this folder, as HTML."""
     request = RequestFactory().get("/")
     request.user = AnonymousUser()
-    return render_to_string(template, context(), request)
+    return engines["django"].from_string((FOLDER / name).read_text()).render(context(), request)
