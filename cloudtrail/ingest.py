@@ -1,0 +1,422 @@
+"""From a bucket to rows: list, fetch, read, store. Every step is safe to repeat, and to be killed in.
+
+The ledger (`LogFile`) keeps duplicates out: a file's events and its row become "stored" in one transaction, so a file is
+stored once or not at all. What is slow or remote happens outside of it. A file that cannot be read is put into quarantine
+with its reason, and the files behind it go on.
+"""
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+from django.db import connection, transaction
+from django.db.models import prefetch_related_objects
+
+from audit import clock
+from cloudtrail import bucket, keys
+from cloudtrail.actors import Standing
+from cloudtrail.attribution import Directory
+from cloudtrail.events import Event, ParsedFile, Unreadable, parse
+from cloudtrail.models import Actor, HandedOver, Listing, LogFile, Trail
+from cloudtrail.rows import COLUMNS, TOLD_COLUMNS, TOUCH_COLUMNS, lines, told
+from storage.s3 import ObjectGone, StorageError
+
+BATCH = 20
+"""Files stored in one transaction."""
+BATCH_BYTES = 32 * 1024 * 1024
+"""As delivered; a batch of larger files has fewer of them."""
+LOOK_BACK = timedelta(days=1)
+"""How long after a day's end its folder is listed again: CloudTrail may deliver late."""
+FETCHERS = 8
+ATTEMPTS = 5
+"""Tries to fetch a file before it goes to quarantine; one that is not there goes at once."""
+
+NO_LOG_FILE = "The key is not the name of a CloudTrail log file."
+
+Progress = Callable[[int, int, str], None]
+
+
+def silent(done: int, total: int, message: str = "") -> None:
+    """Progress for callers that show none."""
+
+
+@dataclass
+class Tally:
+    """What a pull or a load came to. `actors` counts the files' events by how well their actor is known."""
+
+    found: int = 0
+    files: int = 0
+    quarantined: int = 0
+    unreachable: int = 0
+    events: int = 0
+    seen_before: int = 0
+    conflicts: int = 0
+    actors: Counter[int] = field(default_factory=Counter)
+
+    @property
+    def stored(self) -> int:
+        """Events stored now."""
+        return self.events - self.seen_before
+
+
+@dataclass
+class Reading:
+    """One file of a batch: its ledger row, and what reading it came to."""
+
+    row: LogFile
+    parsed: ParsedFile | None = None
+    reason: str = ""
+    sha256: str = ""
+    again: bool = False
+
+
+# --- Finding ----------------------------------------------------------------------------------------------------------
+
+
+def discover(trail: Trail, progress: Progress = silent) -> int:
+    """Put every log file that the trail's bucket shows now into the ledger; returns how many were new.
+
+    Lists the folders of the days since the last complete listing, and one day before (late delivery). Raises `StorageError`.
+    """
+    now = clock.now()
+    today = now.astimezone(UTC).date()
+    listing, _ = Listing.objects.get_or_create(trail=trail)
+    first = max(trail.started_from, (listing.listed_through or trail.started_from) - LOOK_BACK)
+    regions = [trail.region] if trail.region else _regions(trail)
+    new = 0
+    for region in regions:
+        for day in _days(trail, region, first, today):
+            folder = keys.day_prefix(trail.prefix, trail.organisation, trail.account, region, day)
+            new += _note(trail, bucket.list_versions(trail.bucket, folder))
+            progress(0, 0, f"listing {region} {day}: {new} new files")
+    Listing.objects.filter(trail=trail).update(listed_through=today, last_listed_at=now, last_error="")
+    return new
+
+
+def _regions(trail: Trail) -> list[str]:
+    return bucket.folders(trail.bucket, keys.account_prefix(trail.prefix, trail.organisation, trail.account))
+
+
+def _days(trail: Trail, region: str, first: date, last: date) -> list[date]:
+    """The days to list: each one when they are few, else those of which there is a folder."""
+    if (last - first).days <= 3:
+        return keys.days(first, last)
+    root = keys.account_prefix(trail.prefix, trail.organisation, trail.account) + region + "/"
+    found = []
+    for year in bucket.folders(trail.bucket, root):
+        for month in bucket.folders(trail.bucket, f"{root}{year}/"):
+            if f"{year}-{month}" < f"{first:%Y-%m}":
+                continue
+            for number in bucket.folders(trail.bucket, f"{root}{year}/{month}/"):
+                try:
+                    day = date(int(year), int(month), int(number))
+                except ValueError:
+                    continue
+                if first <= day <= last:
+                    found.append(day)
+    return sorted(found)
+
+
+def _note(trail: Trail, listed: Iterable[bucket.Listed]) -> int:
+    rows = []
+    for found in listed:
+        name = keys.parse(found.key)
+        row = LogFile(
+            trail=trail,
+            bucket=trail.bucket,
+            key=found.key,
+            s3_version=found.version_id,
+            etag=found.etag,
+            size=found.size,
+            delivered_at=name.delivered if name else None,
+        )
+        if name is None:
+            row.state, row.reason, row.settled_at = LogFile.State.QUARANTINED, NO_LOG_FILE, clock.now()
+        rows.append(row)
+    known = set(
+        LogFile.objects.filter(bucket=trail.bucket, key__in=[row.key for row in rows]).values_list(
+            "key", "s3_version", "etag"
+        )
+    )
+    new = [row for row in rows if (row.key, row.s3_version, row.etag) not in known]
+    LogFile.objects.bulk_create(new, ignore_conflicts=True, batch_size=1000)
+    return len(new)
+
+
+# --- Pulling ----------------------------------------------------------------------------------------------------------
+
+
+def pull(trail: Trail, progress: Progress = silent) -> Tally:
+    """Find new files, then fetch, read and store all that wait. Raises `StorageError` if the bucket cannot be listed."""
+    tally = Tally(found=0 if trail.offline else discover(trail, progress))
+    directory = Directory()
+    waiting = list(LogFile.objects.filter(trail=trail, state=LogFile.State.SEEN).order_by("delivered_at", "id"))
+    done = 0
+    with ThreadPoolExecutor(FETCHERS) as pool:
+        for batch in batches(waiting):
+            store(list(pool.map(fetch, batch)), directory, tally)
+            done += len(batch)
+            progress(done, len(waiting), f"{done} of {len(waiting)} files, {tally.stored} events stored")
+    return tally
+
+
+def batches(files: Iterable[LogFile]) -> Iterator[list[LogFile]]:
+    """Files in the portions that are stored in one transaction each. The bytes of those handed over come along."""
+    batch: list[LogFile] = []
+    size = 0
+    for file in files:
+        if batch and (len(batch) == BATCH or size + file.size > BATCH_BYTES):
+            yield _with_bytes(batch)
+            batch, size = [], 0
+        batch.append(file)
+        size += file.size
+    if batch:
+        yield _with_bytes(batch)
+
+
+def _with_bytes(batch: list[LogFile]) -> list[LogFile]:
+    if any(not file.bucket for file in batch):
+        prefetch_related_objects(batch, "handed_over")
+    return batch
+
+
+def fetch(row: LogFile) -> Reading:
+    """Fetch and read one file; runs in a thread, so it asks the database nothing."""
+    try:
+        raw = raw_bytes(row)
+    except (ObjectGone, bucket.TooLarge) as error:
+        return Reading(row, reason=str(error))
+    except StorageError as error:
+        return Reading(row, reason=str(error), again=row.attempts + 1 < ATTEMPTS)
+    try:
+        return Reading(row, parsed=parse(raw))
+    except Unreadable as error:
+        return Reading(row, reason=str(error), sha256=hashlib.sha256(raw).hexdigest())
+
+
+def raw_bytes(row: LogFile) -> bytes:
+    """The bytes of a file as delivered, from its bucket, or as handed over. Raises `StorageError` or `TooLarge`."""
+    if row.bucket:
+        return bucket.fetch(row.bucket, row.key, row.s3_version, row.etag, row.size)
+    return bytes(row.handed_over.data)
+
+
+# --- Handed over offline ----------------------------------------------------------------------------------------------
+
+
+def load(root: Path, trail_for: Callable[[str], Trail], progress: Progress = silent) -> tuple[Tally, list[LogFile]]:
+    """Store the log files below a directory, laid out as CloudTrail delivers them; the tally, and what was set aside.
+
+    `trail_for` gives the trail of an account. Digests, Insight files and other siblings are no log files and are passed by.
+    """
+    tally = Tally()
+    directory = Directory()
+    paths = sorted(_log_paths(root))
+    aside: list[LogFile] = []
+    done = 0
+    for portion in _portions(paths):
+        rows = [_hand_over(path, key, trail_for) for path, key in portion]
+        readings = [fetch(row) for row in rows]
+        store(readings, directory, tally)
+        aside += [reading.row for reading in readings if reading.row.state == LogFile.State.QUARANTINED]
+        done += len(portion)
+        progress(done, len(paths), f"{done} of {len(paths)} files, {tally.stored} events stored")
+    return tally, aside
+
+
+def _portions(paths: list[tuple[Path, str]]) -> Iterator[list[tuple[Path, str]]]:
+    for start in range(0, len(paths), BATCH):
+        yield paths[start : start + BATCH]
+
+
+def _log_paths(root: Path) -> Iterator[tuple[Path, str]]:
+    """Log files below `root` with the keys that they had; symbolic links are not followed."""
+    for folder, _, names in os.walk(root):
+        for name in names:
+            path = Path(folder, name)
+            key = _key_of(root, path)
+            if path.is_file() and not path.is_symlink() and keys.kind(key) in (keys.Kind.LOG, keys.Kind.STRANGER):
+                if name.endswith((".json.gz", ".json")):
+                    yield path, key
+
+
+def _key_of(root: Path, path: Path) -> str:
+    """The key of a file: its path below `root`, or from AWSLogs on where `root` lies below that folder."""
+    parts = path.relative_to(root).parts
+    whole = path.absolute().parts
+    if "AWSLogs" not in parts and "AWSLogs" in whole:
+        parts = whole[whole.index("AWSLogs") :]
+    return "/".join(parts).encode("utf-8", "replace").decode()
+
+
+def _hand_over(path: Path, key: str, trail_for: Callable[[str], Trail]) -> LogFile:
+    """The ledger row of a file on disk; its bytes are kept with it. The same bytes under the same key are the same file."""
+    name = keys.parse(key)
+    size = path.stat().st_size
+    data = path.read_bytes() if size <= bucket.LARGEST else b""
+    etag = hashlib.sha256(data).hexdigest() if data else f"{size} bytes"
+    row = LogFile.objects.filter(bucket="", key=key, s3_version="", etag=etag).select_related("handed_over").first()
+    if row is not None:
+        return row
+    row = LogFile(
+        trail=trail_for(name.account if name else ""),
+        bucket="",
+        key=key,
+        etag=etag,
+        size=size,
+        delivered_at=name.delivered if name else None,
+    )
+    with transaction.atomic():
+        row.save()
+        row.handed_over = HandedOver.objects.create(file=row, data=data)
+    return row
+
+
+# --- Storing ----------------------------------------------------------------------------------------------------------
+
+
+def store(readings: list[Reading], directory: Directory, tally: Tally) -> None:
+    """Store a batch: events, touches and ledger in one transaction. A file that is stored already is left alone."""
+    good = [reading.parsed for reading in readings if reading.parsed is not None]
+    directory.admit(good)
+    make_partitions(good)
+    with transaction.atomic(durable=True):
+        # In the order of their ids, so that two workers with the same files wait for each other instead of deadlocking.
+        ids = sorted(reading.row.pk for reading in readings)
+        rows = LogFile.objects.select_for_update(no_key=True).order_by("id").in_bulk(ids)
+        batch = Batch(directory)
+        for reading in readings:
+            row = reading.row = rows[reading.row.pk]
+            if row.state != LogFile.State.STORED:
+                if reading.parsed is None:
+                    _set_aside(row, reading)
+                else:
+                    batch.add(row, reading.parsed)
+                    _settle(row, reading.parsed)
+            elif reading.parsed is not None:
+                row.seen_before = row.events
+            _count(reading, directory, tally)
+        batch.copy()
+
+
+class Batch:
+    """The lines of one transaction, without what was told before: by an earlier file, or by one in the same batch."""
+
+    def __init__(self, directory: Directory) -> None:
+        self.events: list[str] = []
+        self.touches: list[str] = []
+        self._directory = directory
+        self._here: dict[tuple[datetime, str], list[Event]] = {}
+
+    def add(self, row: LogFile, parsed: ParsedFile) -> None:
+        """Add the lines of one file, and count on its row what was seen before.
+
+        One event id told in two ways is a contradiction: both are kept.
+        """
+        texts, further = lines(parsed, row.pk, self._directory.actor_id)
+        earlier = _told_earlier(parsed)
+        row.seen_before = row.conflicts = 0
+        for ordinal, (event, time) in enumerate(zip(parsed.events, parsed.times, strict=True)):
+            key = (time, event.event_id)
+            if key in earlier or key in self._here:
+                if self._told(event) in {*earlier.get(key, ()), *map(self._told, self._here.get(key, ()))}:
+                    row.seen_before += 1
+                    continue
+                row.conflicts += 1
+            self._here.setdefault(key, []).append(event)
+            self.events.append(texts[ordinal])
+            if ordinal in further:
+                self.touches.append(further[ordinal])
+
+    def _told(self, event: Event) -> tuple[object, ...]:
+        return told(event, self._directory.actor_id(bytes(event.user_identity)))
+
+    def copy(self) -> None:
+        """Write the lines into the tables of the running transaction."""
+        _copy("cloudtrail_event", COLUMNS, self.events)
+        _copy("cloudtrail_touch", TOUCH_COLUMNS, self.touches)
+
+
+def _told_earlier(parsed: ParsedFile) -> dict[tuple[datetime, str], set[tuple[object, ...]]]:
+    """What the table tells of this file's events already, by time and id. The index on time finds them."""
+    found: dict[tuple[datetime, str], set[tuple[object, ...]]] = {}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT time, event_id, {', '.join(TOLD_COLUMNS)} FROM cloudtrail_event"  # noqa: S608 - names of our own
+            " WHERE time = ANY(%s) AND event_id = ANY(%s)",
+            [sorted(set(parsed.times)), [event.event_id for event in parsed.events]],
+        )
+        for time, event_id, *what in cursor.fetchall():
+            found.setdefault((time, event_id), set()).add(tuple(what))
+    return found
+
+
+def _copy(table: str, columns: tuple[str, ...], texts: list[str]) -> None:
+    if not texts:
+        return
+    with connection.cursor() as cursor, cursor.copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN") as copy:
+        copy.write("".join(texts))
+
+
+def _settle(row: LogFile, parsed: ParsedFile) -> None:
+    row.state = LogFile.State.STORED
+    row.reason = ""
+    row.sha256_raw = parsed.sha256_raw
+    row.sha256_content = parsed.sha256_content
+    row.content_size = parsed.content_size
+    row.events = len(parsed.events)
+    row.first_event_at = parsed.first
+    row.last_event_at = parsed.last
+    row.attempts += 1
+    row.settled_at = clock.now()
+    row.save()
+
+
+def _set_aside(row: LogFile, reading: Reading) -> None:
+    """Quarantine, or another try later if only the way there was closed."""
+    row.reason = reading.reason
+    row.sha256_raw = reading.sha256
+    row.attempts += 1
+    if not reading.again:
+        row.state = LogFile.State.QUARANTINED
+        row.settled_at = clock.now()
+    row.save()
+
+
+def _count(reading: Reading, directory: Directory, tally: Tally) -> None:
+    row = reading.row
+    tally.files += 1
+    tally.quarantined += row.state == LogFile.State.QUARANTINED
+    tally.unreachable += row.state == LogFile.State.SEEN
+    if reading.parsed is not None:
+        tally.events += row.events
+        tally.seen_before += row.seen_before
+        tally.conflicts += row.conflicts
+        tally.actors.update(directory.actor_id(bytes(event.user_identity)) for event in reading.parsed.events)
+
+
+def standings(tally: Tally) -> dict[str, int]:
+    """How many of the tally's events are PROVEN, CLAIMED, SERVICE and UNRESOLVED, as things are known now."""
+    found = dict.fromkeys(Standing, 0)
+    known = Actor.objects.filter(pk__in=tally.actors).values_list("pk", "standing")
+    for actor, standing in known:
+        found[Standing(standing)] += tally.actors[actor]
+    return {standing.value: count for standing, count in found.items()}
+
+
+def make_partitions(files: Iterable[ParsedFile]) -> None:
+    """Make the monthly partitions that these files' events belong to, before the transaction that stores them."""
+    here = connection.settings_dict["NAME"]
+    months = {(here, time.date().replace(day=1)) for file in files for time in set(file.times)}
+    with connection.cursor() as cursor:
+        for _, month in sorted(months - _MADE):
+            cursor.execute("SELECT cloudtrail_make_partition(%s)", [month])
+    _MADE.update(months)
+
+
+_MADE: set[tuple[str, date]] = set()

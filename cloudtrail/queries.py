@@ -1,0 +1,378 @@
+"""Questions with names: which trails a person may see, and which events touched a record.
+
+"Who touched this record" is one index probe for each object, on (bucket, key, time), newest first and no deeper than the
+page asks: the time it takes grows with the record, not with the table. Listings and batch deletes name a prefix only; they
+are found by probing every prefix of every key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from django.db import connection
+from django.db.models import Exists, OuterRef, QuerySet
+
+from accounts.permissions import may
+from cloudtrail.kinds import NAMES, Kind, kind_of
+from cloudtrail.touches import Reach
+from records.models import File, Record, Version
+
+if TYPE_CHECKING:
+    from accounts.models import User
+    from cloudtrail.models import Event, LogFile, Trail  # noqa: F401
+
+
+class TrailQuerySet(QuerySet["Trail"]):
+    def visible_to(self, user: User) -> TrailQuerySet:
+        """Trails are the system's, not an area's: whoever may read CloudTrail sees them all."""
+        return self if may(user, "cloudtrail.read") else self.none()
+
+
+class LogFileQuerySet(QuerySet["LogFile"]):
+    def visible_to(self, user: User) -> LogFileQuerySet:
+        """Files of the trails that the person may see."""
+        return self if may(user, "cloudtrail.read") else self.none()
+
+
+class EventQuerySet(QuerySet["Event"]):
+    def visible_to(self, user: User) -> EventQuerySet:
+        """Events, but not those about an object of a record that the person may not see: that does not exist for them.
+
+        Ask it of few events only (a page, one file): it looks at each event's object.
+        """
+        if not may(user, "cloudtrail.read"):
+            return self.none()
+        if may(user, "cloudtrail.manage"):
+            return self
+        hidden = File.objects.exclude(version__in=Version.objects.visible_to(user))
+        seen = File.objects.filter(version__in=Version.objects.visible_to(user))
+        same = {"bucket": OuterRef("bucket"), "key": OuterRef("key")}
+        return self.filter(~Exists(hidden.filter(**same)) | Exists(seen.filter(**same)))
+
+
+class Match(StrEnum):
+    """How an event is known to concern the record."""
+
+    EXACT = "exact"
+    UNNAMED = "unnamed"
+    OTHER = "other"
+    SOURCE = "source"
+    PREFIX = "prefix"
+    BUCKET = "bucket"
+    ALL = "all"
+
+    @property
+    def said(self) -> str:
+        """The match in words, for the small print of a line."""
+        return _SAID[self]
+
+
+_SAID = {
+    Match.EXACT: "version named in the event",
+    Match.UNNAMED: "version not named in the event: the newest at that time is inferred",
+    Match.OTHER: "another version of the same object",
+    Match.SOURCE: "copied from here",
+    Match.PREFIX: "may include: the event names only what the keys begin with",
+    Match.BUCKET: "affects every record in the bucket",
+    Match.ALL: "affects every record",
+}
+
+
+@dataclass(frozen=True)
+class Object:
+    """One object of a record, with the versions that count as the record's own."""
+
+    bucket: str
+    key: str
+    versions: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Touched:
+    """One event that touched one of the objects that were asked for: a line of the audit view."""
+
+    time: datetime
+    file_id: int
+    ordinal: int
+    event_id: str
+    event_source: str
+    event_name: str
+    error_code: str
+    bytes_in: int
+    bytes_out: int
+    presigned: bool
+    source_ip: str
+    request_id: str
+    target: str
+    bucket: str
+    key: str
+    s3_version: str
+    match: Match
+    actor_id: int
+    standing: str
+    name: str
+    role: str
+
+    @property
+    def cursor(self) -> str:
+        """Where this line stands: the page after it is asked for by `after`."""
+        return f"{self.time.isoformat()}|{self.file_id}|{self.ordinal}"
+
+
+@dataclass(frozen=True)
+class Page:
+    """Lines, newest first; `after` is "" on the last page."""
+
+    lines: list[Touched]
+    after: str
+
+
+def objects_of(what: Record | Version | Iterable[Object]) -> list[Object]:
+    """The objects of a version, or of all versions of a record."""
+    if isinstance(what, Record):
+        pins = File.objects.filter(version__record=what)
+    elif isinstance(what, Version):
+        pins = File.objects.filter(version=what)
+    else:
+        return list(what)
+    versions: dict[tuple[str, str], set[str]] = {}
+    for bucket, key, version in pins.values_list("bucket", "key", "s3_version"):
+        versions.setdefault((bucket, key), set()).add(version)
+    return [Object(bucket, key, frozenset(named)) for (bucket, key), named in sorted(versions.items())]
+
+
+def touching(
+    what: Record | Version | Iterable[Object],
+    since: datetime,
+    until: datetime,
+    *,
+    person: str | None = None,
+    kind: Kind | str | None = None,
+    standing: str | None = None,
+    after: str = "",
+    limit: int = 100,
+) -> Page:
+    """Events in [since, until) that touched a record, a version of it, or these objects; newest first.
+
+    What counts: the object itself, at the version or at an unnamed one; it as the source of a copy; a listing or batch
+    delete whose prefix may include it; a change of its bucket's configuration; a change of a trail or an encryption key.
+    A read that names another version than those asked for is not about them. `person` is an actor's printed name.
+    Raises ValueError for an `after` that is no cursor.
+    """
+    where, values = _filters(since, until, person, kind, standing, after)
+    values |= {"probes": _probes(objects_of(what)), "limit": limit + 1}
+    with connection.cursor() as cursor:
+        cursor.execute(_sql(where, _PAGE), values)
+        names = [column.name for column in cursor.description]
+        rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+    lines = [_touched(row) for row in rows[:limit]]
+    return Page(lines, lines[-1].cursor if len(rows) > limit else "")
+
+
+def count_touching(
+    what: Record | Version | Iterable[Object],
+    since: datetime,
+    until: datetime,
+    *,
+    person: str | None = None,
+    kind: Kind | str | None = None,
+    standing: str | None = None,
+) -> int:
+    """How many events `touching` would give in all."""
+    where, values = _filters(since, until, person, kind, standing, "")
+    values |= {"probes": _probes(objects_of(what))}
+    with connection.cursor() as cursor:
+        cursor.execute(_sql(where, _COUNT), values)
+        return int(cursor.fetchone()[0])
+
+
+@dataclass(frozen=True)
+class ByPerson:
+    """What one actor did in the period: events by kind, bytes that S3 sent, first and last time (UTC)."""
+
+    standing: str
+    name: str
+    events: int
+    kinds: dict[str, int]
+    bytes_out: int
+    first: datetime
+    last: datetime
+
+
+def by_person(what: Record | Version | Iterable[Object], since: datetime, until: datetime) -> list[ByPerson]:
+    """Everyone who touched a record in [since, until), most events first."""
+    where, values = _filters(since, until, None, None, None, "")
+    values |= {"probes": _probes(objects_of(what))}
+    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    with connection.cursor() as cursor:
+        cursor.execute(_sql(where, _BY_PERSON), values)
+        names = [column.name for column in cursor.description]
+        for row in cursor.fetchall():
+            told = dict(zip(names, row, strict=True))
+            found.setdefault((told["standing"], told["name"]), []).append(told)
+    people = [_person(standing, name, rows) for (standing, name), rows in found.items()]
+    return sorted(people, key=lambda person: (-person.events, person.name))
+
+
+def people_touching(what: Record | Version | Iterable[Object], since: datetime, until: datetime) -> list[str]:
+    """Names to choose from in the filter by person."""
+    return sorted({person.name for person in by_person(what, since, until) if person.name})
+
+
+# --- How --------------------------------------------------------------------------------------------------------------
+
+_MATCHES = """
+WITH probe AS MATERIALIZED (
+  SELECT * FROM jsonb_to_recordset(%(probes)s::jsonb) AS p(bucket text, key text, accept text, versions jsonb))
+SELECT DISTINCT ON (m.time, m.file_id, m.ordinal) m.* FROM (
+  SELECT found.*, p.versions FROM probe p CROSS JOIN LATERAL (
+    SELECT {columns}, e.reach, e.bucket, e.key, e.s3_version FROM cloudtrail_event e
+    WHERE e.bucket = p.bucket AND e.key = p.key AND e.reach <> '' AND strpos(p.accept, e.reach) > 0
+      AND (e.reach <> 'o' OR e.s3_version = '' OR p.versions ? e.s3_version OR e.event_name <> ALL(%(reads)s)) {where}
+    {limit}) found
+  UNION ALL
+  SELECT found.*, p.versions FROM probe p CROSS JOIN LATERAL (
+    SELECT {columns}, t.reach, t.bucket, t.key, t.s3_version
+    FROM cloudtrail_touch t
+    JOIN cloudtrail_event e ON e.time = t.time AND e.file_id = t.file_id AND e.ordinal = t.ordinal
+    WHERE t.bucket = p.bucket AND t.key = p.key AND strpos(p.accept, t.reach) > 0
+      AND (t.reach NOT IN ('o', 's') OR t.s3_version = '' OR p.versions ? t.s3_version)
+      AND t.time >= %(since)s AND t.time < %(until)s {where}
+    {limit}) found
+) m ORDER BY m.time DESC, m.file_id DESC, m.ordinal DESC, strpos('sopba', m.reach)
+"""
+_COLUMNS = (
+    "time", "file_id", "ordinal", "event_id", "event_source", "event_name", "error_code", "bytes_in", "bytes_out", "presigned",
+    "source_ip", "request_id", "target", "actor_id",
+)  # fmt: skip
+_DEEPEST = "ORDER BY e.time DESC, e.file_id DESC, e.ordinal DESC LIMIT %(limit)s"
+_PAGE = """
+SELECT touched.*, a.standing, a.name, a.role FROM ({matches} LIMIT %(limit)s) touched
+JOIN cloudtrail_actor a ON a.id = touched.actor_id
+ORDER BY touched.time DESC, touched.file_id DESC, touched.ordinal DESC
+"""
+_COUNT = "SELECT count(*) FROM ({matches}) touched"
+_BY_PERSON = """
+SELECT a.standing, a.name, touched.event_name, touched.error_code <> '' AS refused, count(*) AS events,
+       sum(touched.bytes_out)::bigint AS bytes_out, min(touched.time) AS first, max(touched.time) AS last
+FROM ({matches}) touched JOIN cloudtrail_actor a ON a.id = touched.actor_id
+GROUP BY 1, 2, 3, 4
+"""
+
+
+def _sql(where: str, question: str) -> str:
+    columns = ", ".join(f"e.{name}" for name in _COLUMNS)
+    matches = _MATCHES.format(columns=columns, where=where, limit=_DEEPEST if question is _PAGE else "")
+    return question.format(matches=matches)
+
+
+def _filters(
+    since: datetime,
+    until: datetime,
+    person: str | None,
+    kind: Kind | str | None,
+    standing: str | None,
+    after: str,
+) -> tuple[str, dict[str, Any]]:
+    """SQL of our own with named places, and the values for them."""
+    values: dict[str, Any] = {"since": since, "until": until, "reads": [*NAMES[Kind.READ], *NAMES[Kind.COPY]]}
+    where = "AND e.time >= %(since)s AND e.time < %(until)s"
+    if person is not None or standing is not None:
+        values["actors"] = _actors(person, standing)
+        where += " AND e.actor_id = ANY(%(actors)s)"
+    if kind is not None:
+        where += _KIND_SQL[Kind(kind)]
+        values["names"] = list(NAMES.get(Kind(kind), ()))
+        values["known"] = [name for names in NAMES.values() for name in names]
+    if after:
+        time, file_id, ordinal = _cursor(after)
+        # The time alone stands in the index; the row comparison settles ties.
+        where += " AND e.time <= %(at)s AND (e.time, e.file_id, e.ordinal) < (%(at)s, %(file)s, %(ordinal)s)"
+        values |= {"at": time, "file": file_id, "ordinal": ordinal}
+    return where, values
+
+
+_KIND_SQL = {
+    **dict.fromkeys(NAMES, " AND e.error_code = '' AND e.event_name = ANY(%(names)s)"),
+    Kind.REFUSED: " AND e.error_code <> ''",
+    Kind.CONTROL: " AND e.error_code = '' AND e.event_name <> ALL(%(known)s)",
+}
+
+
+def _actors(person: str | None, standing: str | None) -> list[int]:
+    from cloudtrail.models import Actor
+
+    actors = Actor.objects.all()
+    if person is not None:
+        actors = actors.filter(name=person)
+    if standing is not None:
+        actors = actors.filter(standing=standing)
+    return list(actors.values_list("pk", flat=True))
+
+
+def _cursor(after: str) -> tuple[datetime, int, int]:
+    time, file_id, ordinal = after.split("|")
+    instant = datetime.fromisoformat(time)
+    if instant.tzinfo is None:
+        raise ValueError("a cursor names its time zone")
+    return instant, int(file_id), int(ordinal)
+
+
+def _probes(objects: Sequence[Object]) -> str:
+    """Where to look, each place once, with the reaches that count there and the versions that are the record's own."""
+    accept: dict[tuple[str, str], set[str]] = {}
+    versions: dict[tuple[str, str], Collection[str]] = {}
+    for one in objects:
+        place = (one.bucket, one.key)
+        versions[place] = one.versions
+        accept.setdefault(place, set()).update((Reach.OBJECT, Reach.SOURCE, Reach.PREFIX))
+        for end in range(len(one.key)):
+            accept.setdefault((one.bucket, one.key[:end]), set()).add(Reach.PREFIX)
+        accept.setdefault((one.bucket, ""), set()).add(Reach.BUCKET)
+    if objects:
+        accept["", ""] = {Reach.ALL}
+    probes = [
+        {
+            "bucket": place[0],
+            "key": place[1],
+            "accept": "".join(sorted(reaches)),
+            "versions": list(versions.get(place, ())),
+        }
+        for place, reaches in accept.items()
+    ]
+    return orjson.dumps(probes).decode()
+
+
+def _touched(row: dict[str, Any]) -> Touched:
+    reach, versions = row.pop("reach"), row.pop("versions")
+    return Touched(**row, match=_match(reach, row["s3_version"], versions))
+
+
+def _match(reach: str, version: str, versions: Collection[str] | str) -> Match:
+    named = orjson.loads(versions) if isinstance(versions, str) else versions
+    if reach == Reach.OBJECT:
+        return Match.UNNAMED if not version else Match.EXACT if version in named else Match.OTHER
+    return {Reach.SOURCE: Match.SOURCE, Reach.PREFIX: Match.PREFIX, Reach.BUCKET: Match.BUCKET}.get(
+        Reach(reach), Match.ALL
+    )
+
+
+def _person(standing: str, name: str, rows: list[dict[str, Any]]) -> ByPerson:
+    kinds: dict[str, int] = {}
+    for row in rows:
+        kind = kind_of(row["event_name"], "refused" if row["refused"] else "")
+        kinds[kind] = kinds.get(kind, 0) + row["events"]
+    return ByPerson(
+        standing=standing,
+        name=name,
+        events=sum(kinds.values()),
+        kinds=kinds,
+        bytes_out=sum(row["bytes_out"] for row in rows),
+        first=min(row["first"] for row in rows),
+        last=max(row["last"] for row in rows),
+    )

@@ -1,0 +1,190 @@
+"""The verbs: set a trail up, change it, ask for another try of a file, pull it, load what was handed over."""
+
+import re
+import uuid
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from django.db import transaction
+
+from accounts.models import User
+from accounts.permissions import demand
+from audit import clock, trail
+from audit.actions import Action
+from cloudtrail import ingest
+from cloudtrail.attribution import heal
+from cloudtrail.ingest import Progress, Tally, silent
+from cloudtrail.models import Listing, LogFile, Trail
+from jobs import queue
+from jobs.models import Job
+from storage.s3 import StorageError
+
+FIELDS = (
+    "name",
+    "account",
+    "organisation",
+    "region",
+    "bucket",
+    "prefix",
+    "enabled",
+    "started_from",
+    "source_identity_enforced",
+)
+"""What a person sets; where files lie (`PLACE`) stays as it is once there are files."""
+PLACE = ("account", "organisation", "bucket", "prefix")
+
+
+def add_trail(values: Mapping[str, Any], *, by: User) -> Trail:
+    """Register a trail. Raises `Forbidden`, or `NotAllowed` where the values make no trail."""
+    demand(by, "cloudtrail.manage")
+    return _create(values, by=by)
+
+
+def change_trail(trail_id: uuid.UUID, values: Mapping[str, Any], *, by: User, reason: str) -> Trail:
+    """Change a trail's configuration, with a reason. Who its actors are is concluded again where that changes it."""
+    demand(by, "cloudtrail.manage")
+    with transaction.atomic(durable=True):
+        changed = Trail.objects.select_for_update(no_key=True).get(pk=trail_id)
+        before = {name: getattr(changed, name) for name in FIELDS}
+        for name in FIELDS:
+            setattr(changed, name, values.get(name, before[name]))
+        _demand_sense(changed, by)
+        if changed.files.exists() and any(getattr(changed, name) != before[name] for name in PLACE):
+            raise trail.NotAllowed(
+                "This trail has files: account and place stay as they are. Add another trail for the new place.",
+                subject=changed,
+                by=by,
+            )
+        changed.save()
+        told = {name: str(getattr(changed, name)) for name in FIELDS if getattr(changed, name) != before[name]}
+        trail.record(Action.TRAIL_CHANGED, changed, by=by, reason=reason, detail=told)
+        if "source_identity_enforced" in told:
+            heal(changed.account)
+    return changed
+
+
+def ask_for_pull(pulled: Trail, *, by: User) -> Job:
+    """Pull a trail now. Raises `Forbidden`, or `NotAllowed` for one that has no bucket."""
+    demand(by, "cloudtrail.manage", pulled)
+    if pulled.offline:
+        raise trail.NotAllowed("This trail has no bucket: its files are handed over.", subject=pulled, by=by)
+    return enqueue_pull(pulled, by=by)
+
+
+def enqueue_pull(pulled: Trail, *, by: trail.HasActor | trail.Actor = trail.SYSTEM) -> Job:
+    """One job for each trail: asking again while it is open gives the open one."""
+    return queue.enqueue("cloudtrail.pull", args={"trail": str(pulled.pk)}, key=str(pulled.pk), by=by)
+
+
+def try_again(file_id: int, *, by: User) -> Job:
+    """Take a file out of quarantine, to be read once more. Raises `NotAllowed` if it is not there."""
+    with transaction.atomic(durable=True):
+        file = LogFile.objects.select_for_update(no_key=True).select_related("trail").get(pk=file_id)
+        demand(by, "cloudtrail.manage", file.trail)
+        if file.state != LogFile.State.QUARANTINED:
+            raise trail.NotAllowed("Only a file in quarantine can be tried again.", subject=file.trail, by=by)
+        detail = {"key": file.key, "reason": file.reason}
+        file.state, file.attempts, file.settled_at = LogFile.State.SEEN, 0, None
+        file.save()
+        trail.record(Action.TRAIL_FILE_RETRIED, file.trail, by=by, detail=detail)
+        return enqueue_pull(file.trail, by=by)
+
+
+def pull(pulled: Trail, progress: Progress = silent) -> Tally:
+    """Pull a trail, and tell the audit trail what came of it. Raises `StorageError`; what was stored before stays."""
+    try:
+        return ingest.pull(pulled, progress)
+    except StorageError as error:
+        Listing.objects.update_or_create(trail=pulled, defaults={"last_error": str(error)})
+        raise
+    finally:
+        summarise(pulled, Action.TRAIL_PULLED)
+
+
+def load(root: Path, *, name: str = "", progress: Progress = silent) -> tuple[Tally, list[LogFile]]:
+    """Load files handed over offline into the trail `name`, or into one for each account; tally, and what was set aside."""
+    trails: dict[str, Trail] = {}
+
+    def trail_for(account: str) -> Trail:
+        if account not in trails:
+            trails[account] = _trail_handed_over(name, account)
+        return trails[account]
+
+    try:
+        return ingest.load(root, trail_for, progress)
+    finally:
+        for loaded in trails.values():
+            summarise(loaded, Action.TRAIL_LOADED)
+
+
+def summarise(told: Trail, action: Action) -> None:
+    """One entry for everything that was settled since the last one; none when nothing was.
+
+    It counts ledger rows and not what one run did, so that the next run tells what a killed one has stored.
+    """
+    with transaction.atomic():
+        listing, _ = Listing.objects.select_for_update(no_key=True).get_or_create(trail=told)
+        settled = told.files.filter(settled_at__isnull=False)
+        if listing.summarised_at is not None:
+            settled = settled.filter(settled_at__gt=listing.summarised_at)
+        rows = list(settled.order_by("settled_at", "id"))
+        if not rows:
+            return
+        aside = [row for row in rows if row.state == LogFile.State.QUARANTINED]
+        detail = {
+            "files_stored": len(rows) - len(aside),
+            "events_stored": sum(row.events_stored for row in rows),
+            "events_seen_before": sum(row.seen_before for row in rows),
+            "contradictions": sum(row.conflicts for row in rows),
+            "quarantined": [{"key": row.key, "reason": row.reason} for row in aside[:50]],
+            "files_quarantined": len(aside),
+        }
+        trail.record(action, told, by=trail.SYSTEM, detail=detail)
+        listing.summarised_at = rows[-1].settled_at
+        listing.save(update_fields=["summarised_at"])
+
+
+def due(pulled: Trail, every: timedelta) -> bool:
+    """True if an enabled trail was not listed for that long."""
+    listing = Listing.objects.filter(trail=pulled).first()
+    return listing is None or listing.last_listed_at is None or clock.now() - listing.last_listed_at >= every
+
+
+def _trail_handed_over(name: str, account: str) -> Trail:
+    wanted = name or (f"Handed over: account {account}" if account else "Handed over")
+    found = Trail.objects.filter(name=wanted).first()
+    return found or _create({"name": wanted, "account": account, "enabled": False}, by=trail.SYSTEM)
+
+
+def _create(values: Mapping[str, Any], *, by: trail.HasActor | trail.Actor) -> Trail:
+    with transaction.atomic(durable=True):
+        made = Trail(**{name: value for name, value in values.items() if name in FIELDS})
+        _demand_sense(made, by)
+        made.save()
+        detail = {name: str(getattr(made, name)) for name in FIELDS}
+        trail.record(Action.TRAIL_CREATED, made, by=by, detail=detail)
+        Listing.objects.create(trail=made)
+    return made
+
+
+def _demand_sense(made: Trail, by: trail.HasActor | trail.Actor) -> None:
+    """Raises `NotAllowed` with every fault of a configuration at once."""
+    faults = []
+    if not made.name.strip():
+        faults.append("The trail needs a name.")
+    elif Trail.objects.filter(name=made.name).exclude(pk=made.pk).exists():
+        faults.append("Another trail has this name.")
+    if made.bucket and not re.fullmatch(r"[0-9]{12}", made.account):
+        faults.append("The account has 12 digits.")
+    if made.organisation and not re.fullmatch(r"o-[a-z0-9]{10,32}", made.organisation):
+        faults.append("An organisation's id is o- and 10 to 32 letters and digits.")
+    if made.region and not re.fullmatch(r"[a-z]{2}(-[a-z0-9]+)+", made.region):
+        faults.append("The region is written as in eu-central-1.")
+    if made.prefix and (made.prefix.startswith("/") or not made.prefix.endswith("/")):
+        faults.append("The prefix begins without a slash and ends with one.")
+    if made.enabled and not made.bucket:
+        faults.append("A trail that is pulled needs a bucket.")
+    if faults:
+        raise trail.NotAllowed(" ".join(faults), subject=made, by=by)
