@@ -156,7 +156,7 @@ This document states what the records system must do for **regulated data packag
 
 
 def context() -> dict[str, Any]:
-    wrong = Sample({"title": "", "area": "nowhere", "due": "soon"})
+    wrong = Sample({"title": "", "area": "nowhere", "due": ""})
     return {
         "nav": NAV,
         "me": {"name": "Chidi Okafor", "role": "QA approver, Sequencing laboratory"},
