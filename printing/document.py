@@ -4,6 +4,7 @@ It carries no state, since it stays the same while the version is reviewed, appr
 issued copy adds to it is in `issued.py`.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -15,6 +16,7 @@ from printing import type as face
 from printing.grid import Cell, Grid, Lines
 from printing.press import NUMBER_GAP, Outline, Running, lay_out_with_contents
 
+_DIGEST = re.compile(r"(sha256:)?[0-9a-f]{32,128}")
 HASH_NOTE = "the SHA-256 of this file is kept with the version and bound by each signature"
 
 
@@ -91,10 +93,12 @@ def cover(kind: str, number: str, title: str, facts: Sequence[tuple[str, str]]) 
 
 
 def facts_grid(facts: Sequence[tuple[str, str]]) -> Grid:
-    rows: list[list[Cell]] = [
-        [Lines(label, face.SANS, 8.6, leading=12.4, colour=styles.INK_2), Lines(value, face.SANS, 9, leading=12.4)]
-        for label, value in facts
-    ]
+    """Label and value, a line each; digests are set in the fixed-width face."""
+    rows: list[list[Cell]] = []
+    for label, value in facts:
+        font, size = (face.MONO, 8) if _DIGEST.fullmatch(value) else (face.SANS, 9)
+        name = Lines(label, face.SANS, 8.6, leading=12.4, colour=styles.INK_2)
+        rows.append([name, Lines(value, font, size, leading=12.4)])
     return Grid(rows, widths=(26, 74))
 
 

@@ -112,7 +112,7 @@ class Lines(Flowable):
 
     def _part(self, lines: list[str]) -> "Lines":
         part = Lines(
-            "", self.font, self.size,
+            "\n".join(lines), self.font, self.size,
             leading=self.leading, colour=self.colour, align=self.align, tint=self.tint, broken=lines,
         )  # fmt: skip
         part.spaceAfter, part.spaceBefore = self.spaceAfter, self.spaceBefore
@@ -126,8 +126,15 @@ class Lines(Flowable):
 
     def paint(self, canvas: Canvas, x: float, top: float) -> None:
         """Draw the lines with their top left corner at (x, top)."""
-        canvas.setFillColor(self.colour)
+        if canvas._fillColorObj is not self.colour:
+            canvas.setFillColor(self.colour)
         baseline = top - self.leading + (self.leading - self.size) / 2 + 0.22 * self.size
+        if self.align == "left" and self.text.isascii():
+            text = canvas.beginText(x, baseline)
+            text.setFont(self.font, self.size, self.leading)
+            text.textLines(self.lines, trim=0)
+            canvas.drawText(text)
+            return
         for line in self.lines:
             start = x
             if self.align != "left":

@@ -77,10 +77,17 @@ def runs(text: str, font: str) -> list[tuple[str, str]]:
 
 def width(text: str, font: str, size: float) -> float:
     """Width of readable text in points."""
+    return (_word_width(text, font) if len(text) <= 40 else _text_width(text, font)) * size / 1000
+
+
+def _text_width(text: str, font: str) -> float:
     if text.isascii():
         advance = _widths(font)
-        return sum([advance.get(ord(char), 600) for char in text]) * size / 1000
-    return sum([_widths(_font_for(char, font)).get(ord(char), 600) for char in text]) * size / 1000
+        return sum([advance.get(ord(char), 600) for char in text])
+    return sum([_widths(_font_for(char, font)).get(ord(char), 600) for char in text])
+
+
+_word_width = lru_cache(maxsize=20_000)(_text_width)  # tables say the same words again and again
 
 
 def clip(text: str, font: str, size: float, limit: float) -> str:
