@@ -25,17 +25,20 @@ REQUEST_ID = string.ascii_uppercase + string.digits
 class Application:
     """Serves one request at a time, so that what is journalled has the order in which it happened."""
 
-    def __init__(self, *, directory: Directory, trail: Trail, journal: Journal | None, tamper: bool) -> None:
+    def __init__(
+        self, *, directory: Directory, trail: Trail, journal: Journal | None, region: str, tamper: bool
+    ) -> None:
         self.directory = directory
         self.trail = trail
         self.journal = journal
+        self.region = region
         self.tamper = tamper
         self.lock = threading.RLock()
         self._moto = DomainDispatcherApplication(create_backend_app)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         body = _body(environ)
-        call = read(environ, body)
+        call = read(environ, body, self.region)
         if environ.get("PATH_INFO", "").startswith(("/moto-api", "/standin/")):
             status, headers, answer = self._own(environ, body)
         else:
@@ -59,6 +62,7 @@ class Application:
             status, headers, answer = _refused(refusal)
         if call.service == "s3":
             status = _status(status, answer)
+            headers.pop("x-amzn-requestid", None)  # S3 sends the other one only
             headers["x-amz-request-id"] = "".join(secrets.choice(REQUEST_ID) for _ in range(16))
             headers["x-amz-id-2"] = base64.b64encode(secrets.token_bytes(56)).decode()
         self.trail.saw(call, status=status, headers=headers, body=answer, when=when)

@@ -81,8 +81,11 @@ class Call:
         return {name.strip().lower(): value.strip() for name, value in pairs}
 
 
-def read(environ: dict[str, Any], body: bytes) -> Call:
-    """Understand a WSGI request; buckets are taken from the path, as clients of a plain address send them."""
+def read(environ: dict[str, Any], body: bytes, region: str) -> Call:
+    """Understand a WSGI request, in `region` unless its signature says otherwise.
+
+    Buckets are taken from the path, as clients of a plain address send them.
+    """
     headers = {
         name[5:].replace("_", "-").lower(): value
         for name, value in environ.items()
@@ -95,7 +98,7 @@ def read(environ: dict[str, Any], body: bytes) -> Call:
     scope = SIGV4.search(headers.get("authorization", "")) or SIGV4.search(
         f"Credential={query.get('X-Amz-Credential', '')}"
     )
-    access_key, region, service = scope.groups() if scope else ("", "us-east-1", "s3")
+    access_key, region, service = scope.groups() if scope else ("", region, "s3")
     method = environ["REQUEST_METHOD"]
     bucket, _, key = target.path.removeprefix("/").partition("/")
     if service == "s3":

@@ -51,7 +51,9 @@ class Server:
         self.directory = Directory(datetime.now(UTC))
         self.journal = Journal(data, trail_account) if data else None
         self.trail = Trail(account=trail_account, bucket=trail_bucket, directory=self.directory, put=self._put)
-        self.application = Application(directory=self.directory, trail=self.trail, journal=self.journal, tamper=tamper)
+        self.application = Application(
+            directory=self.directory, trail=self.trail, journal=self.journal, region=region, tamper=tamper
+        )
         if self.journal:
             self.journal.open(self.directory)
         self._make_trail_bucket()
