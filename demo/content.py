@@ -27,6 +27,7 @@ class Firm:
     areas: tuple[str, ...]
 
 
+SITE = "Whole site"
 SEQUENCING = "Sequencing laboratory"
 QUALITY = "Quality assurance"
 BIOINFORMATICS = "Bioinformatics"
@@ -36,7 +37,7 @@ FIRM = Firm(
     site="Odense, Denmark",
     domain="vestermark.example",
     time_zone="Europe/Copenhagen",
-    areas=(SEQUENCING, BIOINFORMATICS, QUALITY),
+    areas=(SITE, SEQUENCING, BIOINFORMATICS, QUALITY),
 )
 
 
@@ -70,11 +71,11 @@ PEOPLE: tuple[Person, ...] = (
         "is the second pair of eyes in the founding",
     ),
     Person(
-        "ana.lindqvist", "Ana Lindqvist", "QA documentation specialist", ("author",), (QUALITY, SEQUENCING),
+        "ana.lindqvist", "Ana Lindqvist", "QA documentation specialist", ("author",), (SITE, QUALITY, SEQUENCING),
         "writes documents and submits them for review",
     ),
     Person(
-        "maja.ruiz", "Maja Ruiz", "Validation lead", ("reviewer",), (QUALITY, SEQUENCING, BIOINFORMATICS),
+        "maja.ruiz", "Maja Ruiz", "Validation lead", ("reviewer",), (SITE, QUALITY, SEQUENCING, BIOINFORMATICS),
         "reviews what was submitted, and signs",
     ),
     Person(
@@ -82,19 +83,19 @@ PEOPLE: tuple[Person, ...] = (
         "approves documents and record versions",
     ),
     Person(
-        "ingrid.moreau", "Ingrid Moreau", "Quality manager", ("approver",), (QUALITY, SEQUENCING),
+        "ingrid.moreau", "Ingrid Moreau", "Quality manager", ("approver",), (SITE, QUALITY, SEQUENCING),
         "approves, but has not yet read the e-signature SOP",
     ),
     Person(
-        "tomasz.zielinski", "Tomasz Zieliński", "Sequencing operator", ("operator",), (SEQUENCING,),
+        "tomasz.zielinski", "Tomasz Zieliński", "Sequencing operator", ("operator",), (SITE, SEQUENCING),
         "registers data packages",
     ),
     Person(
-        "yuki.tanabe", "Yuki Tanabe", "Sequencing operator", ("operator",), (SEQUENCING,),
+        "yuki.tanabe", "Yuki Tanabe", "Sequencing operator", ("operator",), (SITE, SEQUENCING),
         "registers data packages",
     ),
     Person(
-        "priya.raman", "Priya Raman", "Senior scientist", ("scientist",), (SEQUENCING, BIOINFORMATICS),
+        "priya.raman", "Priya Raman", "Senior scientist", ("scientist",), (SITE, SEQUENCING, BIOINFORMATICS),
         "reads records and their data",
     ),
     Person(
@@ -352,6 +353,9 @@ KRAS_001_V4 = PackageVersion(
 # Documents ---------------------------------------------------------------------------------------------------------
 
 
+SYSTEM = "Sequencing records on S3"
+
+
 @dataclass(frozen=True)
 class Document:
     """A document of the demo and how far it has come.
@@ -365,6 +369,7 @@ class Document:
     source: Path
     stage: str
     area: str = QUALITY
+    system: str = SYSTEM
     created_days_ago: int = 60
     effective_in_days: int = 0
     submit_message: str = "First submission"
@@ -401,10 +406,10 @@ def sop_starter(name: str) -> Path:
 FILLED: dict[str, str] = {
     "firm": FIRM.name,
     "site": FIRM.site,
-    "system name": "Sequencing records on S3",
+    "system name": SYSTEM,
     "system owner": "Head of IT operations",
     "process owner": "Head of the sequencing laboratory",
-    "quality unit": "Quality assurance",
+    "quality unit": "quality assurance unit",
     "validation lead": "Maja Ruiz, validation lead",
     "portal address": "https://records.vestermark.example",
     "portal version": "0.1.0",
@@ -491,18 +496,18 @@ DOCUMENTATION: tuple[Document, ...] = (
     ),
     Document(
         "URS", "User requirements, transfer of runs from the sequencers to S3", DOCUMENTS / "URS-transfer.md",
-        "in_review", area=SEQUENCING, created_days_ago=9,
+        "in_review", area=SEQUENCING, system="Run transfer service", created_days_ago=9,
         submit_message="First submission, after the workshop with the sequencing laboratory",
     ),
     Document(
         "URS", "User requirements, KRAS reporting pipeline", DOCUMENTS / "URS-pipeline.md", "reviewed",
-        area=BIOINFORMATICS, created_days_ago=14,
+        area=BIOINFORMATICS, system="KRAS reporting pipeline", created_days_ago=14,
         submit_message="First submission",
         notes={"review": "Testable as written. The tolerance of URS-005 was checked against the method validation."},
     ),
     Document(
         "URS", "User requirements, barcode check at sample receipt", DOCUMENTS / "URS-barcode.md", "rejected",
-        area=SEQUENCING, created_days_ago=18,
+        area=SEQUENCING, system="Barcode check at sample receipt", created_days_ago=18,
         submit_message="First submission",
         changes=(
             (
@@ -531,6 +536,7 @@ class Sop:
     reading_roles: tuple[str, ...]
     reading_days: int
     gate: str = ""
+    area: str = SITE
     created_days_ago: int = 89
 
     def text(self) -> str:
@@ -548,7 +554,7 @@ SOPS: tuple[Sop, ...] = (
         created_days_ago=87,
     ),
     Sop(
-        "access-management", "Access management", "effective", ("administrator",), 14, created_days_ago=87,
+        "access-management", "Access management", "effective", ("reviewer", "approver"), 14, created_days_ago=87,
     ),
     Sop(
         "audit-trail-review", "Review of audit trails", "in_review", ("reviewer", "approver"), 30,

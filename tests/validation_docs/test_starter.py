@@ -159,3 +159,16 @@ def test_places_to_fill_are_a_closed_list() -> None:
         body = path.read_text(encoding="utf-8")
         assert set(re.findall(r"\[FILL: ([^\]]+)\]", body)) <= set(FILLED), path.name
         assert body.count("[FILL:") == len(re.findall(r"\[FILL: [^\]\n]+\]", body)), f"{path.name}: a place is torn"
+
+
+def test_the_page_on_validation_counts_as_the_pack_does() -> None:
+    page = (ROOT / "docs" / "validation.md").read_text(encoding="utf-8")
+    for kind in ("URS", "FS", "DS", "RA"):
+        assert f"{kind}-001 to {list(items(kind))[-1]}" in page
+
+
+def test_every_link_between_the_pages_leads_somewhere() -> None:
+    for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:
+        for target in re.findall(r"\]\(([^)#]+)\)", path.read_text(encoding="utf-8")):
+            if "://" not in target and not target.endswith("record.png"):
+                assert (path.parent / target).exists(), f"{path.name}: {target}"
