@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from printing.record_sheet import FileRow, RecordSheet, render_record_sheet
 
 from accounts.models import User
 from printing import pages
 from printing.document import DocumentSheet, HistoryRow, Section, render_document
+from printing.record_sheet import FileRow, RecordSheet, render_record_sheet
 from records import manifest
 from records.contract import Definition
 from records.models import Attachment, Record, Version
@@ -85,7 +85,7 @@ def of_package(
             ("Retention", f"{definition.retention_years} years"),
             ("Message", message),
         ],
-        metadata=[(title_of(name, definition), as_words(value)) for name, value in metadata.items()],
+        metadata={title_of(name, definition): value for name, value in metadata.items()},
         readme=_readme(entries),
         files=[FileRow(entry.logical_key, entry.size, entry.sha256, entry.version_id) for entry in entries],
     )
@@ -121,14 +121,6 @@ def page_image(version: Version, page: int) -> Path:
 
 def title_of(name: str, definition: Definition) -> str:
     return str(definition.metadata_schema.get("properties", {}).get(name, {}).get("title", name))
-
-
-def as_words(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, list):
-        return ", ".join(as_words(item) for item in value)
-    return str(value)
 
 
 def _readme(entries: Sequence[manifest.Entry]) -> str:

@@ -1,0 +1,30 @@
+"""Walk the chain of the audit trail and compare its columns. Exit 0, or 1 with the first bad entry."""
+
+import json
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from audit import chain
+
+
+class Command(BaseCommand):
+    help = __doc__ or ""
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--json", action="store_true", help="one object on standard output")
+        parser.add_argument("--hashes-only", action="store_true", help="do not compare columns; faster")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        walk = chain.walk(columns=not options["hashes_only"])
+        if options["json"]:
+            fault = walk.fault and {"where": walk.fault.where, "seq": walk.fault.seq, "sentence": walk.fault.sentence}
+            self.stdout.write(
+                json.dumps({"ok": walk.fault is None, "links": walk.links, "head": walk.head, "fault": fault})
+            )
+        elif walk.fault is None:
+            self.stdout.write(f"The chain holds: {walk.links} links, head {walk.head}.")
+        else:
+            self.stdout.write(f"The chain is broken after {walk.links} links. {walk.fault.sentence}")
+        if walk.fault is not None:
+            raise SystemExit(1)

@@ -1,0 +1,73 @@
+"""The reading log's seal: each five minutes' rows are hashed into one entry of the chain.
+
+A span is told by transaction ids, not by row ids: below the oldest transaction still running, no row can appear any more.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import orjson
+from django.db import connection, transaction
+
+from audit import trail
+from audit.actions import Action
+from audit.models import Entry
+
+SUBJECT = trail.Subject("access", "log", "the reading log")
+
+
+@dataclass(frozen=True)
+class Span:
+    """Rows of transactions above `after`, up to and without `until`."""
+
+    after: int
+    until: int
+    count: int
+    sha256: str
+
+
+def seal() -> Span | None:
+    """Hash what was read since the last seal into an entry; None where nothing was."""
+    with transaction.atomic(durable=True), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(7244112)")
+        last = Entry.objects.filter(action=Action.ACCESS_SEALED).order_by("-id").first()
+        after = int(last.detail["until"]) if last else 0
+        cursor.execute("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
+        until = cursor.fetchone()[0]
+        count, digest, _ = span_hash(after, until)
+        if not count:
+            return None
+        span = Span(after, until, count, digest)
+        trail.record(Action.ACCESS_SEALED, SUBJECT, by=trail.SYSTEM, detail={
+            "after": str(after), "until": str(until), "count": count, "sha256": digest})  # fmt: skip
+        return span
+
+
+def spans() -> Iterator[tuple[int, Span]]:
+    """Every sealed span, with the id of the entry that sealed it."""
+    for entry in Entry.objects.filter(action=Action.ACCESS_SEALED).order_by("id").iterator():
+        said = entry.detail
+        yield entry.pk, Span(int(said["after"]), int(said["until"]), said["count"], said["sha256"])
+
+
+def span_hash(after: int, until: int) -> tuple[int, str, int | None]:
+    """Number of rows, SHA-256 over their canonical bytes in order of id, and the first row whose columns differ from them."""
+    from audit.chain import ACCESS, stamp
+
+    sha256, count, wrong = hashlib.sha256(), 0, None
+    columns = ", ".join(f'"{name}"' for name in ACCESS)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT {columns}, at, detail::text, canonical FROM audit_access"  # noqa: S608 our own names
+            " WHERE xact >= %s AND xact < %s ORDER BY id",
+            [after, until],
+        )
+        for *values, at, detail, canonical in cursor:
+            sha256.update(bytes(canonical))
+            count += 1
+            told = orjson.loads(bytes(canonical))
+            row = dict(zip(ACCESS, values, strict=True)) | {"at": stamp(at), "detail": orjson.loads(detail)}
+            if wrong is None and any(told.get(name) != value for name, value in row.items()):
+                wrong = row["id"]
+    return count, sha256.hexdigest(), wrong

@@ -1,0 +1,120 @@
+"""Whoever changes the trail behind the portal's back is found (§4 P1; the DBA's attacks)."""
+
+import json
+import os
+from contextlib import contextmanager
+from io import StringIO
+
+import psycopg
+import pytest
+from django.core.management import call_command
+from django.db import transaction
+
+from audit import chain, reading, trail
+from audit.actions import Action
+from audit.models import Entry, RowChange
+from tests.conftest import superuser
+
+
+@contextmanager
+def dba(database):
+    """A database administrator who switches the triggers off first."""
+    with superuser(database) as connection:
+        connection.execute("SET session_replication_role = replica")
+        for table in ("audit_entry", "audit_rowchange", "audit_link", "audit_access"):
+            connection.execute(f"ALTER TABLE {table} DISABLE TRIGGER ALL")
+        yield connection
+
+
+def name_of_database():
+    return psycopg.conninfo.conninfo_to_dict(os.environ["DATABASE_URL"])["dbname"]
+
+
+def verify():
+    out = StringIO()
+    try:
+        call_command("verify_audit", "--json", stdout=out)
+        code = 0
+    except SystemExit as exit_:
+        code = exit_.code
+    return code, json.loads(out.getvalue())
+
+
+def some_reading(people):
+    for _ in range(3):
+        trail.access(people.inspector, "view", people.laboratory, {"page": 1})
+
+
+def test_an_untouched_trail_holds(people):
+    some_reading(people)
+    assert reading.seal().count == 3
+    code, said = verify()
+    assert (code, said["ok"], said["fault"]) == (0, True, None)
+    assert said["links"] == Entry.objects.count() + RowChange.objects.count()
+
+
+ENTRY_COLUMNS = ["at", "xact", "actor", "actor_name", "actor_role", "action", "subject_kind", "subject_id", "subject_label", "reason",
+                 "request_id", "detail", "canonical"]
+CHANGE_COLUMNS = ["at", "xact", "table", "row", "operation", "subject_kind", "subject_id", "old", "new", "canonical"]
+OTHER = {"at": "now()", "xact": "xact + 1", "detail": "'{\"other\": 1}'", "old": "'{\"other\": 1}'", "new": "'{\"other\": 1}'",
+         "canonical": "'\\x00'"}
+
+
+@pytest.mark.parametrize(("table", "column"), [("audit_entry", column) for column in ENTRY_COLUMNS]
+                         + [("audit_rowchange", column) for column in CHANGE_COLUMNS])
+def test_a_change_of_any_column_is_named(people, table, column):
+    with dba(name_of_database()) as connection:
+        value = OTHER.get(column, "'forged'")
+        (bad,) = connection.execute(f'UPDATE {table} SET "{column}" = {value} WHERE id = (SELECT min(id) + 2 FROM {table}) RETURNING id').fetchone()
+    code, said = verify()
+    assert code == 1
+    assert said["fault"]["where"] == f"{'entry' if table == 'audit_entry' else 'row change'} {bad}"
+    assert column in said["fault"]["sentence"] or "stored bytes" in said["fault"]["sentence"]
+
+
+@pytest.mark.parametrize("attack", [
+    "DELETE FROM audit_entry WHERE id = (SELECT min(id) + 3 FROM audit_entry)",
+    "DELETE FROM audit_link WHERE seq = 5",
+    "DELETE FROM audit_link WHERE seq = (SELECT max(seq) FROM audit_link)",
+    "UPDATE audit_link SET seq = seq + 1000 WHERE seq > 10",
+    "UPDATE audit_link SET hash = '\\x00' WHERE seq = 3",
+    """WITH pair AS (SELECT min(seq) AS a, min(seq) + 1 AS b FROM audit_link WHERE entry_id IS NOT NULL)
+       UPDATE audit_link SET hash = sha256(hash) FROM pair WHERE seq IN (pair.a, pair.b)""",
+    """INSERT INTO audit_entry (at, xact, actor, actor_name, actor_role, action, subject_kind, subject_id, subject_label, reason,
+       request_id, detail, canonical) VALUES (now(), 1, 'x', 'x', 'x', 'area.changed', 'area', 'x', 'x', '', '', '{}', 'x')""",
+])
+def test_an_attack_with_the_triggers_off_is_found(people, attack):
+    with dba(name_of_database()) as connection:
+        connection.execute(attack)
+    code, said = verify()
+    assert code == 1, said
+
+
+def test_a_changed_or_missing_row_of_the_reading_log_is_found_once_sealed(people):
+    some_reading(people)
+    reading.seal()
+    with dba(name_of_database()) as connection:
+        connection.execute("UPDATE audit_access SET actor_name = 'Somebody else' WHERE id = (SELECT min(id) FROM audit_access)")
+    assert verify()[1]["fault"]["where"].startswith("access ")
+    with dba(name_of_database()) as connection:
+        connection.execute("DELETE FROM audit_access WHERE id = (SELECT min(id) FROM audit_access)")
+    assert "sealed has 2 rows" in verify()[1]["fault"]["sentence"]
+
+
+def test_reading_that_is_still_going_on_is_sealed_later(people):
+    with psycopg.connect(os.environ["DATABASE_URL"]) as slow:
+        slow.execute("INSERT INTO audit_access (actor, actor_name, actor_role, what, subject_kind, subject_id, subject_label, request_id, detail)"
+                     " VALUES ('x', 'x', 'x', 'view', 'x', 'x', 'x', '', '{}')")
+        some_reading(people)
+        reading.seal()
+        slow.commit()
+    some_reading(people)
+    reading.seal()
+    assert sum(span.count for _, span in reading.spans()) == 7
+    assert verify()[0] == 0
+
+
+def test_the_walk_sees_one_snapshot_while_others_write(people):
+    with transaction.atomic():
+        trail.record(Action.AREA_CHANGED, people.laboratory, by=people.author)
+    assert chain.walk().fault is None
