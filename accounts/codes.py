@@ -1,8 +1,9 @@
 """One-time codes: the current step only (ASVS 6.5.5), each used once (ASVS 6.5.1), on the one clock."""
 
+import base64
 import secrets
 import uuid
-from datetime import datetime
+from datetime import datetime, timedelta
 from urllib.parse import quote
 
 from django.db import transaction
@@ -18,11 +19,12 @@ SEED_BYTES = 20
 
 
 class CodeReused(Exception):
-    """The code was used before. `wait` is how many seconds the next one is away."""
+    """The code was used before. `until` is when the next one comes."""
 
-    def __init__(self, wait: int) -> None:
+    def __init__(self, now: datetime) -> None:
+        wait = seconds_left(now)
         super().__init__(f"This code was used already. Wait for the next one, in {wait} s.")
-        self.wait = wait
+        self.until = now.replace(microsecond=0) + timedelta(seconds=wait)
 
 
 def step_at(when: datetime) -> int:
@@ -48,8 +50,6 @@ def new_device(user: User) -> CodeDevice:
 
 def otpauth_url(device: CodeDevice) -> str:
     """What the QR code holds (the Key URI format of authenticator apps)."""
-    import base64
-
     secret = base64.b32encode(seeds.decrypt(device.seed, device.pk)).decode().rstrip("=")
     return (
         f"otpauth://totp/Countersign:{quote(device.user.username)}?secret={secret}&issuer=Countersign"
@@ -73,7 +73,7 @@ def spend(device: CodeDevice, code: str) -> bool:
         if held.withdrawn_at or not secrets.compare_digest(code_at(held, now).encode(), typed.encode()):
             return False
         if held.last_step >= step_at(now):
-            raise CodeReused(seconds_left(now))
+            raise CodeReused(now)
         held.last_step = step_at(now)
         held.save(update_fields=["last_step"])
         return True

@@ -6,10 +6,11 @@ code that was accepted stays spent, whatever happens afterwards.
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import NoReturn
 
 from django.contrib.auth import login, logout
-from django.contrib.auth.hashers import check_password, make_password
+from django.contrib.auth.hashers import check_password
 from django.db import transaction
 from django.db.models import F
 from django.http import HttpRequest
@@ -38,9 +39,11 @@ class Credentials:
 
 
 class NotConfirmed(trail.Refused):
-    """The person could not be confirmed. The message never says which part was wrong."""
+    """The person could not be confirmed. The message never says which part was wrong; `until` is when another try makes
+    sense (the next code, the end of a lock), where that is known."""
 
     status = 403
+    until: datetime | None = None
 
 
 def confirm(
@@ -57,25 +60,19 @@ def confirm(
     """
     action = Action.LOGIN_REFUSED if purpose == Lockout.Purpose.LOGIN else Action.CONFIRMATION_REFUSED
     about = subject or user
-
-    def refuse(message: str, why: str) -> NoReturn:
-        raise NotConfirmed(message, action=action, subject=about, by=user, detail={"why": why})
+    refused = partial(_refusal, action=action, subject=about, by=user)
 
     until = locked_until(user.username, purpose)
     if until:
-        refuse(
-            f"Locked after {FAILURES_ALLOWED} failed attempts. Try again after {until:%H:%M:%S} UTC, or ask an administrator.",
-            "locked",
-        )
+        raise refused(_locked(until), "locked", until)
     password_right = check_password(credentials.password, user.password)
     device = codes.device_in_use(user)
     try:
         right = password_right and device is not None and codes.spend(device, credentials.code)
     except codes.CodeReused as reused:
-        refuse(str(reused), "code used before")
+        raise refused(str(reused), "code used before", reused.until) from None
     if not right or not user.usable_at(clock.now()):
-        failures = _count_failure(user.username, purpose)
-        refuse(WRONG, f"failure {failures} of {FAILURES_ALLOWED}")
+        raise refused(WRONG, _count_failure(user.username, purpose))
     _forget_failures(user.username, purpose)
     return clock.now()
 
@@ -135,18 +132,43 @@ def unlock(user: User) -> None:
 
 
 def _refuse_stranger(credentials: Credentials) -> NoReturn:
-    make_password(credentials.password)  # as long as a comparison takes, so that time tells nothing
-    failures = _count_failure(credentials.username[:150], Lockout.Purpose.LOGIN)
-    raise NotConfirmed(
-        WRONG,
+    """The same answers, after the same work, as a known user name gets: nobody learns who has an account."""
+    typed = credentials.username[:150]
+    refused = partial(
+        _refusal,
         action=Action.LOGIN_REFUSED,
+        subject=trail.Subject("username", folded(typed), typed),
         by=trail.NOBODY,
-        subject=trail.Subject("username", folded(credentials.username)[:150], credentials.username[:150]),
-        detail={"why": f"failure {failures} of {FAILURES_ALLOWED}"},
+    )
+    until = locked_until(typed, Lockout.Purpose.LOGIN)
+    if until:
+        raise refused(_locked(until), "locked", until)
+    check_password(credentials.password, None)  # as long as a comparison takes, so that time tells nothing
+    raise refused(WRONG, _count_failure(typed, Lockout.Purpose.LOGIN))
+
+
+def _refusal(
+    message: str,
+    why: str,
+    until: datetime | None = None,
+    *,
+    action: Action,
+    subject: trail.HasSubject | trail.Subject,
+    by: trail.HasActor | trail.Actor,
+) -> NotConfirmed:
+    refused = NotConfirmed(message, action=action, subject=subject, by=by, detail={"why": why})
+    refused.until = until
+    return refused
+
+
+def _locked(until: datetime) -> str:
+    return (
+        f"Locked after {FAILURES_ALLOWED} failed attempts in a row until {until:%H:%M:%S} UTC."
+        " Wait, or ask an administrator."
     )
 
 
-def _count_failure(username: str, purpose: str) -> int:
+def _count_failure(username: str, purpose: str) -> str:
     """One more failure in a row, committed at once. At the fifth the name is locked, and the count starts again."""
     with transaction.atomic(durable=True):
         Lockout.objects.get_or_create(username_folded=folded(username), purpose=purpose)
@@ -155,7 +177,7 @@ def _count_failure(username: str, purpose: str) -> int:
         failures = rows.values_list("failures", flat=True).get()
         if failures >= FAILURES_ALLOWED:
             rows.update(failures=0, locked_until=Now() + LOCKED_FOR)
-        return failures
+    return f"failure {failures} of {FAILURES_ALLOWED}"
 
 
 def _forget_failures(username: str, purpose: str) -> None:

@@ -90,7 +90,7 @@ class User(AbstractBaseUser):
 
     @cached_property
     def roles(self) -> frozenset[str]:
-        return frozenset(self.groups.values_list("name", flat=True))
+        return frozenset(group.name for group in self.groups.all())  # one query, or none where prefetched
 
     @property
     def role_label(self) -> str:
