@@ -1,8 +1,10 @@
 """Migration operations that put a table under control."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from django.db import migrations
+from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+from django.db.migrations.state import StateApps
 
 
 class Guard(migrations.RunSQL):
@@ -53,3 +55,21 @@ class NeverDeleted(migrations.RunSQL):
             f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER never_deleted;",
             f"DROP TRIGGER never_deleted ON {table};",
         )
+
+
+class Recorded(migrations.RunPython):
+    """A data migration that writes its own entry, which stands for every row that it changes. Keep it apart from schema
+    operations: rows of guarded tables wait for their check until the commit, and DDL cannot wait with them."""
+
+    def __init__(self, code: Callable[..., None], what: str) -> None:
+        def run(apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
+            with schema_editor.connection.cursor() as cursor:
+                cursor.execute(
+                    "INSERT INTO audit_entry (actor, actor_name, actor_role, action, subject_kind, subject_id, subject_label,"
+                    " reason, request_id, detail, canonical)"
+                    " VALUES ('system', 'Countersign', 'system', 'system.migrated', 'migration', %s, %s, '', '', '{}', '')",
+                    [what, what],
+                )
+            code(apps, schema_editor)
+
+        super().__init__(run, migrations.RunPython.noop)

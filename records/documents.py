@@ -39,24 +39,24 @@ def submit(
     facts: Sequence[tuple[str, str]] = (),
     effective_on: datetime | None = None,
     extra: Sequence[tuple[str, bytes, str]] = (),
+    sections: Sequence[Section] | None = None,
 ) -> Version:
     """Freeze the draft as the record's next version, in review; `then(version)` opens its route in the same transaction.
 
-    `extra` are further files of the version (name, bytes, media type). Raises NotReady, Refused, StorageError.
+    `extra` are further files of the version (name, bytes, media type); `sections` stand for the draft's own where its text is
+    made from data. Raises NotReady, Refused, StorageError.
     """
     record, now = draft.record, clock.now()
-    demand(by, "document.write", record, record)
+    demand(by, record.writing, record, record)
     _check_ready(draft, by, message)
-    sections = [section_text(section) for section in draft.sections]
+    texts = [section_text(section) for section in sections or draft.sections]
     ordinal = (record.versions.order_by("-ordinal").values_list("ordinal", flat=True).first() or 0) + 1
     until = renditions.years_from(now, settings.DOCUMENT_RETENTION_YEARS)
-    rendition = renditions.of_document(
-        record, sections, ordinal=ordinal, message=message, author=by, facts=facts, at=now
-    )
-    body = canonical({"number": record.number, "title": record.title, "version": ordinal, "sections": sections})
+    rendition = renditions.of_document(record, texts, ordinal=ordinal, message=message, author=by, facts=facts, at=now)
+    body = canonical({"number": record.number, "title": record.title, "version": ordinal, "sections": texts})
     files = [_file(TEXT, body, "application/json", until)]
     files += [_file(name, data, media_type, until) for name, data, media_type in extra]
-    files += [_image(image) for image in renditions.shown_images(record, sections)]
+    files += [_image(image) for image in renditions.shown_images(record, texts)]
     content = Content(
         entries=[entry for entry, _ in files],
         media_types={entry.logical_key: kind for entry, kind in files},

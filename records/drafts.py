@@ -46,7 +46,7 @@ def open_draft(record: Record, sections: list[Section], *, by: User) -> Draft:
 
 def check_out(draft: Draft, *, by: User) -> Draft:
     """From now on only `by` saves it. Nothing happens where they hold it already; refused where somebody else does."""
-    demand(by, "document.write", draft.record, draft.record)
+    demand(by, draft.record.writing, draft.record, draft.record)
     with transaction.atomic(durable=True):
         draft = _lock(draft)
         if draft.checked_out_by_id not in (None, by.pk):
@@ -64,7 +64,7 @@ def check_out(draft: Draft, *, by: User) -> Draft:
 
 def take_over(draft: Draft, *, by: User, reason: str) -> Draft:
     """Check it out although somebody else holds it: their unsaved text is lost, so it takes a reason."""
-    demand(by, "document.write", draft.record, draft.record)
+    demand(by, draft.record.writing, draft.record, draft.record)
     with transaction.atomic(durable=True):
         draft = _lock(draft)
         if len(reason.strip()) < 10:
@@ -200,7 +200,7 @@ def _lock(draft: Draft) -> Draft:
 
 
 def _held(draft: Draft, by: User) -> Draft:
-    demand(by, "document.write", draft.record, draft.record)
+    demand(by, draft.record.writing, draft.record, draft.record)
     draft = _lock(draft)
     if draft.checked_out_by_id != by.pk:
         raise DraftRefused(

@@ -14,15 +14,17 @@ class Kind(TextChoices):
 
 @dataclass(frozen=True)
 class KindFacts:
-    """`lifecycle`: which table of steps its versions follow. `section`: where its pages live, /records/ or /documents/."""
+    """`lifecycle`: which table of steps its versions follow. `section`: where its pages live, /records/ or /documents/.
+    `writing`: the permission that makes a new version."""
 
     lifecycle: str
     section: str
+    writing: str
 
 
 FACTS: dict[str, KindFacts] = {
-    Kind.DATA: KindFacts("data", "records"),
-    Kind.DEFINITION: KindFacts("document", "documents"),
-    Kind.DOCUMENT: KindFacts("document", "documents"),
-    Kind.SOP: KindFacts("document", "documents"),
+    Kind.DATA: KindFacts("data", "records", "record.register"),
+    Kind.DEFINITION: KindFacts("document", "documents", "definition.write"),
+    Kind.DOCUMENT: KindFacts("document", "documents", "document.write"),
+    Kind.SOP: KindFacts("document", "documents", "document.write"),
 }

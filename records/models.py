@@ -69,6 +69,11 @@ class Record(models.Model):
     def section(self) -> str:
         return FACTS[self.type.kind].section
 
+    @property
+    def writing(self) -> str:
+        """The permission that makes a new version of it."""
+        return FACTS[self.type.kind].writing
+
     def get_absolute_url(self) -> str:
         return f"/{self.section}/{self.number}/"
 
