@@ -17,8 +17,9 @@ const countersign = (() => {
     if (!box) return;
     const line = document.createElement("div");
     line.className = `message ${tone}`;
-    line.append(document.createElement("span"), document.createElement("span"));
-    line.lastChild.textContent = words;
+    const text = document.createElement("span");
+    text.textContent = words;
+    line.append(text);
     box.append(line);
     setTimeout(() => line.remove(), 8000);
   };
@@ -160,22 +161,20 @@ document.addEventListener("click", (event) => {
   else dialog.showModal();
 });
 
-// A form that was sent is not sent twice; its button says so.
+// A form that was sent is not sent twice within eight seconds (an answer that is a download leaves the page as it is); its button says so.
 document.addEventListener("submit", (event) => {
   const form = event.target;
   if (event.defaultPrevented || form.method !== "post" || form.hasAttribute("hx-post")) return;
   if (form.dataset.sent) { event.preventDefault(); return; }
   form.dataset.sent = "yes";
-  const button = event.submitter;
-  // after the form's data was read, or the button's own name and value would be lost
-  setTimeout(() => button?.setAttribute("aria-disabled", "true"));
+  event.submitter?.setAttribute("aria-disabled", "true");
+  setTimeout(() => ready(form), 8000);
 });
-window.addEventListener("pageshow", () => {
-  for (const form of document.querySelectorAll("form[data-sent]")) {
-    delete form.dataset.sent;
-    form.querySelector('[aria-disabled="true"]')?.removeAttribute("aria-disabled");
-  }
-});
+const ready = (form) => {
+  delete form.dataset.sent;
+  form.querySelector('[aria-disabled="true"]')?.removeAttribute("aria-disabled");
+};
+window.addEventListener("pageshow", () => document.querySelectorAll("form[data-sent]").forEach(ready));
 
 // Filters that need no button: <select data-submit>. What went wrong is where the reader is: [data-focus].
 document.addEventListener("change", (event) => { if (event.target.matches("[data-submit]")) event.target.form.requestSubmit(); });

@@ -129,6 +129,7 @@
       });
       preview(area);
     }
+    if (areas.every((area) => area.readOnly)) continue;
     form.addEventListener("input", (event) => {
       if (event.target.matches("textarea[data-markdown]") || event.target === file) return;
       dirty = true;
@@ -139,15 +140,9 @@
     form.addEventListener("click", (event) => {
       const button = event.target.closest("[data-insert], [data-insert-image]");
       if (!button) return;
-      if (button.dataset.insert) {
-        const own = button.closest("[data-section]")?.querySelector("textarea[data-markdown]");
-        if (own) current = own;
-        insert(button.dataset.insert);
-      } else {
-        const own = button.closest("[data-section]")?.querySelector("textarea[data-markdown]");
-        if (own) current = own;
-        file?.click();
-      }
+      current = button.closest("[data-section]")?.querySelector("textarea[data-markdown]") ?? current;
+      if (button.dataset.insert) insert(button.dataset.insert);
+      else file?.click();
     });
     file?.addEventListener("change", () => { upload(file.files[0]); file.value = ""; });
     form.addEventListener("submit", () => { dirty = false; clearTimeout(autosaveTimer); });

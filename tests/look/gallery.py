@@ -13,6 +13,8 @@ from django.template import engines
 from django.test import RequestFactory
 from django.utils.html import format_html
 
+from printing.templatetags import look
+
 FOLDER = Path(__file__).parent
 HASH = "9f3c41d7a6b05f1e88c2d4470b1c9e3f5a6d7788990011aabbccddeeff00e02b"
 OTHER = "41be09aa77d0c3f15e2b8890aa12bc34de56f7089a1b2c3d4e5f60718293a477"
@@ -180,6 +182,7 @@ def context() -> dict[str, Any]:
         "form": Sample(),
         "wrong": wrong,
         "prose": PROSE,
+        "prose_html": look.markdown(PROSE),
         "jobs": [
             {"id": "a", "state": "running", "done": 4, "total": 7, "message": "reads_R2.fastq.gz, 512 MB of 690 MB"},
             {"id": "b", "state": "queued", "done": 0, "total": 0},
