@@ -107,7 +107,7 @@ def media_type_of(name: str, head: bytes = b"") -> str:
     by_content = next((kind for kind, starts in _SIGNATURES.items() if head.startswith(starts)), "")
     if by_content:
         return by_content
-    if by_name in _SIGNATURES or _decoded(head[:HEAD_BYTES]) is None:
+    if by_name in _SIGNATURES or _decoded(head[:HEAD_BYTES], whole=False) is None:
         return OCTETS
     return by_name or "text/plain"
 
@@ -139,7 +139,7 @@ def _ending(name: str) -> str:
 def _readable(name: str, media_type: str, data: bytes, size: int, whole: bool) -> Preview | None:
     """The preview of what is text, by its type; None when it is not text."""
     known = media_type.startswith("text/") or media_type in _TEXT_TYPES or media_type == "application/json"
-    decoded = _decoded(data) if known or media_type == OCTETS else None
+    decoded = _decoded(data, whole) if known or media_type == OCTETS else None
     if decoded is None:
         return None
     text, notes = decoded
@@ -158,7 +158,7 @@ def _readable(name: str, media_type: str, data: bytes, size: int, whole: bool) -
     return replace(shown, truncated=shown.truncated or not whole, notes=(*notes, *shown.notes))
 
 
-def _decoded(data: bytes) -> tuple[str, tuple[str, ...]] | None:
+def _decoded(data: bytes, whole: bool) -> tuple[str, tuple[str, ...]] | None:
     """The bytes as text with what there is to say about their encoding, or None for what is not text."""
     for mark, encoding in ((b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be")):
         if data.startswith(mark):
@@ -170,7 +170,7 @@ def _decoded(data: bytes) -> tuple[str, tuple[str, ...]] | None:
     try:
         return data.decode(), ()
     except UnicodeDecodeError as error:
-        if error.start >= len(data) - 3 and error.end == len(data):
+        if not whole and error.start >= len(data) - 3 and error.end == len(data):
             return data[: error.start].decode(), ()  # the end of the head cut a character in two
     controls = sum(byte < 32 and byte not in b"\t\n\r\f" for byte in data)
     if controls:
