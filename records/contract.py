@@ -19,7 +19,7 @@ from records import manifest, previews
 from records.metadata_schema import DIALECT, Failure, check_metadata, schema_problems
 
 #: What a signature can mean (21 CFR 11.50(a)(3)).
-MEANINGS = ("authorship", "review", "approval", "responsibility")
+MEANINGS = ("review", "approval")
 #: Roles that sign; an inspector and an administrator never do.
 SIGNING_ROLES = ("author", "reviewer", "approver", "operator", "scientist")
 
@@ -192,6 +192,7 @@ def check(
 ) -> list[Failure]:
     """All reasons at once why a package with these files and this metadata is refused; empty when it is admitted.
 
+    Of a `manifest.Entry` it is checked as well whether it can stand in a manifest.
     ``media_types`` tells a file's media type by logical key where somebody has looked inside; else its name decides.
     """
     listed = list(files)
@@ -253,6 +254,7 @@ def _file_failures(
     for key, count in counts.items():
         if count > 1:
             yield Failure(key, f"{key} is listed {count} times; a name stands for one file.")
+    yield from _unfit_for_a_manifest(files)
     expected: set[str] = set()
     for required in definition.required_files:
         found = [file for file in files if glob_matches(required.pattern, file.logical_key)]
@@ -271,6 +273,18 @@ def _file_failures(
         for key in counts:
             if key not in expected:
                 yield Failure(key, f"{key} is not expected: the definition names no such file and allows no others.")
+
+
+def _unfit_for_a_manifest(files: Sequence[FileFact]) -> Iterator[Failure]:
+    """What S3 can hold and a package cannot: odd names, objects without a fixed version, a file that is a folder too."""
+    for file in files:
+        if isinstance(file, manifest.Entry):
+            for _, problem in manifest.entry_problems(file):
+                yield Failure(file.logical_key, f"{file.logical_key} cannot be in a package: {problem}.")
+    keys = {file.logical_key for file in files}
+    folders = {key[:at] for key in keys for at, letter in enumerate(key) if letter == "/"}
+    for key in sorted(keys & folders):
+        yield Failure(key, f"{key} is a file and a folder at once; a package cannot hold both.")
 
 
 def _count_failure(required: RequiredFile, found: int) -> Iterator[Failure]:

@@ -470,7 +470,8 @@ def _check_header(header: Mapping[str, Any], line: int | None) -> None:
             raise ManifestError(problem, field=_cut(name), line=line, key="" if line else "header")
 
 
-def _check_entry(entry: Entry, line: int | None) -> None:
+def entry_problems(entry: Entry) -> list[tuple[str, str]]:
+    """Why this file cannot stand in a manifest: name of the field and what is wrong with it; empty when it can."""
     size = entry.size
     whole = isinstance(size, int) and not isinstance(size, bool) and 0 <= size < 2**63
     problems = [
@@ -480,9 +481,12 @@ def _check_entry(entry: Entry, line: int | None) -> None:
         ("hash", _hash_problem(entry)),
         ("meta", json_problem(entry.meta) if isinstance(entry.meta, dict) else "must be an object"),
     ]
-    for name, problem in problems:
-        if problem:
-            raise ManifestError(problem, field=name, line=line, key=str(entry.logical_key))
+    return [(name, problem) for name, problem in problems if problem]
+
+
+def _check_entry(entry: Entry, line: int | None) -> None:
+    for name, problem in entry_problems(entry):
+        raise ManifestError(problem, field=name, line=line, key=str(entry.logical_key))
 
 
 def _logical_key_problem(key: Any) -> str | None:

@@ -34,6 +34,8 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 MAX_SCHEMA_NODES = 500
 MAX_METADATA_NODES = 5_000
 MAX_FAILURES = 1_000
+#: It stands in the first line of the manifest, beside a message.
+MAX_METADATA_BYTES = manifest.MAX_LINE_BYTES * 9 // 10
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,9 @@ def check_metadata(schema: Mapping[str, Any], metadata: Any, *, whole: str = "Th
         return [Failure("metadata", f"{whole} cannot be kept: {reason}.")]
     if not isinstance(metadata, dict):
         return [Failure("metadata", f"{whole} must be a JSON object, a set of named values.")]
+    size = len(json.dumps(metadata, ensure_ascii=False).encode())
+    if size > MAX_METADATA_BYTES:
+        return [Failure("metadata", f"{whole} takes {size:,} bytes; at most {MAX_METADATA_BYTES:,} can be kept.")]
     nodes = _nodes(metadata)
     if nodes > MAX_METADATA_NODES:
         return [Failure("metadata", f"{whole} has {nodes:,} values; at most {MAX_METADATA_NODES:,} can be checked.")]

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from records import contract, metadata_schema
 from records.contract import Definition, DefinitionError, RequiredFile, Signer
+from records.manifest import Entry
 
 
 @dataclass(frozen=True)
@@ -135,6 +136,26 @@ def test_too_many_files_a_wrong_media_type_and_no_files_are_failures():
 
 def test_an_empty_file_that_nobody_asked_for_is_admitted_where_other_files_are():
     assert contract.check(replace(NGS, other_files=True), [*FILES, File("_SUCCESS", 0)], METADATA) == []
+
+
+def test_what_a_manifest_could_not_hold_is_a_failure_like_any_other():
+    free = replace(NGS, required_files=(), other_files=True)
+    entries = [
+        Entry("a\nb", "records", "k", "v", 1, "", {}),
+        Entry("c", "records", "k", "null", 1, "", {}),
+        Entry("d", "records", "k", "v", 1, "", {}),
+        Entry("d/e", "records", "k", "v", 1, "", {}),
+    ]
+    assert sentences(contract.check(free, entries, METADATA)) == [
+        "a\nb cannot be in a package: 'a\\nb' holds a control character.",
+        'c cannot be in a package: the version id "null" means written without versioning; such an object can be overwritten in place.',
+        "d is a file and a folder at once; a package cannot hold both.",
+    ]
+
+
+def test_metadata_too_large_for_a_manifest_is_a_failure():
+    (said,) = sentences(contract.check_metadata({"type": "object"}, {"a": "x" * 1_000_000}))
+    assert said == "The metadata takes 1,000,009 bytes; at most 900,000 can be kept."
 
 
 @pytest.mark.parametrize(
