@@ -115,7 +115,7 @@ class Lines(Flowable):
             "\n".join(lines), self.font, self.size,
             leading=self.leading, colour=self.colour, align=self.align, tint=self.tint, broken=lines,
         )  # fmt: skip
-        part.spaceAfter, part.spaceBefore = self.spaceAfter, self.spaceBefore
+        part.spaceAfter, part.spaceBefore = self.getSpaceAfter(), self.getSpaceBefore()
         return part
 
     def draw(self) -> None:

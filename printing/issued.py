@@ -26,7 +26,7 @@ from printing.pages import Unreadable, saved
 from printing.press import Running, lay_out
 
 RENDITION_NAME = "rendition.pdf"
-ENCLOSED = f"The file that was signed is attached to this PDF as {RENDITION_NAME}; its SHA-256 is the one named above."
+ENCLOSED = f"The rendition, byte for byte as it was signed, is attached to this PDF as {RENDITION_NAME}."
 
 
 class Tone(StrEnum):
@@ -144,15 +144,14 @@ def signature_pages(
     story: list[Flowable] = [
         Paragraph("Signatures", styles.TITLE),
         Paragraph(face.markup(title, face.SANS), styles.SUBTITLE),
-        facts_grid([*facts, ("Rendition SHA-256", digest)]),
+        facts_grid([*facts, ("Rendition SHA-256", digest), ("Enclosed", ENCLOSED)]),
     ]
     if qr_url:
-        story += [Spacer(0, 6), _QrCode(qr_url)]
+        story += [Spacer(0, 4), _QrCode(qr_url), Spacer(0, 8)]
     if not signatures:
         story += [Spacer(0, 12), Paragraph("Nobody has signed this version.", styles.reading().body)]
     for signature in signatures:
         story += _card(signature)
-    story += [Spacer(0, 14), Paragraph(ENCLOSED, styles.SMALL)]
     running = Running("", title, "Signature page", f"copy {mark}", page_word="Signature page")
     return lay_out(story, running, language=language)
 

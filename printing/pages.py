@@ -7,6 +7,8 @@ from threading import Lock
 import pikepdf
 import pypdfium2
 
+from printing import type as face
+
 MOST_PIXELS = 40_000_000
 
 # PDFium keeps global state and must not be entered by two threads.
@@ -52,7 +54,7 @@ def merge(parts: Sequence[tuple[str, bytes]]) -> bytes:
         if len(whole.pages) == starts[-1][1]:
             raise Unreadable(f"The part “{title}” has no page.")
     with whole.open_outline() as outline:
-        outline.root.extend(pikepdf.OutlineItem(title, start) for title, start in starts)
+        outline.root.extend(pikepdf.OutlineItem(face.readable(title), start) for title, start in starts)
     return saved(whole)
 
 

@@ -9,7 +9,7 @@ from reportlab.lib.pagesizes import A4, landscape
 from reportlab.lib.units import mm
 from reportlab.pdfbase.pdfdoc import PDFDictionary, PDFInfo, PDFString
 from reportlab.pdfgen.canvas import Canvas
-from reportlab.platypus import BaseDocTemplate, Flowable, Frame, PageTemplate
+from reportlab.platypus import BaseDocTemplate, Flowable, Frame, PageTemplate, Spacer
 
 from printing import type as face
 from printing.grid import draw_text
@@ -34,6 +34,7 @@ class Running:
     right: str = ""
     foot: str = ""
     page_word: str = "Page"
+    side: float = SIDE  # margin left and right
 
 
 @dataclass
@@ -149,10 +150,10 @@ class _Sheet(BaseDocTemplate):
         size = landscape(A4) if wide else A4
         super().__init__(
             stream, pagesize=size, invariant=1, lang=language, pageCompression=1, creator=CREATOR, author="",
-            subject="", title=" ".join(part for part in (running.number, face.readable(running.title)) if part),
+            subject="", title=face.readable(f"{running.number} {running.title}".strip()),
             )  # fmt: skip
         frame = Frame(
-            SIDE, BOTTOM, size[0] - 2 * SIDE, size[1] - TOP - BOTTOM,
+            running.side, BOTTOM, size[0] - 2 * running.side, size[1] - TOP - BOTTOM,
             leftPadding=0, rightPadding=0, topPadding=0, bottomPadding=0,
         )  # fmt: skip
         self.addPageTemplates([PageTemplate("sheet", [frame], onPage=lambda canvas, _: head_and_foot(canvas, running))])
@@ -161,7 +162,7 @@ class _Sheet(BaseDocTemplate):
 def head_and_foot(canvas: SheetCanvas, running: Running) -> None:
     """Hairline, number and title above; hairline, page count and note below."""
     page_width, page_height = canvas._pagesize
-    left, right = SIDE, page_width - SIDE
+    left, right = running.side, page_width - running.side
     canvas.saveState()
     canvas.setStrokeColor(LINE)
     canvas.setLineWidth(0.5)
@@ -189,7 +190,7 @@ def lay_out(story: Sequence[Flowable], running: Running, *, language: str = "en"
     """The PDF of the story."""
     with one_at_a_time:
         stream = io.BytesIO()
-        _Sheet(stream, running, language, wide).build(list(story), canvasmaker=SheetCanvas)
+        _Sheet(stream, running, language, wide).build(list(story) or [Spacer(0, 1)], canvasmaker=SheetCanvas)
         return stream.getvalue()
 
 

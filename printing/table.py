@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.pagesizes import landscape as turned
+from reportlab.lib.units import mm
 from reportlab.platypus import Flowable, Paragraph
 
 from printing import press, styles
@@ -14,6 +15,7 @@ from printing.document import facts_grid
 from printing.grid import Lines
 from printing.press import Running, SheetCanvas
 
+SIDE = 15 * mm
 SIZE, LEADING, PAD, GUTTER = 7.4, 9.8, 2.6, 8
 MOST_LINES = 30  # in a cell; the rest is counted, not shown
 
@@ -49,7 +51,7 @@ def render_table(
         canvas = SheetCanvas(stream, pagesize=turned(A4) if landscape else A4, invariant=1, lang=language)
         canvas.setTitle(face.readable(title))
         canvas.setCreator(press.CREATOR)
-        sheet = _Sheet(canvas, Running("", title, "", footer))
+        sheet = _Sheet(canvas, Running("", title, "", footer, side=SIDE))
         sheet.place(Paragraph(face.markup(title, face.SERIF_BOLD), styles.TITLE), gap=6)
         if cover:
             sheet.place(facts_grid(cover), gap=12)
@@ -64,7 +66,7 @@ class _Sheet:
     def __init__(self, canvas: SheetCanvas, running: Running) -> None:
         self.canvas, self.running = canvas, running
         self.height = canvas._pagesize[1]
-        self.width = canvas._pagesize[0] - 2 * press.SIDE
+        self.width = canvas._pagesize[0] - 2 * SIDE
         self._start()
 
     def _start(self) -> None:
@@ -82,7 +84,7 @@ class _Sheet:
             first, *waiting = waiting
             room = self.y - press.BOTTOM
             if first.wrap(self.width, room)[1] <= room:
-                first.drawOn(self.canvas, press.SIDE, self.y - first.height)
+                first.drawOn(self.canvas, SIDE, self.y - first.height)
                 self.y -= first.height
                 continue
             parts = first.split(self.width, room)
@@ -133,11 +135,11 @@ def _height(cells: Sequence[Lines], widths: Sequence[float]) -> float:
 
 
 def _draw_row(sheet: _Sheet, cells: Sequence[Lines], widths: Sequence[float], height: float, rule: object) -> None:
-    x = press.SIDE
+    x = SIDE
     for cell, width in zip(cells, widths, strict=True):
         cell.paint(sheet.canvas, x, sheet.y - PAD)
         x += width
     sheet.y -= height
     sheet.canvas.setStrokeColor(rule)
     sheet.canvas.setLineWidth(0.4)
-    sheet.canvas.line(press.SIDE, sheet.y, press.SIDE + sheet.width, sheet.y)
+    sheet.canvas.line(SIDE, sheet.y, SIDE + sheet.width, sheet.y)
