@@ -36,7 +36,7 @@ def test_a_bucket_without_versions_fails_with_exit_code_one(bucket, capsys):
 
 
 def test_a_bucket_without_object_lock_is_told_in_a_sentence(bucket):
-    with pytest.raises(CommandError, match="Object ?Lock"):
+    with pytest.raises(CommandError, match=r"Object ?Lock"):
         call_command("s3_probe", bucket("lockless"))
 
 

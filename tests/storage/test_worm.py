@@ -91,7 +91,7 @@ def test_a_pin_that_states_another_size_is_noticed():
 
 def test_a_bucket_without_object_lock_is_refused(bucket):
     bucket("no-lock")
-    with pytest.raises(s3.StorageError, match="Object ?Lock"):
+    with pytest.raises(s3.StorageError, match=r"Object ?Lock"):
         worm.put(b"x", media_type="text/plain", retain_until=MONTH, bucket="no-lock")
 
 
