@@ -1,7 +1,7 @@
 """The verb of signing, with its consequence: a rejection rejects, the last signature asked for approves."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from django.http import HttpRequest
 
@@ -31,18 +31,47 @@ def sign(
 ) -> Signature:
     """Sign one version. `approved(version, signer)` is what its kind does when the last signature is there; it runs in the
     same transaction and takes the signature with it if it fails."""
+    return sign_all(
+        [intent],
+        meaning,
+        signer=signer,
+        credentials=credentials,
+        sitting=sitting,
+        request=request,
+        reason=reason,
+        approved=approved,
+    )[0]
+
+
+def sign_all(
+    intents: Sequence[uuid.UUID],
+    meaning: str,
+    *,
+    signer: User,
+    credentials: Credentials,
+    sitting: Sitting,
+    request: HttpRequest | None = None,
+    reason: str = "",
+    approved: Approved | None = None,
+) -> list[Signature]:
+    """Sign a list of versions with one code, each opened and with an intent of its own: all of them or none (§2 row 16)."""
     with signing(
-        [intent], meaning, signer=signer, credentials=credentials, sitting=sitting, request=request, reason=reason
-    ) as [signature]:
-        if meaning == Meaning.REJECTION:
-            move(signature.version, "reject", by=signer, reason=reason)
-            _close(signature.version)
-        elif complete(signature.version):
-            version = move(signature.version, "approve", by=signer)
-            _close(version)
-            if approved:
-                approved(version, signer)
-    return signature
+        intents, meaning, signer=signer, credentials=credentials, sitting=sitting, request=request, reason=reason
+    ) as signatures:
+        for signature in signatures:
+            _consequence(signature, signer, reason, approved)
+    return signatures
+
+
+def _consequence(signature: Signature, signer: User, reason: str, approved: Approved | None) -> None:
+    if signature.meaning == Meaning.REJECTION:
+        move(signature.version, "reject", by=signer, reason=reason)
+        _close(signature.version)
+    elif complete(signature.version):
+        version = move(signature.version, "approve", by=signer)
+        _close(version)
+        if approved:
+            approved(version, signer)
 
 
 def _close(version: Version) -> None:

@@ -20,7 +20,6 @@ from records.documents import effective_from
 from records.models import Draft, Record, RecordType, Version
 from records.transitions import take_effect
 from signatures import requests
-from signatures import transitions as signatures
 from signatures.meanings import Meaning
 from signatures.models import Signature
 from signatures.signing import signing
@@ -65,36 +64,19 @@ def submit(
     due_at: datetime | None = None,
     effective_on: datetime | None = None,
 ) -> Version:
-    """Freeze the draft as a version and ask for its signatures."""
+    """Freeze the draft as a version and ask for its signatures. The SOP that ends the founding takes effect at approval."""
+    if effective_on and founding.is_open() and Sop.objects.get(pk=draft.record_id).gate == Sop.Gate.SIGNING:
+        raise documents.NotReady(
+            "The first e-signature SOP takes effect when it is approved: leave the date empty.",
+            subject=draft.record,
+            by=by,
+        )
 
     def then(version: Version) -> None:
         requests.open_route(version, requests.review_then_approval(reviewers, approvers, due_at), by=by)
 
     return documents.submit(
         draft, by=by, message=message, then=then, effective_on=effective_on, facts=[("Area", draft.record.area.name)]
-    )
-
-
-def sign(
-    intent: uuid.UUID,
-    meaning: str,
-    *,
-    signer: User,
-    credentials: Credentials,
-    sitting: Sitting,
-    request: HttpRequest | None = None,
-    reason: str = "",
-) -> Signature:
-    """Review, approve or reject an SOP's version."""
-    return signatures.sign(
-        intent,
-        meaning,
-        signer=signer,
-        credentials=credentials,
-        sitting=sitting,
-        request=request,
-        reason=reason,
-        approved=approved,
     )
 
 

@@ -1,16 +1,13 @@
-"""The verbs of a validation document: create, submit, sign. Approved means effective, at once or on the planned date."""
+"""The verbs of a validation document: create and submit, and what approval does. Approved means effective, at once or on the planned date."""
 
-import uuid
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
 from django.db import transaction
-from django.http import HttpRequest
 
 from accounts import founding
-from accounts.identity import Credentials
-from accounts.models import Area, Sitting, User
+from accounts.models import Area, User
 from audit import trail
 from audit.actions import Action
 from records import documents, drafts, numbers, starter
@@ -18,8 +15,6 @@ from records.documents import effective_from
 from records.models import Draft, Record, RecordType, Version
 from records.transitions import take_effect
 from signatures import requests
-from signatures import transitions as signatures
-from signatures.models import Signature
 from validation_docs.models import ValidationDocument
 
 STARTER = Path(__file__).parent / "starter"
@@ -59,29 +54,6 @@ def submit(
         then=then,
         effective_on=effective_on,
         facts=[("System", document.system), ("Area", draft.record.area.name)],
-    )
-
-
-def sign(
-    intent: uuid.UUID,
-    meaning: str,
-    *,
-    signer: User,
-    credentials: Credentials,
-    sitting: Sitting,
-    request: HttpRequest | None = None,
-    reason: str = "",
-) -> Signature:
-    """Review, approve or reject a version."""
-    return signatures.sign(
-        intent,
-        meaning,
-        signer=signer,
-        credentials=credentials,
-        sitting=sitting,
-        request=request,
-        reason=reason,
-        approved=approved,
     )
 
 

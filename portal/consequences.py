@@ -1,0 +1,32 @@
+"""What the last signature brings about, by kind of record: the one place where the kinds of floor 4 meet."""
+
+from collections.abc import Callable
+
+from accounts.models import User
+from records.documents import effective_from
+from records.kinds import Kind
+from records.models import Version
+from records.transitions import take_effect
+from sops import transitions as sops
+from validation_docs import transitions as validation_docs
+
+
+def approved(version: Version, signer: User) -> None:
+    """Runs in the transaction of the last signature."""
+    CONSEQUENCES[version.record.type.kind](version, signer)
+
+
+def _definition(version: Version, signer: User) -> None:
+    take_effect(version, by=signer, at=effective_from(version))
+
+
+def _data(version: Version, signer: User) -> None:
+    """An approved data package has no effective date: each of its versions stands for itself."""
+
+
+CONSEQUENCES: dict[str, Callable[[Version, User], None]] = {
+    Kind.DATA: _data,
+    Kind.DEFINITION: _definition,
+    Kind.DOCUMENT: validation_docs.approved,
+    Kind.SOP: sops.approved,
+}

@@ -1,0 +1,70 @@
+"""What people do, in one call each, through the same verbs as the pages: used by the firm's builder and by tests."""
+
+from datetime import timedelta
+
+from django.db import transaction
+
+from accounts import codes
+from accounts.identity import Credentials
+from accounts.models import CodeDevice, Sitting, User
+from audit import clock
+from portal.consequences import approved
+from records.models import Version
+from signatures import intents
+from signatures.meanings import Meaning
+from signatures.models import Intent, Opened, Signature, Step
+from signatures.transitions import sign_all
+from sops import transitions as sops
+from tests.cast import PASSWORD
+
+
+def code(user: User) -> str:
+    return codes.code_at(CodeDevice.objects.get(user=user, withdrawn_at=None), clock.now())
+
+
+def credentials(user: User) -> Credentials:
+    return Credentials(username=user.username, password=PASSWORD, code=code(user))
+
+
+def sitting(user: User) -> Sitting:
+    return Sitting.objects.create(user=user, address="127.0.0.1")
+
+
+def open_pages(version: Version, where: Sitting) -> None:
+    """As if every page image had been served in the sitting."""
+    Opened.objects.bulk_create([
+        Opened(sitting=where, rendition_sha256=version.rendition_sha256, page=page)
+        for page in range(1, version.rendition_pages + 1)
+    ], ignore_conflicts=True)  # fmt: skip
+
+
+def waiting_step(version: Version, user: User) -> Step:
+    """The step of the version whose turn it is and that the user may sign."""
+    return Step.objects.awaiting(user).get(version=version)
+
+
+def intend(version: Version, user: User, where: Sitting, step: Step | None = None) -> Intent:
+    open_pages(version, where)
+    return intents.open_for(version, user=user, sitting=where, step=step)
+
+
+def sign(user: User, *versions: Version, meaning: str = "", reason: str = "") -> list[Signature]:
+    """Open each, and sign all with one code, each version's own step of this user."""
+    where = sitting(user)
+    steps = [waiting_step(version, user) for version in versions]
+    opened = [intend(version, user, where, step) for version, step in zip(versions, steps, strict=True)]
+    return sign_all([intent.pk for intent in opened], meaning or steps[0].meaning, signer=user, credentials=credentials(user),
+                    sitting=where, reason=reason, approved=approved)  # fmt: skip
+
+
+def read(user: User, version: Version) -> Signature:
+    """Sign that the user has read and understood the version."""
+    where = sitting(user)
+    intent = intend(version, user, where)
+    assert intent.meanings == [Meaning.READING]
+    return sops.read(intent.pk, signer=user, credentials=credentials(user), sitting=where)
+
+
+def in_days(days: float):
+    with transaction.atomic():
+        return clock.now() + timedelta(days=days)
