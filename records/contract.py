@@ -15,13 +15,16 @@ from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, Protocol
 
+from accounts.roles import PERMISSIONS
 from records import manifest, previews
 from records.metadata_schema import DIALECT, Failure, check_metadata, schema_problems
 
-#: What a signature can mean (21 CFR 11.50(a)(3)).
-MEANINGS = ("review", "approval")
-#: Roles that sign; an inspector and an administrator never do.
-SIGNING_ROLES = ("author", "reviewer", "approver", "operator", "scientist")
+#: What a signature under a package can mean (21 CFR 11.50(a)(3)), and which roles may then sign: a definition that asks
+#: another one would open a route that nobody can finish.
+SIGNERS: dict[str, list[str]] = {
+    "review": sorted(map(str, PERMISSIONS["sign.review"])),
+    "approval": sorted(map(str, PERMISSIONS["sign.approve"])),
+}
 
 
 class DefinitionError(ValueError):
@@ -152,8 +155,8 @@ DEFINITION_SCHEMA: dict[str, Any] = {
                 "additionalProperties": False,
                 "required": ["role", "meaning", "sentence"],
                 "properties": {
-                    "role": {"title": "Role", "enum": list(SIGNING_ROLES)},
-                    "meaning": {"title": "Meaning", "enum": list(MEANINGS)},
+                    "role": {"title": "Role", "enum": sorted({role for roles in SIGNERS.values() for role in roles})},
+                    "meaning": {"title": "Meaning", "enum": list(SIGNERS)},
                     "sentence": {"title": "Sentence", "type": "string", "maxLength": 1_000},
                 },
             },
@@ -311,9 +314,10 @@ def _signer_problems(signers: Sequence[Signer]) -> Iterator[str]:
         if count > 1
     )
     for signer in signers:
-        if signer.role not in SIGNING_ROLES:
-            yield f'The role "{signer.role}" does not sign; roles that do are {", ".join(SIGNING_ROLES)}.'
-        if signer.meaning not in MEANINGS:
-            yield f'"{signer.meaning}" is no meaning of a signature; meanings are {", ".join(MEANINGS)}.'
+        if signer.meaning not in SIGNERS:
+            yield f'"{signer.meaning}" is no meaning of a signature; meanings are {", ".join(SIGNERS)}.'
+        elif signer.role not in SIGNERS[signer.meaning]:
+            able = " or ".join(SIGNERS[signer.meaning])
+            yield f'The role "{signer.role}" cannot sign with the meaning {signer.meaning}; that takes: {able}.'
         if not signer.sentence.strip():
             yield f"The sentence that the {signer.role} signs is empty."

@@ -225,6 +225,7 @@ def test_every_problem_of_a_definition_is_told():
             Signer("reviewer", "review", " "),
             Signer("reviewer", "review", "x"),
             Signer("administrator", "fun", "x"),
+            Signer("operator", "review", "x"),
         ),
     )
     assert contract.problems(bad) == [
@@ -243,8 +244,8 @@ def test_every_problem_of_a_definition_is_told():
         'No approver signs: at least one signer must have the role "approver" and the meaning "approval".',
         "The reviewer is asked to sign 2 times with the meaning review; once is enough.",
         "The sentence that the reviewer signs is empty.",
-        'The role "administrator" does not sign; roles that do are author, reviewer, approver, operator, scientist.',
         '"fun" is no meaning of a signature; meanings are review, approval.',
+        'The role "operator" cannot sign with the meaning review; that takes: approver or reviewer.',
     ]
 
 
