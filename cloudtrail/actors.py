@@ -143,12 +143,15 @@ class Issue:
     shared_event_id: str = ""
 
 
-_ISSUERS = {"sts.amazonaws.com", "sso.amazonaws.com", "cognito-identity.amazonaws.com", "signin.amazonaws.com"}
+ISSUERS = frozenset(
+    {"sts.amazonaws.com", "sso.amazonaws.com", "cognito-identity.amazonaws.com", "signin.amazonaws.com"}
+)
+"""Services that hand out temporary credentials."""
 
 
 def issue(event: Event, time: datetime) -> Issue | None:
     """The credentials that this event handed out, or None for every other event."""
-    if event.event_source not in _ISSUERS or event.error_code:
+    if event.event_source not in ISSUERS or event.error_code:
         return None
     credentials = getattr(event.response, "credentials", None)
     access_key = getattr(credentials, "access_key", None)

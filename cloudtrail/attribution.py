@@ -12,7 +12,18 @@ import msgspec
 from django.db import connection, transaction
 
 from audit.clock import Now
-from cloudtrail.actors import Attribution, Identity, Issue, Standing, attribute, canonical, fingerprint, identity, issue
+from cloudtrail.actors import (
+    ISSUERS,
+    Attribution,
+    Identity,
+    Issue,
+    Standing,
+    attribute,
+    canonical,
+    fingerprint,
+    identity,
+    issue,
+)
 from cloudtrail.events import ParsedFile
 from cloudtrail.models import Actor, Credential, Trail
 
@@ -25,30 +36,26 @@ class Directory:
     """Actor ids by raw `userIdentity`. A worker keeps one, so that most identities cost a look into a dictionary."""
 
     def __init__(self) -> None:
-        self._ids: dict[bytes, int] = {}
+        self.ids: dict[bytes, int] = {}
 
-    def admit(self, files: Iterable[ParsedFile]) -> None:
-        """Make sure that every identity of these files has an actor; afterwards `actor_id` answers for them."""
-        raws: dict[bytes, None] = {}
-        issues: list[Issue] = []
-        for file in files:
-            for event, time in zip(file.events, file.times, strict=True):
-                raws[bytes(event.user_identity)] = None
-                if (one := issue(event, time)) is not None:
-                    issues.append(one)
-        new = [raw for raw in raws if raw not in self._ids]
+    def admit(self, files: Sequence[ParsedFile]) -> None:
+        """Make sure that every identity of these files has an actor; afterwards `ids` holds them."""
+        raws = set().union(*(file.identities for file in files))
+        issues = [
+            found
+            for file in files
+            for event, time in zip(file.events, file.times, strict=True)
+            if event.event_source in ISSUERS and (found := issue(event, time)) is not None
+        ]
+        new = raws - self.ids.keys()
         if not new and not issues:
             return
-        if len(self._ids) > REMEMBERED:
-            self._ids.clear()
-            new = list(raws)
+        if len(self.ids) > REMEMBERED:
+            self.ids.clear()
+            new = raws
         identities = {raw: identity(raw) for raw in new}
         ids = admit(identities.values(), issues)
-        self._ids |= {raw: ids[fingerprint(who)] for raw, who in identities.items()}
-
-    def actor_id(self, raw: bytes) -> int:
-        """The actor of an admitted identity."""
-        return self._ids[raw]
+        self.ids |= {raw: ids[fingerprint(who)] for raw, who in identities.items()}
 
 
 def admit(identities: Iterable[Identity], issues: Sequence[Issue] = ()) -> dict[str, int]:

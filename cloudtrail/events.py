@@ -126,7 +126,7 @@ class Event(Struct, gc=False, rename="camel"):
 
 
 class _LogFile(Struct, rename={"records": "Records"}):
-    records: list[Event] | None | UnsetType = UNSET
+    records: list[Event] | UnsetType | None = UNSET
     digestS3Object: Any = None
 
 
@@ -140,10 +140,14 @@ _SPLITTER = msgspec.json.Decoder(_SplitFile)
 
 @dataclass(frozen=True)
 class ParsedFile:
-    """One log file, read. `times` holds each event's time, by index, in UTC; sizes are in bytes, hashes in hex."""
+    """One log file, read; sizes are in bytes, hashes in hex.
+
+    By the index of the event: `times` in UTC, and `identities`, the JSON of each `userIdentity`.
+    """
 
     events: list[Event]
     times: list[datetime]
+    identities: list[bytes]
     size: int
     content_size: int
     sha256_raw: str
@@ -167,6 +171,7 @@ def parse(raw: bytes) -> ParsedFile:
     return ParsedFile(
         events=events,
         times=event_times(events),
+        identities=[bytes(event.user_identity) for event in events],
         size=len(raw),
         content_size=len(content),
         sha256_raw=hashlib.sha256(raw).hexdigest(),

@@ -8,7 +8,7 @@ with its reason, and the files behind it go on.
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -36,6 +36,8 @@ FETCHERS = 8
 ATTEMPTS = 5
 """Tries to fetch a file before it goes to quarantine; one that is not there goes at once."""
 
+SEPARATOR = "\x1f"
+"""Between event ids; one that holds it is not found again, and its event stored again: a stranger's doing, and visible."""
 NO_LOG_FILE = "The key is not the name of a CloudTrail log file."
 
 Progress = Callable[[int, int, str], None]
@@ -187,6 +189,8 @@ def _with_bytes(batch: list[LogFile]) -> list[LogFile]:
 
 def fetch(row: LogFile) -> Reading:
     """Fetch and read one file; runs in a thread, so it asks the database nothing."""
+    if keys.parse(row.key) is None:
+        return Reading(row, reason=NO_LOG_FILE)
     try:
         raw = raw_bytes(row)
     except (ObjectGone, bucket.TooLarge) as error:
@@ -234,15 +238,17 @@ def _portions(paths: list[tuple[Path, str]]) -> Iterator[list[tuple[Path, str]]]
         yield paths[start : start + BATCH]
 
 
+LOG_OR_STRANGER = (keys.Kind.LOG, keys.Kind.STRANGER)
+
+
 def _log_paths(root: Path) -> Iterator[tuple[Path, str]]:
     """Log files below `root` with the keys that they had; symbolic links are not followed."""
     for folder, _, names in os.walk(root):
         for name in names:
             path = Path(folder, name)
             key = _key_of(root, path)
-            if path.is_file() and not path.is_symlink() and keys.kind(key) in (keys.Kind.LOG, keys.Kind.STRANGER):
-                if name.endswith((".json.gz", ".json")):
-                    yield path, key
+            if name.endswith((".json.gz", ".json")) and keys.kind(key) in LOG_OR_STRANGER and not path.is_symlink():
+                yield path, key
 
 
 def _key_of(root: Path, path: Path) -> str:
@@ -280,7 +286,7 @@ def _hand_over(path: Path, key: str, trail_for: Callable[[str], Trail]) -> LogFi
 # --- Storing ----------------------------------------------------------------------------------------------------------
 
 
-def store(readings: list[Reading], directory: Directory, tally: Tally) -> None:
+def store(readings: Sequence[Reading], directory: Directory, tally: Tally) -> None:
     """Store a batch: events, touches and ledger in one transaction. A file that is stored already is left alone."""
     good = [reading.parsed for reading in readings if reading.parsed is not None]
     directory.admit(good)
@@ -289,52 +295,55 @@ def store(readings: list[Reading], directory: Directory, tally: Tally) -> None:
         # In the order of their ids, so that two workers with the same files wait for each other instead of deadlocking.
         ids = sorted(reading.row.pk for reading in readings)
         rows = LogFile.objects.select_for_update(no_key=True).order_by("id").in_bulk(ids)
-        batch = Batch(directory)
+        now = clock.now()
+        batch = Batch(directory, good)
+        settled = []
         for reading in readings:
             row = reading.row = rows[reading.row.pk]
-            if row.state != LogFile.State.STORED:
-                if reading.parsed is None:
-                    _set_aside(row, reading)
-                else:
-                    batch.add(row, reading.parsed)
-                    _settle(row, reading.parsed)
-            elif reading.parsed is not None:
+            if row.state == LogFile.State.STORED:
                 row.seen_before = row.events
-            _count(reading, directory, tally)
+                continue
+            if reading.parsed is None:
+                _set_aside(row, reading, now)
+            else:
+                batch.add(row, reading.parsed)
+                _settle(row, reading.parsed, now)
+            settled.append(row)
+        LogFile.objects.bulk_update(settled, SETTLED)
         batch.copy()
+    for reading in readings:
+        _count(reading, directory, tally)
 
 
 class Batch:
     """The lines of one transaction, without what was told before: by an earlier file, or by one in the same batch."""
 
-    def __init__(self, directory: Directory) -> None:
+    def __init__(self, directory: Directory, files: Sequence[ParsedFile]) -> None:
         self.events: list[str] = []
         self.touches: list[str] = []
-        self._directory = directory
-        self._here: dict[tuple[datetime, str], list[Event]] = {}
+        self._ids = directory.ids
+        self._earlier = _told_earlier(files)
+        self._here: dict[tuple[datetime, str], list[tuple[Event, int]]] = {}
 
     def add(self, row: LogFile, parsed: ParsedFile) -> None:
         """Add the lines of one file, and count on its row what was seen before.
 
         One event id told in two ways is a contradiction: both are kept.
         """
-        texts, further = lines(parsed, row.pk, self._directory.actor_id)
-        earlier = _told_earlier(parsed)
+        texts, further = lines(parsed, row.pk, self._ids)
         row.seen_before = row.conflicts = 0
-        for ordinal, (event, time) in enumerate(zip(parsed.events, parsed.times, strict=True)):
-            key = (time, event.event_id)
-            if key in earlier or key in self._here:
-                if self._told(event) in {*earlier.get(key, ()), *map(self._told, self._here.get(key, ()))}:
+        for ordinal, (event, time, raw) in enumerate(zip(parsed.events, parsed.times, parsed.identities, strict=True)):
+            key, actor = (time, event.event_id), self._ids[raw]
+            if key in self._earlier or key in self._here:
+                here = {told(*telling) for telling in self._here.get(key, ())}
+                if told(event, actor) in self._earlier.get(key, set()) | here:
                     row.seen_before += 1
                     continue
                 row.conflicts += 1
-            self._here.setdefault(key, []).append(event)
+            self._here.setdefault(key, []).append((event, actor))
             self.events.append(texts[ordinal])
             if ordinal in further:
                 self.touches.append(further[ordinal])
-
-    def _told(self, event: Event) -> tuple[object, ...]:
-        return told(event, self._directory.actor_id(bytes(event.user_identity)))
 
     def copy(self) -> None:
         """Write the lines into the tables of the running transaction."""
@@ -342,14 +351,18 @@ class Batch:
         _copy("cloudtrail_touch", TOUCH_COLUMNS, self.touches)
 
 
-def _told_earlier(parsed: ParsedFile) -> dict[tuple[datetime, str], set[tuple[object, ...]]]:
-    """What the table tells of this file's events already, by time and id. The index on time finds them."""
+def _told_earlier(files: Sequence[ParsedFile]) -> dict[tuple[datetime, str], set[tuple[object, ...]]]:
+    """What the table tells of these files' events already, by time and id. The index on time finds them."""
+    times = set().union(*(file.times for file in files))
+    ids = SEPARATOR.join(event.event_id for file in files for event in file.events)
     found: dict[tuple[datetime, str], set[tuple[object, ...]]] = {}
+    if not times:
+        return found
     with connection.cursor() as cursor:
         cursor.execute(
             f"SELECT time, event_id, {', '.join(TOLD_COLUMNS)} FROM cloudtrail_event"  # noqa: S608 - names of our own
-            " WHERE time = ANY(%s) AND event_id = ANY(%s)",
-            [sorted(set(parsed.times)), [event.event_id for event in parsed.events]],
+            " WHERE time = ANY(%s) AND event_id = ANY(string_to_array(%s, %s))",
+            [sorted(times), ids, SEPARATOR],
         )
         for time, event_id, *what in cursor.fetchall():
             found.setdefault((time, event_id), set()).add(tuple(what))
@@ -363,7 +376,13 @@ def _copy(table: str, columns: tuple[str, ...], texts: list[str]) -> None:
         copy.write("".join(texts))
 
 
-def _settle(row: LogFile, parsed: ParsedFile) -> None:
+SETTLED = (
+    "state", "reason", "attempts", "content_size", "sha256_raw", "sha256_content", "events", "seen_before", "conflicts",
+    "first_event_at", "last_event_at", "settled_at",
+)  # fmt: skip
+
+
+def _settle(row: LogFile, parsed: ParsedFile, now: datetime) -> None:
     row.state = LogFile.State.STORED
     row.reason = ""
     row.sha256_raw = parsed.sha256_raw
@@ -373,19 +392,17 @@ def _settle(row: LogFile, parsed: ParsedFile) -> None:
     row.first_event_at = parsed.first
     row.last_event_at = parsed.last
     row.attempts += 1
-    row.settled_at = clock.now()
-    row.save()
+    row.settled_at = now
 
 
-def _set_aside(row: LogFile, reading: Reading) -> None:
+def _set_aside(row: LogFile, reading: Reading, now: datetime) -> None:
     """Quarantine, or another try later if only the way there was closed."""
     row.reason = reading.reason
     row.sha256_raw = reading.sha256
     row.attempts += 1
     if not reading.again:
         row.state = LogFile.State.QUARANTINED
-        row.settled_at = clock.now()
-    row.save()
+        row.settled_at = now
 
 
 def _count(reading: Reading, directory: Directory, tally: Tally) -> None:
@@ -397,7 +414,8 @@ def _count(reading: Reading, directory: Directory, tally: Tally) -> None:
         tally.events += row.events
         tally.seen_before += row.seen_before
         tally.conflicts += row.conflicts
-        tally.actors.update(directory.actor_id(bytes(event.user_identity)) for event in reading.parsed.events)
+        for raw, events in Counter(reading.parsed.identities).items():
+            tally.actors[directory.ids[raw]] += events
 
 
 def standings(tally: Tally) -> dict[str, int]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 from django.db import connection
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Count, Exists, F, Max, OuterRef, Q, QuerySet, Sum
 
 from accounts.permissions import may
 from cloudtrail.kinds import NAMES, Kind, kind_of
@@ -31,6 +31,21 @@ class TrailQuerySet(QuerySet["Trail"]):
     def visible_to(self, user: User) -> TrailQuerySet:
         """Trails are the system's, not an area's: whoever may read CloudTrail sees them all."""
         return self if may(user, "cloudtrail.read") else self.none()
+
+    def with_counts(self) -> TrailQuerySet:
+        """Each trail with its listing and what its ledger comes to."""
+
+        def files(*states: str) -> Count:
+            return Count("files", filter=Q(files__state__in=states))
+
+        return self.select_related("listing").annotate(
+            files_seen=Count("files"),
+            files_stored=files("stored"),
+            files_quarantined=files("quarantined"),
+            files_waiting=files("seen"),
+            events_stored=Sum(F("files__events") - F("files__seen_before")),
+            last_delivered_at=Max("files__delivered_at"),
+        )
 
 
 class LogFileQuerySet(QuerySet["LogFile"]):
@@ -53,6 +68,12 @@ class EventQuerySet(QuerySet["Event"]):
         seen = File.objects.filter(version__in=Version.objects.visible_to(user))
         same = {"bucket": OuterRef("bucket"), "key": OuterRef("key")}
         return self.filter(~Exists(hidden.filter(**same)) | Exists(seen.filter(**same)))
+
+    def of_file(self, file: LogFile) -> EventQuerySet:
+        """Events that this file tells. The times of the ledger lead to them: no index on the file is kept."""
+        if file.first_event_at is None or file.last_event_at is None:
+            return self.none()
+        return self.filter(file=file, time__gte=file.first_event_at, time__lte=file.last_event_at)
 
 
 class Match(StrEnum):

@@ -4,8 +4,7 @@ Speed matters here (a busy account has millions of events a day): a line is one 
 once as a whole. Only where any value holds a tab, a line break, a backslash or NUL are its lines written again, escaped.
 """
 
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Iterable, Mapping
 
 from cloudtrail.events import Event, Extra, Parameters, ParsedFile
 from cloudtrail.touches import Touch, further_touches, main_touch
@@ -18,12 +17,13 @@ COLUMNS = (
 TOUCH_COLUMNS = ("time", "file_id", "ordinal", "reach", "bucket", "key", "s3_version")
 
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\0": "\N{SYMBOL FOR NULL}"})
+TAB = "\t"
 _MOST = 2**63 - 1
 
 
-def lines(file: ParsedFile, file_id: int, actor_id: Callable[[bytes], int]) -> tuple[list[str], dict[int, str]]:
+def lines(file: ParsedFile, file_id: int, actor_ids: Mapping[bytes, int]) -> tuple[list[str], dict[int, str]]:
     """One line for each event of a file, in the file's order; and the lines of further touches, by index of the event."""
-    texts, touches = _lines(file, file_id, actor_id, _as_it_is)
+    texts, touches = _lines(file, file_id, actor_ids, escaped=False)
     whole = "".join(texts)
     if (
         "\\" in whole
@@ -32,27 +32,26 @@ def lines(file: ParsedFile, file_id: int, actor_id: Callable[[bytes], int]) -> t
         or whole.count("\n") != len(texts)
         or whole.count("\t") != len(texts) * (len(COLUMNS) - 1)
     ):
-        texts, touches = _lines(file, file_id, actor_id, _escaped)
+        return _lines(file, file_id, actor_ids, escaped=True)
     return texts, touches
 
 
 def _lines(
-    file: ParsedFile, file_id: int, actor_id: Callable[[bytes], int], shown: Callable[..., tuple[str, ...]]
+    file: ParsedFile, file_id: int, actor_ids: Mapping[bytes, int], *, escaped: bool
 ) -> tuple[list[str], dict[int, str]]:
-    stamps: dict[datetime, str] = {}
+    stamps = {time: time.isoformat() for time in set(file.times)}
     texts: list[str] = []
     touches: dict[int, str] = {}
-    for ordinal, (event, time) in enumerate(zip(file.events, file.times, strict=True)):
-        stamp = stamps.get(time) or stamps.setdefault(time, time.isoformat())
+    for ordinal, event in enumerate(file.events):
+        stamp = stamps[file.times[ordinal]]
         touch = main_touch(event)
-        received, sent, presigned = _transfer(event)
-        actor = actor_id(bytes(event.user_identity))
-        read = "t" if event.read_only is True else "f"
-        data = "t" if event.event_category == "Data" else "f"
+        extra = event.extra
+        received, sent, presigned = _transfer(extra) if type(extra) is Extra else (0, 0, "f")
+        words = _words(event, touch)
         texts.append(
-            f"{stamp}\t{file_id}\t{actor}\t{received}\t{sent}\t{ordinal}\t{read}\t{data}\t{presigned}\t{touch.reach}\t"
-            + "\t".join(shown(*_words(event, touch)))
-            + "\n"
+            f"{stamp}\t{file_id}\t{actor_ids[file.identities[ordinal]]}\t{received}\t{sent}\t{ordinal}"
+            f"\t{'t' if event.read_only is True else 'f'}\t{'t' if event.event_category == 'Data' else 'f'}\t{presigned}"
+            f"\t{touch.reach}\t{TAB.join(_escaped(words) if escaped else words)}\n"
         )
         further = further_touches(event, touch)
         if further:
@@ -87,23 +86,16 @@ def told(event: Event, actor: int) -> tuple[object, ...]:
 TOLD_COLUMNS = ("actor_id", "event_source", "event_name", "request_id", "error_code", "bucket", "key", "s3_version")
 
 
-def _as_it_is(*values: str) -> tuple[str, ...]:
-    return values
-
-
-def _escaped(*values: str) -> tuple[str, ...]:
-    return tuple(value.translate(_ESCAPES) for value in values)
+def _escaped(values: Iterable[str]) -> list[str]:
+    return [value.translate(_ESCAPES) for value in values]
 
 
 def _touch_line(touch: Touch, time: str, file_id: int, ordinal: int) -> str:
-    return f"{time}\t{file_id}\t{ordinal}\t" + "\t".join(_escaped(touch.reach, *touch[:3])) + "\n"
+    return f"{time}\t{file_id}\t{ordinal}\t" + TAB.join(_escaped((touch.reach, *touch[:3]))) + "\n"
 
 
-def _transfer(event: Event) -> tuple[int, int, str]:
+def _transfer(extra: Extra) -> tuple[int, int, str]:
     """Bytes received and sent by S3, and whether the request came with a presigned link."""
-    extra = event.extra
-    if type(extra) is not Extra:
-        return 0, 0, "f"
     return _bytes(extra.received), _bytes(extra.sent), "t" if extra.method == "QueryString" else "f"
 
 

@@ -6,7 +6,7 @@ symbols here, and whoever prints the sentence escapes it. Pure.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from cloudtrail.kinds import Kind, kind_of, verb_of
 from cloudtrail.queries import Match, Touched
@@ -78,7 +78,7 @@ def sentence(run: Run | Touched, names: Names | None = None) -> str:
     """What happened, in one sentence of plain text (unescaped, without a full stop)."""
     run = run if isinstance(run, Run) else Run((run,))
     newest = run.newest
-    who = actor(newest)
+    who = actor(newest.standing, newest.name)
     if run.kind is Kind.REFUSED:
         done = f"{who} tried and was refused ({shown(newest.error_code)}): {verb_of(newest.event_name)} {_what(run, names)}"
     elif newest.match is Match.SOURCE:
@@ -107,10 +107,31 @@ def small_print(run: Run | Touched) -> str:
     return " · ".join(said)
 
 
-def actor(line: Touched) -> str:
+def days(runs: Iterable[Run], names: Names | None = None) -> list[dict[str, object]]:
+    """Runs as the `days` of `components/timeline.html`: entries by UTC day, in the order given."""
+    found: dict[date, list[dict[str, object]]] = {}
+    for run in runs:
+        found.setdefault(run.time.astimezone(UTC).date(), []).append(entry(run, names))
+    return [{"day": day, "entries": entries} for day, entries in found.items()]
+
+
+def entry(run: Run, names: Names | None = None) -> dict[str, object]:
+    """A run as an entry of a timeline. `url` leads to the newest event of it."""
+    newest = run.newest
+    return {
+        "at": run.time,
+        "source": "refused" if run.kind is Kind.REFUSED else "s3",
+        "sentence": sentence(run, names),
+        "detail": small_print(run),
+        "who": newest.standing,
+        "url": f"/trails/files/{newest.file_id}/{newest.ordinal}/",
+    }
+
+
+def actor(standing: str, name: str) -> str:
     """Who, as well as it is known; never a bare role."""
-    name = shown(line.name)
-    match line.standing:
+    name = shown(name)
+    match standing:
         case "PROVEN":
             return name
         case "CLAIMED":

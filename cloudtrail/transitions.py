@@ -1,6 +1,5 @@
 """The verbs: set a trail up, change it, ask for another try of a file, pull it, load what was handed over."""
 
-import re
 import uuid
 from collections.abc import Mapping
 from datetime import timedelta
@@ -15,6 +14,7 @@ from audit import clock, trail
 from audit.actions import Action
 from cloudtrail import ingest
 from cloudtrail.attribution import heal
+from cloudtrail.faults import faults
 from cloudtrail.ingest import Progress, Tally, silent
 from cloudtrail.models import Listing, LogFile, Trail
 from jobs import queue
@@ -171,20 +171,6 @@ def _create(values: Mapping[str, Any], *, by: trail.HasActor | trail.Actor) -> T
 
 def _demand_sense(made: Trail, by: trail.HasActor | trail.Actor) -> None:
     """Raises `NotAllowed` with every fault of a configuration at once."""
-    faults = []
-    if not made.name.strip():
-        faults.append("The trail needs a name.")
-    elif Trail.objects.filter(name=made.name).exclude(pk=made.pk).exists():
-        faults.append("Another trail has this name.")
-    if made.bucket and not re.fullmatch(r"[0-9]{12}", made.account):
-        faults.append("The account has 12 digits.")
-    if made.organisation and not re.fullmatch(r"o-[a-z0-9]{10,32}", made.organisation):
-        faults.append("An organisation's id is o- and 10 to 32 letters and digits.")
-    if made.region and not re.fullmatch(r"[a-z]{2}(-[a-z0-9]+)+", made.region):
-        faults.append("The region is written as in eu-central-1.")
-    if made.prefix and (made.prefix.startswith("/") or not made.prefix.endswith("/")):
-        faults.append("The prefix begins without a slash and ends with one.")
-    if made.enabled and not made.bucket:
-        faults.append("A trail that is pulled needs a bucket.")
-    if faults:
-        raise trail.NotAllowed(" ".join(faults), subject=made, by=by)
+    found = faults(made)
+    if found:
+        raise trail.NotAllowed(" ".join(found.values()), subject=made, by=by)

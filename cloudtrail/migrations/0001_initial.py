@@ -8,182 +8,329 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Event',
+            name="Event",
             fields=[
-                ('pk', models.CompositePrimaryKey('time', 'file', 'ordinal', blank=True, editable=False, primary_key=True, serialize=False)),
-                ('time', models.DateTimeField()),
-                ('bytes_in', models.BigIntegerField()),
-                ('bytes_out', models.BigIntegerField()),
-                ('ordinal', models.IntegerField(help_text='index in the file, from 0')),
-                ('read_only', models.BooleanField()),
-                ('data', models.BooleanField(help_text='a data event; else a management event')),
-                ('presigned', models.BooleanField(help_text='sent with a presigned link')),
-                ('reach', models.TextField(blank=True, choices=[('o', 'object'), ('s', 'source'), ('p', 'prefix'), ('b', 'bucket'), ('a', 'all'), ('', 'none')])),
-                ('event_id', models.TextField()),
-                ('event_source', models.TextField()),
-                ('event_name', models.TextField()),
-                ('region', models.TextField()),
-                ('account', models.TextField()),
-                ('source_ip', models.TextField()),
-                ('request_id', models.TextField()),
-                ('error_code', models.TextField()),
-                ('bucket', models.TextField()),
-                ('key', models.TextField()),
-                ('s3_version', models.TextField(help_text='as request or answer names it')),
-                ('target', models.TextField(help_text='what an event outside S3 was about: a role, a trail, an encryption key')),
-                ('corrects', models.TextField(help_text='id of the event that this one corrects')),
+                (
+                    "pk",
+                    models.CompositePrimaryKey(
+                        "time", "file", "ordinal", blank=True, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("time", models.DateTimeField()),
+                ("bytes_in", models.BigIntegerField()),
+                ("bytes_out", models.BigIntegerField()),
+                ("ordinal", models.IntegerField(help_text="index in the file, from 0")),
+                ("read_only", models.BooleanField()),
+                ("data", models.BooleanField(help_text="a data event; else a management event")),
+                ("presigned", models.BooleanField(help_text="sent with a presigned link")),
+                (
+                    "reach",
+                    models.TextField(
+                        blank=True,
+                        choices=[
+                            ("o", "object"),
+                            ("s", "source"),
+                            ("p", "prefix"),
+                            ("b", "bucket"),
+                            ("a", "all"),
+                            ("", "none"),
+                        ],
+                    ),
+                ),
+                ("event_id", models.TextField()),
+                ("event_source", models.TextField()),
+                ("event_name", models.TextField()),
+                ("region", models.TextField()),
+                ("account", models.TextField()),
+                ("source_ip", models.TextField()),
+                ("request_id", models.TextField()),
+                ("error_code", models.TextField()),
+                ("bucket", models.TextField()),
+                ("key", models.TextField()),
+                ("s3_version", models.TextField(help_text="as request or answer names it")),
+                (
+                    "target",
+                    models.TextField(
+                        help_text="what an event outside S3 was about: a role, a trail, an encryption key"
+                    ),
+                ),
+                ("corrects", models.TextField(help_text="id of the event that this one corrects")),
             ],
             options={
-                'db_table': 'cloudtrail_event',
-                'managed': False,
+                "db_table": "cloudtrail_event",
+                "managed": False,
             },
         ),
         migrations.CreateModel(
-            name='LogFile',
+            name="LogFile",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('bucket', models.TextField(blank=True, help_text='empty for a file that was handed over')),
-                ('key', models.TextField()),
-                ('s3_version', models.TextField(blank=True)),
-                ('etag', models.TextField(blank=True, help_text='as S3 gives it; SHA-256 for a file that was handed over')),
-                ('delivered_at', models.DateTimeField(help_text="as the file's name says, to the minute", null=True)),
-                ('size', models.BigIntegerField(help_text='bytes as delivered')),
-                ('state', models.TextField(choices=[('seen', 'Waiting'), ('stored', 'Stored'), ('quarantined', 'Quarantined')], default='seen')),
-                ('reason', models.TextField(default='', help_text='why it is in quarantine, or could not be fetched')),
-                ('attempts', models.IntegerField(default=0)),
-                ('content_size', models.BigIntegerField(default=0, help_text='bytes unpacked')),
-                ('sha256_raw', models.TextField(default='', help_text='of the bytes as delivered')),
-                ('sha256_content', models.TextField(default='', help_text='of the unpacked bytes: what a digest file names')),
-                ('events', models.IntegerField(default=0, help_text='events in the file')),
-                ('seen_before', models.IntegerField(default=0, help_text='of these, told by an earlier file already')),
-                ('conflicts', models.IntegerField(default=0, help_text='of these, told otherwise by an earlier file under the same id; kept')),
-                ('first_event_at', models.DateTimeField(null=True)),
-                ('last_event_at', models.DateTimeField(null=True)),
-                ('seen_at', models.DateTimeField(db_default=audit.clock.Now())),
-                ('settled_at', models.DateTimeField(help_text='when it was stored or put into quarantine', null=True)),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("bucket", models.TextField(blank=True, help_text="empty for a file that was handed over")),
+                ("key", models.TextField()),
+                ("s3_version", models.TextField(blank=True)),
+                (
+                    "etag",
+                    models.TextField(blank=True, help_text="as S3 gives it; SHA-256 for a file that was handed over"),
+                ),
+                ("delivered_at", models.DateTimeField(help_text="as the file's name says, to the minute", null=True)),
+                ("size", models.BigIntegerField(help_text="bytes as delivered")),
+                (
+                    "state",
+                    models.TextField(
+                        choices=[("seen", "Waiting"), ("stored", "Stored"), ("quarantined", "Quarantined")],
+                        default="seen",
+                    ),
+                ),
+                ("reason", models.TextField(default="", help_text="why it is in quarantine, or could not be fetched")),
+                ("attempts", models.IntegerField(default=0)),
+                ("content_size", models.BigIntegerField(default=0, help_text="bytes unpacked")),
+                ("sha256_raw", models.TextField(default="", help_text="of the bytes as delivered")),
+                (
+                    "sha256_content",
+                    models.TextField(default="", help_text="of the unpacked bytes: what a digest file names"),
+                ),
+                ("events", models.IntegerField(default=0, help_text="events in the file")),
+                ("seen_before", models.IntegerField(default=0, help_text="of these, told by an earlier file already")),
+                (
+                    "conflicts",
+                    models.IntegerField(
+                        default=0, help_text="of these, told otherwise by an earlier file under the same id; kept"
+                    ),
+                ),
+                ("first_event_at", models.DateTimeField(null=True)),
+                ("last_event_at", models.DateTimeField(null=True)),
+                ("seen_at", models.DateTimeField(db_default=audit.clock.Now())),
+                ("settled_at", models.DateTimeField(help_text="when it was stored or put into quarantine", null=True)),
             ],
             options={
-                'ordering': ['-id'],
+                "ordering": ["-id"],
             },
         ),
         migrations.CreateModel(
-            name='Trail',
+            name="Trail",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('name', models.TextField(unique=True)),
-                ('account', models.TextField(help_text='account that the events belong to: 12 digits')),
-                ('organisation', models.TextField(blank=True, default='', help_text="o-…, if it is an organisation's trail")),
-                ('region', models.TextField(blank=True, default='', help_text='empty: every region that the trail delivers')),
-                ('bucket', models.TextField(blank=True, default='')),
-                ('prefix', models.TextField(blank=True, default='', help_text='in front of AWSLogs/; empty, or ends with a slash')),
-                ('enabled', models.BooleanField(default=True, help_text='pulled on a schedule')),
-                ('started_from', models.DateField(default=datetime.date(2013, 11, 13), help_text='first day of delivery to pull')),
-                ('source_identity_enforced', models.BooleanField(default=False, help_text='the trust policies of all roles of this account demand a source identity set by the identity provider')),
-                ('created_at', models.DateTimeField(db_default=audit.clock.Now())),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("name", models.TextField(unique=True)),
+                ("account", models.TextField(help_text="account that the events belong to: 12 digits")),
+                (
+                    "organisation",
+                    models.TextField(blank=True, default="", help_text="o-…, if it is an organisation's trail"),
+                ),
+                (
+                    "region",
+                    models.TextField(blank=True, default="", help_text="empty: every region that the trail delivers"),
+                ),
+                ("bucket", models.TextField(blank=True, default="")),
+                (
+                    "prefix",
+                    models.TextField(
+                        blank=True, default="", help_text="in front of AWSLogs/; empty, or ends with a slash"
+                    ),
+                ),
+                ("enabled", models.BooleanField(default=True, help_text="pulled on a schedule")),
+                (
+                    "started_from",
+                    models.DateField(default=datetime.date(2013, 11, 13), help_text="first day of delivery to pull"),
+                ),
+                (
+                    "source_identity_enforced",
+                    models.BooleanField(
+                        default=False,
+                        help_text="the trust policies of all roles of this account demand a source identity set by the identity provider",
+                    ),
+                ),
+                ("created_at", models.DateTimeField(db_default=audit.clock.Now())),
             ],
             options={
-                'ordering': ['name'],
+                "ordering": ["name"],
             },
         ),
         migrations.CreateModel(
-            name='Actor',
+            name="Actor",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('fingerprint', models.TextField(help_text='SHA-256 of the canonical identity', unique=True)),
-                ('identity', models.JSONField(help_text='the fields of userIdentity that tell identities apart')),
-                ('access_key', models.TextField(blank=True, default='')),
-                ('account', models.TextField(blank=True, default='')),
-                ('standing', models.TextField(choices=[('PROVEN', 'PROVEN'), ('CLAIMED', 'CLAIMED'), ('SERVICE', 'SERVICE'), ('UNRESOLVED', 'UNRESOLVED')])),
-                ('name', models.TextField(blank=True, help_text='a person, a claimed name or a service; never a role')),
-                ('role', models.TextField(blank=True, default='', help_text='the role that was used')),
-                ('hops', models.JSONField(default=list, help_text='the way from the event to the person, in sentences')),
-                ('attributed_at', models.DateTimeField(db_default=audit.clock.Now())),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("fingerprint", models.TextField(help_text="SHA-256 of the canonical identity", unique=True)),
+                ("identity", models.JSONField(help_text="the fields of userIdentity that tell identities apart")),
+                ("access_key", models.TextField(blank=True, default="")),
+                ("account", models.TextField(blank=True, default="")),
+                (
+                    "standing",
+                    models.TextField(
+                        choices=[
+                            ("PROVEN", "PROVEN"),
+                            ("CLAIMED", "CLAIMED"),
+                            ("SERVICE", "SERVICE"),
+                            ("UNRESOLVED", "UNRESOLVED"),
+                        ]
+                    ),
+                ),
+                ("name", models.TextField(blank=True, help_text="a person, a claimed name or a service; never a role")),
+                ("role", models.TextField(blank=True, default="", help_text="the role that was used")),
+                (
+                    "hops",
+                    models.JSONField(default=list, help_text="the way from the event to the person, in sentences"),
+                ),
+                ("attributed_at", models.DateTimeField(db_default=audit.clock.Now())),
             ],
             options={
-                'indexes': [models.Index(condition=models.Q(('access_key', ''), _negated=True), fields=['access_key'], name='actor_access_key'), models.Index(fields=['name'], name='actor_name')],
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("access_key", ""), _negated=True),
+                        fields=["access_key"],
+                        name="actor_access_key",
+                    ),
+                    models.Index(fields=["name"], name="actor_name"),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='HandedOver',
+            name="HandedOver",
             fields=[
-                ('file', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, primary_key=True, related_name='handed_over', serialize=False, to='cloudtrail.logfile')),
-                ('data', models.BinaryField()),
+                (
+                    "file",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        primary_key=True,
+                        related_name="handed_over",
+                        serialize=False,
+                        to="cloudtrail.logfile",
+                    ),
+                ),
+                ("data", models.BinaryField()),
             ],
         ),
         migrations.CreateModel(
-            name='Listing',
+            name="Listing",
             fields=[
-                ('trail', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, primary_key=True, related_name='listing', serialize=False, to='cloudtrail.trail')),
-                ('listed_through', models.DateField(help_text='every day of delivery up to this one was listed to its end', null=True)),
-                ('last_listed_at', models.DateTimeField(null=True)),
-                ('summarised_at', models.DateTimeField(help_text='files settled up to here are told in an entry of the trail', null=True)),
-                ('last_error', models.TextField(default='')),
+                (
+                    "trail",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        primary_key=True,
+                        related_name="listing",
+                        serialize=False,
+                        to="cloudtrail.trail",
+                    ),
+                ),
+                (
+                    "listed_through",
+                    models.DateField(help_text="every day of delivery up to this one was listed to its end", null=True),
+                ),
+                ("last_listed_at", models.DateTimeField(null=True)),
+                (
+                    "summarised_at",
+                    models.DateTimeField(
+                        help_text="files settled up to here are told in an entry of the trail", null=True
+                    ),
+                ),
+                ("last_error", models.TextField(default="")),
             ],
         ),
         migrations.AddField(
-            model_name='logfile',
-            name='trail',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='files', to='cloudtrail.trail'),
+            model_name="logfile",
+            name="trail",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="files", to="cloudtrail.trail"
+            ),
         ),
         migrations.CreateModel(
-            name='Touch',
+            name="Touch",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('time', models.DateTimeField()),
-                ('ordinal', models.IntegerField()),
-                ('reach', models.TextField(choices=[('o', 'object'), ('s', 'source'), ('p', 'prefix'), ('b', 'bucket'), ('a', 'all'), ('', 'none')])),
-                ('bucket', models.TextField(db_collation='C')),
-                ('key', models.TextField(db_collation='C')),
-                ('s3_version', models.TextField()),
-                ('file', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='cloudtrail.logfile')),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("time", models.DateTimeField()),
+                ("ordinal", models.IntegerField()),
+                (
+                    "reach",
+                    models.TextField(
+                        choices=[
+                            ("o", "object"),
+                            ("s", "source"),
+                            ("p", "prefix"),
+                            ("b", "bucket"),
+                            ("a", "all"),
+                            ("", "none"),
+                        ]
+                    ),
+                ),
+                ("bucket", models.TextField(db_collation="C")),
+                ("key", models.TextField(db_collation="C")),
+                ("s3_version", models.TextField()),
+                (
+                    "file",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="cloudtrail.logfile",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Credential',
+            name="Credential",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('access_key', models.TextField()),
-                ('event_id', models.TextField()),
-                ('event_name', models.TextField()),
-                ('time', models.DateTimeField(help_text='handed out, and valid from')),
-                ('until', models.DateTimeField(null=True)),
-                ('role', models.TextField(blank=True, default='', help_text='ARN of the role')),
-                ('session_name', models.TextField(blank=True, default='')),
-                ('source_identity', models.TextField(blank=True, default='')),
-                ('shared_event_id', models.TextField(blank=True, default='', help_text="the same act, as another account's trail tells it")),
-                ('holder', models.ForeignKey(help_text='whom they were handed to', on_delete=django.db.models.deletion.PROTECT, related_name='credentials', to='cloudtrail.actor')),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("access_key", models.TextField()),
+                ("event_id", models.TextField()),
+                ("event_name", models.TextField()),
+                ("time", models.DateTimeField(help_text="handed out, and valid from")),
+                ("until", models.DateTimeField(null=True)),
+                ("role", models.TextField(blank=True, default="", help_text="ARN of the role")),
+                ("session_name", models.TextField(blank=True, default="")),
+                ("source_identity", models.TextField(blank=True, default="")),
+                (
+                    "shared_event_id",
+                    models.TextField(
+                        blank=True, default="", help_text="the same act, as another account's trail tells it"
+                    ),
+                ),
+                (
+                    "holder",
+                    models.ForeignKey(
+                        help_text="whom they were handed to",
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="credentials",
+                        to="cloudtrail.actor",
+                    ),
+                ),
             ],
             options={
-                'indexes': [models.Index(condition=models.Q(('shared_event_id', ''), _negated=True), fields=['shared_event_id'], name='credential_shared')],
-                'constraints': [models.UniqueConstraint(fields=('access_key', 'event_id'), name='credential_once')],
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("shared_event_id", ""), _negated=True),
+                        fields=["shared_event_id"],
+                        name="credential_shared",
+                    )
+                ],
+                "constraints": [models.UniqueConstraint(fields=("access_key", "event_id"), name="credential_once")],
             },
         ),
         migrations.AddIndex(
-            model_name='logfile',
-            index=models.Index(fields=['trail', '-delivered_at', '-id'], name='log_file_of_trail'),
+            model_name="logfile",
+            index=models.Index(fields=["trail", "-delivered_at", "-id"], name="log_file_of_trail"),
         ),
         migrations.AddIndex(
-            model_name='logfile',
-            index=models.Index(fields=['trail', 'settled_at'], name='log_file_settled'),
+            model_name="logfile",
+            index=models.Index(fields=["trail", "settled_at"], name="log_file_settled"),
         ),
         migrations.AddIndex(
-            model_name='logfile',
-            index=models.Index(condition=models.Q(('state', 'stored'), _negated=True), fields=['trail', 'id'], name='log_file_open'),
+            model_name="logfile",
+            index=models.Index(
+                condition=models.Q(("state", "stored"), _negated=True), fields=["trail", "id"], name="log_file_open"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='logfile',
-            constraint=models.UniqueConstraint(fields=('bucket', 'key', 's3_version', 'etag'), name='log_file_once'),
+            model_name="logfile",
+            constraint=models.UniqueConstraint(fields=("bucket", "key", "s3_version", "etag"), name="log_file_once"),
         ),
         migrations.AddIndex(
-            model_name='touch',
-            index=models.Index(fields=['bucket', 'key', 'time'], name='touch_object'),
+            model_name="touch",
+            index=models.Index(fields=["bucket", "key", "time"], name="touch_object"),
         ),
     ]

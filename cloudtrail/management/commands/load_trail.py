@@ -23,7 +23,9 @@ class Command(BaseCommand):
         if not directory.is_dir():
             raise CommandError(f"{directory} is not a directory.")
         with trail.refusals(trail.SYSTEM):
-            tally, aside = transitions.load(directory, name=options["trail"], progress=self._shown if not json else ingest.silent)
+            tally, aside = transitions.load(
+                directory, name=options["trail"], progress=self._shown if not json else ingest.silent
+            )
         if not tally.files:
             raise CommandError(f"There is no CloudTrail log file below {directory}.")
         if json:

@@ -13,7 +13,9 @@ from storage.s3 import StorageError
 
 
 class Command(BaseCommand):
-    help = "Pull new log files of every enabled trail (or of one) from S3. Safe to repeat, and to run beside the worker."
+    help = (
+        "Pull new log files of every enabled trail (or of one) from S3. Safe to repeat, and to run beside the worker."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("name", nargs="?", default="", help="name of one trail; without it all that are enabled")
@@ -33,7 +35,9 @@ class Command(BaseCommand):
                 continue
             told.append(_told(one, tally))
             if not json:
-                self.stdout.write(f"{one}: {tally.files} files, {tally.stored} events stored, {tally.quarantined} quarantined.")
+                self.stdout.write(
+                    f"{one}: {tally.files} files, {tally.stored} events stored, {tally.quarantined} quarantined."
+                )
         if json:
             self.stdout.write(_text({"trails": told, "errors": faults}))
         if faults:

@@ -1,0 +1,57 @@
+"""Forms of the pages about trails. They ask whether what was typed makes sense; whether it may be done, the verbs say."""
+
+from typing import Any
+
+from django import forms
+
+from cloudtrail.faults import faults
+from cloudtrail.models import Trail
+
+
+class TrailForm(forms.ModelForm[Trail]):
+    class Meta:
+        model = Trail
+        fields = (
+            "name",
+            "account",
+            "bucket",
+            "prefix",
+            "region",
+            "organisation",
+            "started_from",
+            "enabled",
+            "source_identity_enforced",
+        )
+        labels = {
+            "organisation": "Organisation id",
+            "prefix": "Prefix in the bucket",
+            "started_from": "Pull from this day on",
+            "enabled": "Pull it on a schedule",
+            "source_identity_enforced": "Trust policies enforce the source identity",
+        }
+        widgets = {
+            **{name: forms.TextInput() for name in ("name", "account", "bucket", "prefix", "region", "organisation")},
+            "started_from": forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
+        }
+        help_texts = {
+            "account": "The account whose events the trail records: 12 digits.",
+            "bucket": "Where CloudTrail delivers. Leave it empty for files that are handed over offline.",
+            "prefix": "What stands in front of AWSLogs/, with a slash at its end; usually nothing.",
+            "region": "Leave it empty to pull every region.",
+            "organisation": "Only for an organisation's trail: o- and letters and digits.",
+            "source_identity_enforced": (
+                "Say so only if every role's trust policy in this account demands a source identity that the identity "
+                "provider sets: then a source identity alone proves who it was. Else it counts as claimed."
+            ),
+        }
+
+    def clean(self) -> dict[str, Any]:
+        values = super().clean() or {}
+        if not self.errors:
+            for name, fault in faults(Trail(**{**values, "pk": self.instance.pk})).items():
+                self.add_error(name, fault)
+        return values
+
+
+class ChangeTrailForm(TrailForm):
+    reason = forms.CharField(label="Reason for the change", widget=forms.Textarea(attrs={"rows": 2}))

@@ -1,0 +1,226 @@
+"""What the pages of trails show, made ready for their templates."""
+
+import hashlib
+import json
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Q
+
+from accounts.models import User
+from cloudtrail import ingest
+from cloudtrail.bucket import TooLarge
+from cloudtrail.events import Unreadable, gunzip, redacted
+from cloudtrail.events import raw_event as raw_event_json
+from cloudtrail.models import Actor, Event, LogFile, Trail
+from cloudtrail.queries import Match, Touched
+from cloudtrail.sentences import actor as actor_words
+from cloudtrail.sentences import amount, sentence, shown
+from cloudtrail.touches import Reach
+from jobs.models import Job
+from storage.s3 import StorageError
+
+Crumbs = list[dict[str, str]]
+
+
+def crumbs(*places: Trail | LogFile | str) -> Crumbs:
+    """The way to a page: the last place is the page itself."""
+    found = [{"label": "Trails", "url": "/trails/" if places else ""}]
+    for place in places:
+        url = "" if isinstance(place, str) or place is places[-1] else place.get_absolute_url()
+        found.append({"label": shown(str(place)), "url": url})
+    return found
+
+
+def number(text: str | None) -> int:
+    """A whole number from a query string; -1 for anything else."""
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 18 else -1
+
+
+# --- A trail ----------------------------------------------------------------------------------------------------------
+
+
+def files_page(trail: Trail, state: str, after: str, limit: int) -> tuple[list[LogFile], str]:
+    """Files of a trail, latest delivery first, and the cursor of the next page or ""."""
+    files = trail.files.order_by("-delivered_at", "-id").filter(delivered_at__isnull=False)
+    if state in LogFile.State:
+        files = trail.files.filter(state=state).order_by("-delivered_at", "-id")
+    delivered, _, pk = after.partition("|")
+    if pk.isdigit():
+        try:
+            at = datetime.fromisoformat(delivered)
+        except ValueError:
+            at = None
+        if at is not None and at.tzinfo is not None:
+            files = files.filter(Q(delivered_at__lt=at) | Q(delivered_at=at, pk__lt=int(pk)))
+    found = list(files[: limit + 1])
+    last = found[limit - 1] if len(found) > limit else None
+    more = last is not None and last.delivered_at is not None
+    return found[:limit], f"{last.delivered_at.isoformat()}|{last.pk}" if more else ""
+
+
+def latest_job(trail: Trail) -> Job | None:
+    """The newest pull of a trail that is open or failed; a finished one is told by the files."""
+    job = Job.objects.filter(kind="cloudtrail.pull", args__trail=str(trail.pk)).order_by("-created_at").first()
+    return job
+
+
+def verdict(trail: Trail) -> dict[str, Any]:
+    """What can be said of a trail's files, and what not yet."""
+    aside, waiting = trail.files_quarantined, trail.files_waiting
+    if aside:
+        tone, say = "warn", f"{aside} of {trail.files_seen} files could not be read and are in quarantine."
+    elif waiting:
+        tone, say = "info", f"{waiting} of {trail.files_seen} files wait to be read."
+    elif trail.files_seen:
+        tone, say = "ok", "Every file that was seen was read to its end."
+    else:
+        tone, say = "mute", "No file was seen yet."
+    return {
+        "tone": tone,
+        "say": say,
+        "meta": f"{trail.files_stored} files stored, {trail.events_stored or 0} events",
+        "know": [
+            "Each file is fetched by its version, unpacked within bounds, and decoded to its last event.",
+            "Its events and its line in this ledger are stored in one transaction: once, or not at all.",
+            "The SHA-256 of its bytes, packed and unpacked, is kept; no stored line is ever changed.",
+        ],
+        "cannot": [
+            "Whether AWS delivered these very bytes: CloudTrail's signed digest files are not checked yet.",
+            "What happened while the trail was stopped, or which events its selectors left out.",
+            "The last 15 minutes are provisional: CloudTrail delivers late, and in any order.",
+        ],
+    }
+
+
+def trail_facts(trail: Trail, now: datetime) -> list[dict[str, Any]]:
+    """The facts at the side of a trail's page."""
+    listing = getattr(trail, "listing", None)
+    return [
+        {"label": "Account", "value": trail.account or "not stated"},
+        {"label": "Region", "value": trail.region or "all that it delivers"},
+        {
+            "label": "Bucket",
+            "value": f"{trail.bucket}/{trail.prefix}" if trail.bucket else "none: files are handed over",
+        },
+        {"label": "Pulled from", "at": trail.started_from},
+        {"label": "Last listed", "at": listing.last_listed_at if listing else None},
+        {"label": "Latest delivery", "at": trail.last_delivered_at},
+        {"label": "Behind", "value": lag(trail.last_delivered_at, now)},
+        {"label": "Source identity", "value": "enforced" if trail.source_identity_enforced else "counts as claimed"},
+    ]
+
+
+def lag(delivered: datetime | None, now: datetime) -> str:
+    """How old the newest delivery is, in words."""
+    if delivered is None:
+        return "nothing was delivered"
+    minutes = max(0, int((now - delivered) / timedelta(minutes=1)))
+    if minutes < 120:
+        return f"{minutes} min"
+    return f"{minutes // 60} h" if minutes < 48 * 60 else f"{minutes // 1440} days"
+
+
+# --- A file -----------------------------------------------------------------------------------------------------------
+
+
+def file_facts(file: LogFile) -> list[dict[str, Any]]:
+    """The facts at the side of a file's page."""
+    return [
+        {"label": "Bucket", "value": file.bucket or "handed over offline"},
+        {"label": "Version id", "value": file.s3_version or "none"},
+        {"label": "Delivered", "at": file.delivered_at},
+        {"label": "Seen", "at": file.seen_at},
+        {"label": "Settled", "at": file.settled_at},
+        {"label": "Size", "value": f"{amount(file.size)}, {amount(file.content_size)} unpacked"},
+        {"label": "SHA-256 as delivered", "hash": file.sha256_raw or " "},
+        {"label": "SHA-256 unpacked", "hash": file.sha256_content or " "},
+        {"label": "Events", "value": f"{file.events}, of these {file.seen_before} seen before"},
+        {"label": "Contradictions", "value": str(file.conflicts)},
+    ]
+
+
+def events_page(file: LogFile, user: User, after: int, limit: int) -> tuple[list[dict[str, Any]], str]:
+    """Events of a file that the person may see, in its order, and the cursor of the next page or ""."""
+    events = Event.objects.of_file(file).filter(ordinal__gt=after).order_by("ordinal").select_related("actor")
+    found = list(events.visible_to(user)[: limit + 1])
+    rows = [
+        {"event": event, "sentence": event_sentence(event), "standing": event.actor.standing} for event in found[:limit]
+    ]
+    return rows, str(found[limit - 1].ordinal) if len(found) > limit else ""
+
+
+# --- An event ---------------------------------------------------------------------------------------------------------
+
+
+def as_touched(event: Event) -> Touched:
+    """An event by itself as a line of a timeline, with the match that its own reach gives it."""
+    matches = {Reach.OBJECT: Match.EXACT if event.s3_version else Match.UNNAMED, Reach.PREFIX: Match.PREFIX}
+    reach = Reach(event.reach)
+    match = matches.get(reach) or (Match.BUCKET if event.bucket else Match.ALL)
+    actor = event.actor
+    return Touched(
+        time=event.time,
+        file_id=event.file_id,
+        ordinal=event.ordinal,
+        event_id=event.event_id,
+        event_source=event.event_source,
+        event_name=event.event_name,
+        error_code=event.error_code,
+        bytes_in=event.bytes_in,
+        bytes_out=event.bytes_out,
+        presigned=event.presigned,
+        source_ip=event.source_ip,
+        request_id=event.request_id,
+        target=event.target,
+        bucket=event.bucket,
+        key=event.key,
+        s3_version=event.s3_version,
+        match=match,
+        actor_id=actor.pk,
+        standing=actor.standing,
+        name=actor.name,
+        role=actor.role,
+    )
+
+
+def event_sentence(event: Event) -> str:
+    """The event in one sentence; plain text."""
+    return sentence(as_touched(event))
+
+
+def event_facts(event: Event) -> list[dict[str, Any]]:
+    """The facts at the side of an event's page."""
+    return [
+        {"label": "Time", "at": event.time},
+        {"label": "Call", "value": shown(f"{event.event_source} {event.event_name}")},
+        {"label": "Outcome", "value": shown(event.error_code) or "no error"},
+        {"label": "Region", "value": shown(event.region) or "not stated"},
+        {"label": "Account", "value": shown(event.account) or "not stated"},
+        {"label": "From", "value": shown(event.source_ip) or "not stated"},
+        {"label": "Request id", "value": shown(event.request_id) or "not stated"},
+        {"label": "Event id", "value": shown(event.event_id)},
+    ]
+
+
+def hops(actor: Actor) -> list[dict[str, str]]:
+    """The way from the event to whoever is behind it, as steps; the last one says how well that is known."""
+    steps = [{"label": shown(hop), "state": "done"} for hop in actor.hops]
+    known = actor.standing in ("PROVEN", "SERVICE")
+    end = f"{actor.standing}: {actor_words(actor.standing, actor.name)}"
+    return [*steps, {"label": end, "state": "done" if known else "refused"}]
+
+
+def raw_event(file: LogFile, ordinal: int) -> dict[str, Any]:
+    """The event's JSON as its file tells it now, redacted, and whether the file is still the one that was stored."""
+    try:
+        raw = ingest.raw_bytes(file)
+        text = readable(raw_event_json(gunzip(raw), ordinal))
+    except (StorageError, TooLarge, Unreadable, IndexError) as error:
+        return {"raw": "", "unread": str(error) or "The file has no such event now.", "same": False}
+    return {"raw": text, "unread": "", "same": hashlib.sha256(raw).hexdigest() == file.sha256_raw}
+
+
+def readable(event: bytes) -> str:
+    """An event's JSON, indented, with session tokens and signatures blanked out."""
+    return json.dumps(redacted(json.loads(event)), indent=2, ensure_ascii=False)
