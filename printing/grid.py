@@ -5,8 +5,9 @@ a row and is linear.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
+from typing import TypeAlias
 
 from reportlab.lib.colors import Color
 from reportlab.pdfgen.canvas import Canvas
@@ -15,7 +16,8 @@ from reportlab.platypus import Flowable, Paragraph
 from printing import type as face
 from printing.styles import INK, LINE, LINE_2
 
-# A line may break after white space and after what joins the parts of a path, a name or a number.
+# A line breaks at white space; a word wider than that also after what joins the parts of a path, a name or a number.
+_WORDS = re.compile(r"\s+|\S+")
 _PIECES = re.compile(r"[^\s/\-_.,:;=&?]*[/\-_.,:;=&?]+|[^\s/\-_.,:;=&?]+|\s+")
 
 HEAD_LIMIT = 160  # points; a taller head is not repeated on each page
@@ -31,7 +33,7 @@ def break_lines(text: str, font: str, size: float, width: float) -> list[str]:
             lines.append(paragraph)
             continue
         line, used = "", 0.0
-        for piece in _PIECES.findall(paragraph):
+        for piece in _breakable(paragraph, font, size, width):
             extent = face.width(piece, font, size)
             if used + extent <= width:
                 line, used = line + piece, used + extent
@@ -47,6 +49,15 @@ def break_lines(text: str, font: str, size: float, width: float) -> list[str]:
         if line:
             lines.append(line.rstrip())
     return lines
+
+
+def _breakable(text: str, font: str, size: float, width: float) -> Iterator[str]:
+    """Words and the spaces between them; of a word wider than a line, its parts."""
+    for word in _WORDS.findall(text):
+        if face.width(word, font, size) <= width:
+            yield word
+        else:
+            yield from _PIECES.findall(word)
 
 
 def _break_word(word: str, font: str, size: float, width: float) -> list[str]:
@@ -152,7 +163,7 @@ def draw_text(canvas: Canvas, x: float, baseline: float, text: str, font: str, s
         x += face.width(piece, name, size)
 
 
-Cell = Paragraph | Lines
+Cell: TypeAlias = Paragraph | Lines
 
 
 class Grid(Flowable):
@@ -174,6 +185,7 @@ class Grid(Flowable):
         self.rows, self.head, self.shares = rows, head, widths
         self.pad, self.gutter, self.ruled = pad, gutter, ruled
         self.spaceAfter = space_after
+        self.width, self.height = 0.0, 0.0
         self.columns: list[float] = []
 
     def wrap(self, available: float, _height: float) -> tuple[float, float]:

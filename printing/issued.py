@@ -26,7 +26,7 @@ from printing.pages import Unreadable, saved
 from printing.press import Running, lay_out
 
 RENDITION_NAME = "rendition.pdf"
-ENCLOSED = f"The rendition, byte for byte as it was signed, is attached to this PDF as {RENDITION_NAME}."
+ENCLOSED = f"{RENDITION_NAME}, the rendition itself, is attached to this PDF byte for byte."
 
 
 class Tone(StrEnum):
@@ -185,7 +185,7 @@ def _card(signature: SignatureBlock) -> list[Flowable]:
         for label, text in told
     ]
     return [
-        CondPageBreak(170),
+        CondPageBreak(160 + 16 * bool(signature.note)),
         Spacer(0, 12),
         Grid([[name, standing]], widths=(74, 26), pad=3, gutter=0, space_after=0),
         Grid(rows, widths=(26, 74), pad=2.2, ruled=False),
@@ -267,8 +267,10 @@ def _overlay(size: tuple[float, float], watermark: str, colour: Color, line: str
 def _enclose(copy: pikepdf.Pdf, rendition: bytes, printed_at: datetime) -> None:
     """Attach the sealed rendition itself."""
     made = f"D:{_instant(printed_at):%Y%m%d%H%M%S}Z"
-    copy.attachments[RENDITION_NAME] = pikepdf.AttachedFileSpec(
+    sealed = pikepdf.AttachedFileSpec(
         copy, rendition, filename=RENDITION_NAME, mime_type="application/pdf", description="The rendition that was signed",
-        creation_date=made, mod_date=made, relationship=pikepdf.Name.Source,
+        creation_date=made, mod_date=made,
     )  # fmt: skip
+    sealed.relationship = pikepdf.Name.Source
+    copy.attachments[RENDITION_NAME] = sealed
     copy.docinfo["/CreationDate"] = made

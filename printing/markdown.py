@@ -36,7 +36,7 @@ _TASK = re.compile(r"\[([ xX])\](?=\s)")
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 _parser = MarkdownIt("commonmark", {"html": False, "maxNesting": DEEPEST}).enable(["table", "strikethrough"])
-_parser.validateLink = lambda _url: True  # type: ignore[method-assign]  # _SAFE_LINK judges
+_parser.validateLink = lambda url: True  # type: ignore[method-assign]  # _SAFE_LINK judges
 
 _TAGS = {"h1", "h2", "h3", "h4", "h5", "h6", "p", "br", "hr", "em", "strong", "s", "code", "pre", "blockquote"}
 _TAGS |= {"ul", "ol", "li", "table", "thead", "tbody", "tr", "th", "td", "a", "img"}

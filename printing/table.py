@@ -103,16 +103,6 @@ def _draw_rows(sheet: _Sheet, plan: Sequence[Column], rows: Iterable[Sequence[ob
         Lines(column.title, face.SANS_BOLD, SIZE, leading=LEADING, colour=styles.INK_2, align=column.align)
         for column in plan
     ]
-    looks = [
-        {
-            "font": face.MONO if column.mono else face.SANS,
-            "size": SIZE * 0.92 if column.mono else SIZE,
-            "leading": LEADING,
-            "align": column.align,
-            "most_lines": MOST_LINES,
-        }
-        for column in plan
-    ]
     head_height = _height(head, widths)
     if sheet.y - press.BOTTOM < head_height + 60:
         sheet.next_page()
@@ -120,7 +110,7 @@ def _draw_rows(sheet: _Sheet, plan: Sequence[Column], rows: Iterable[Sequence[ob
     empty = True
     for row in rows:
         empty = False
-        cells = [Lines("" if value is None else str(value), **look) for value, look in zip(row, looks, strict=True)]
+        cells = [_cell(value, column) for value, column in zip(row, plan, strict=True)]
         height = _height(cells, widths)
         if sheet.y - height < press.BOTTOM:
             sheet.next_page()
@@ -128,6 +118,12 @@ def _draw_rows(sheet: _Sheet, plan: Sequence[Column], rows: Iterable[Sequence[ob
         _draw_row(sheet, cells, widths, height, styles.LINE_2)
     if empty:
         sheet.place(Lines("No entry matches.", face.SANS, 9, leading=24), gap=0)
+
+
+def _cell(value: object, column: Column) -> Lines:
+    text = "" if value is None else str(value)
+    font, size = (face.MONO, SIZE * 0.92) if column.mono else (face.SANS, SIZE)
+    return Lines(text, font, size, leading=LEADING, align=column.align, most_lines=MOST_LINES)
 
 
 def _height(cells: Sequence[Lines], widths: Sequence[float]) -> float:
