@@ -243,6 +243,21 @@ class Embedded:
         self.started, self._processes = [], []
 
 
+def destroy(folder: Path) -> None:
+    """End the servers of a home and remove everything that they kept."""
+    servers = Embedded(folder)
+    for pidfile, stop_with in (
+        (folder / "standin.pid", signal.SIGTERM),
+        (folder / "valkey.pid", signal.SIGTERM),
+        (servers.private / "postgres" / "postmaster.pid", signal.SIGINT),
+    ):
+        if alive(pidfile):
+            os.kill(int(pidfile.read_text().split()[0]), stop_with)
+            _wait(lambda pidfile=pidfile: not alive(pidfile), f"The end of {pidfile.stem}", folder / "postgres.log")
+    for rest in {folder, servers.private, servers.sockets}:
+        shutil.rmtree(rest, ignore_errors=True)
+
+
 def home() -> Path:
     return Path(os.environ.get("COUNTERSIGN_HOME", ROOT / ".run"))
 
@@ -277,6 +292,7 @@ def own_secrets(folder: Path) -> dict[str, str]:
             "SECRET_KEY": secrets.token_urlsafe(50),
             "SEED_KEYS": secrets.token_hex(32),
             "SIGNING_KEY_FILE": str(folder / "signing-key.pem"),
+            "COUNTERSIGN_DEMO_PASSWORD": f"demo-{secrets.token_hex(4)}-{secrets.token_hex(2)}",
         }
         path.touch(0o600)
         path.write_text(json.dumps(made))
@@ -324,3 +340,9 @@ def _wait(ready: Callable[[], bool], name: str, log: Path) -> None:
         if time.monotonic() > deadline:
             raise SystemExit(f"{name} did not start within {START_SECONDS} s; its last words are in {log}")
         time.sleep(0.05)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] != ["destroy"]:
+        raise SystemExit("usage: python -m portal.embedded destroy")
+    destroy(home())

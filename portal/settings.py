@@ -148,7 +148,7 @@ IDLE_SECONDS = env.int("IDLE_SECONDS", default=15 * 60)
 PASSWORD_RESET_TIMEOUT = 60 * 60
 INVITATION_DAYS = 7
 # Shown on the log-in page of the demo, where everybody has the same one.
-DEMO_PASSWORD = env.str("COUNTERSIGN_DEMO_PASSWORD", default="nothing here is secret") if DEMO else ""
+DEMO_PASSWORD = required("COUNTERSIGN_DEMO_PASSWORD", "the demo's accounts share it.") if DEMO else ""
 SIMPLE_HISTORY_REVERT_DISABLED = True
 
 # Sessions and transport

@@ -9,8 +9,14 @@ GUIDANCE = "> Guidance:"
 
 def read(path: Path) -> tuple[str, list[Section]]:
     """The title and the sections of a starter file."""
-    title, sections = "", []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    return sections_of(path.read_text(encoding="utf-8"))
+
+
+def sections_of(markdown: str) -> tuple[str, list[Section]]:
+    """The title and the sections of a document written as one Markdown text."""
+    title: str = ""
+    sections: list[Section] = []
+    for line in markdown.splitlines():
         if line.startswith("# ") and not title:
             title = line[2:].strip()
         elif line.startswith("## "):

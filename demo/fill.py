@@ -1,0 +1,338 @@
+"""Fills an empty portal with the demo's firm, through the same verbs as the pages: nothing is written past the rules.
+
+People sign with their own one-time codes, each used once, so the fill waits for a new code between two signings of one
+person; whatever does not need a signature is done meanwhile.
+"""
+
+import time
+import uuid
+from collections.abc import Callable, Collection
+from datetime import date, datetime, timedelta
+
+from django.conf import settings
+from django.contrib.auth.models import Group
+from django.db import transaction
+
+from accounts import codes
+from accounts import transitions as people
+from accounts.identity import Credentials
+from accounts.models import Area, CodeDevice, Founding, Membership, Qualification, Sitting, User
+from audit import clock, trail
+from audit.actions import Action
+from cloudtrail import transitions as cloudtrail
+from cloudtrail.models import Trail
+from demo import content, packages
+from demo import trail as demo_trail
+from portal.consequences import approved
+from records import defining, drafts, numbers, registration, starter
+from records.models import Draft, File, Record, RecordType, Version
+from signatures import intents, requests, routes
+from signatures.meanings import Meaning
+from signatures.models import Step
+from signatures.transitions import sign_all
+from sops import transitions as sops
+from storage import s3
+from storage.transitions import register_bucket
+from validation_docs import transitions as validation_docs
+
+RECORDS_BUCKET, TRAIL_BUCKET = "gxp-records", "gxp-trail"
+ACCOUNT, REGION = "111122223333", "eu-central-1"
+LOCKED_YEARS = 10
+
+
+def steps() -> list[tuple[str, Callable[[], object]]]:
+    """What to do, in order, each with the words of its line of progress."""
+    return [
+        ("people and areas", gather),
+        ("buckets", make_buckets),
+        ("SOPs written", write_sops),
+        ("SOPs reviewed", lambda: sign(content.REVIEWER)),
+        ("SOPs approved: the founding is over", lambda: sign(content.APPROVER)),
+        ("definition and documents written", write_documents),
+        ("documents reviewed", lambda: sign(content.REVIEWER, leave=_stage("in_review"))),
+        ("one document rejected", reject),
+        ("documents approved", lambda: sign(content.APPROVER, leave=_stage("reviewed", "rejected"))),
+        ("drafts opened", open_drafts),
+        ("data packages registered", register_packages),
+        ("90 days of CloudTrail files", put_trail),
+        ("SOPs read", read_sops),
+        ("records approved", lambda: sign(content.APPROVER, leave=_stage("reviewed", "rejected") | {"BRCA-001"})),
+        ("CloudTrail pulled", pull_trail),
+    ]
+
+
+# People
+
+
+def gather() -> None:
+    """The founding: two administrators who prove each other's identity, then everybody else."""
+    with transaction.atomic():
+        trail.record(Action.FOUNDING_STARTED, Founding.objects.create(), by=trail.SYSTEM)
+        for name in content.FIRM.areas:
+            trail.record(Action.AREA_CREATED, Area.objects.create(name=name), by=trail.SYSTEM)
+    for person in content.PEOPLE:
+        _enrol(person)
+    first, second = (_user(name) for name in content.ADMINISTRATORS)
+    for user in User.objects.all():
+        prover = second if user == first else first
+        people.prove_identity(user, by=prover, evidence="Passport seen in person at the founding")
+
+
+def _enrol(person: content.Person) -> None:
+    """An account with password and device, as it is once its owner has followed the invitation."""
+    with transaction.atomic():
+        user = User(username=person.username, legal_name=person.legal_name, title=person.title, email=person.email)
+        user.set_password(settings.DEMO_PASSWORD)
+        user.save()
+        user.groups.set(Group.objects.filter(name__in=person.roles))
+        Membership.objects.bulk_create(
+            Membership(user=user, area=area) for area in Area.objects.filter(name__in=person.areas)
+        )
+        device = codes.new_device(user)
+        device.confirmed_at = clock.now()
+        device.save()
+        trail.record(Action.USER_ENROLLED, user, by=trail.SYSTEM, detail={"founding": True})
+
+
+def _user(username: str) -> User:
+    return User.objects.get(username=username)
+
+
+# Storage
+
+
+def make_buckets() -> None:
+    client = s3.client()
+    known = {bucket["Name"] for bucket in client.list_buckets()["Buckets"]}
+    for name in (RECORDS_BUCKET, settings.WORM_BUCKET, TRAIL_BUCKET):
+        if name not in known:
+            client.create_bucket(
+                Bucket=name, ObjectLockEnabledForBucket=True, CreateBucketConfiguration={"LocationConstraint": REGION}
+            )
+        if name == TRAIL_BUCKET:
+            client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+    by = _user(content.ADMINISTRATORS[0])
+    register_bucket(RECORDS_BUCKET, label="Registered runs", purpose="records", by=by)
+    register_bucket(settings.WORM_BUCKET, label="Frozen bytes of the portal", purpose="worm", by=by)
+    register_bucket(TRAIL_BUCKET, label="CloudTrail log files", purpose="trail", by=by)
+
+
+def _put(number: str, version: int) -> None:
+    until = clock.now() + timedelta(days=365 * LOCKED_YEARS)
+    before = packages.files(number, version - 1, _today()) if version > 1 else {}
+    for key, data in packages.files(number, version, _today()).items():
+        if before.get(key) != data:
+            s3.client().put_object(
+                Bucket=RECORDS_BUCKET, Key=packages.storage_key(number, key), Body=data, ChecksumAlgorithm="SHA256",
+                ObjectLockMode="COMPLIANCE", ObjectLockRetainUntilDate=until,
+            )  # fmt: skip
+
+
+def _today() -> date:
+    return clock.now().date()
+
+
+# Signing
+
+
+def sign(username: str, *, leave: Collection[str] = (), meaning: str = "", only: str = "", reason: str = "") -> None:
+    """Sign all that waits for the person with one code: every page of each opened, every intent of its own."""
+    signer = _user(username)
+    sitting = Sitting.objects.create(user=signer, address="127.0.0.1", agent="demo")
+    steps = [
+        step
+        for step in Step.objects.awaiting(signer).select_related("version__record__type")
+        if step.version.record.number not in leave and only in ("", step.version.record.number)
+    ]
+    opened = [_open(step, signer, sitting) for step in steps]
+    sign_all(
+        opened, meaning or steps[0].meaning, signer=signer, credentials=_fresh(signer), sitting=sitting, reason=reason,
+        approved=approved,
+    )  # fmt: skip
+
+
+def _open(step: Step, signer: User, sitting: Sitting) -> uuid.UUID:
+    for page in range(1, step.version.rendition_pages + 1):
+        intents.serve(step.version, page, user=signer, sitting=sitting)
+    return intents.open_for(step.version, user=signer, sitting=sitting, step=step).pk
+
+
+def _fresh(user: User) -> Credentials:
+    """Credentials with a code that was not used yet, waited for if need be. The last seconds of a code are left alone."""
+    device = CodeDevice.objects.get(user=user, withdrawn_at__isnull=True)
+    while device.last_step >= codes.step_at(clock.now()) or codes.seconds_left(clock.now()) < 3:
+        time.sleep(0.2)
+    return Credentials(settings.DEMO_PASSWORD, codes.code_at(device, clock.now()), user.username)
+
+
+# Documents
+
+
+def write_sops() -> None:
+    for sop in content.SOPS:
+        by = _user(content.AUTHOR)
+        record = sops.create(
+            starter_name=sop.name, title=sop.title, area=Area.objects.get(name=sop.area), by=by, gate=sop.gate,
+            reading_roles=sop.reading_roles, reading_days=sop.reading_days,
+        )  # fmt: skip
+        draft = _write(record.draft, sop.text(), by)
+        if sop.stage != "draft":
+            sops.submit(draft, by=by, message="First issue", reviewers=[_user(content.REVIEWER)],
+                        approvers=[_user(content.APPROVER)], due_at=_in_days(7))  # fmt: skip
+
+
+def write_documents() -> None:
+    by = _user(content.AUTHOR)
+    _write_definition(by)
+    types = RecordType.objects.in_bulk()
+    for document in content.DOCUMENTATION:
+        record = validation_docs.create(
+            types[document.kind],
+            title=document.title,
+            system=document.system,
+            area=Area.objects.get(name=document.area),
+            by=by,
+        )
+        draft = _write(record.draft, document.text(), by)
+        if document.stage != "draft":
+            approver = content.APPROVER_NOT_TRAINED if document.stage == "rejected" else content.APPROVER
+            later = _in_days(document.effective_in_days) if document.effective_in_days else None
+            validation_docs.submit(draft, by=by, message=document.submit_message, reviewers=[_user(content.REVIEWER)],
+                                   approvers=[_user(approver)], due_at=_in_days(4), effective_on=later)  # fmt: skip
+
+
+def _write_definition(by: User) -> None:
+    area = Area.objects.get(name=content.SEQUENCING)
+    kind = defining.create_type(
+        content.TYPE_CODE, name=content.TYPE_NAME, prefix="KRAS", numbering="typed", digits=3, area=area, by=by
+    )
+    draft = defining.save(
+        Draft.objects.get(record=kind.definition), content.NGS_RUN_PACKAGE, by=by, message="First issue", on_top_of=1
+    )
+    defining.submit(draft, by=by, message="First issue", then=lambda version: requests.open_route(
+        version, requests.review_then_approval([_user(content.REVIEWER)], [_user(content.APPROVER)], _in_days(5)), by=by))  # fmt: skip
+
+
+def _write(draft: Draft, text: str, by: User) -> Draft:
+    return drafts.save(draft, starter.sections_of(text)[1], by=by, message="", on_top_of=draft.revision)
+
+
+def _numbers(stage: str) -> set[str]:
+    titles = [document.title for document in content.DOCUMENTATION if document.stage == stage]
+    return set(Record.objects.filter(title__in=titles).values_list("number", flat=True))
+
+
+def _stage(*stages: str) -> set[str]:
+    found = set().union(*(_numbers(stage) for stage in stages))
+    waiting = [sop.title for sop in content.SOPS if sop.stage in stages]
+    return found | set(Record.objects.filter(title__in=waiting).values_list("number", flat=True))
+
+
+def reject() -> None:
+    document = next(document for document in content.DOCUMENTATION if document.stage == "rejected")
+    (number,) = _numbers("rejected")
+    sign(content.APPROVER_NOT_TRAINED, only=number, meaning=Meaning.REJECTION, reason=document.notes["reject"])
+
+
+def open_drafts() -> None:
+    """What the author has in hand: the next version of two documents."""
+    by = _user(content.AUTHOR)
+    for document in content.DOCUMENTATION:
+        if document.changes:
+            draft = drafts.check_out(Draft.objects.get(record__title=document.title), by=by)
+            drafts.save(draft, starter.sections_of(document.next_text())[1], by=by, message=document.notes["save"],
+                        on_top_of=draft.revision)  # fmt: skip
+
+
+# Records
+
+
+def register_packages() -> None:
+    """Version after version: each version's files are put, found under their prefix and registered."""
+    kind = RecordType.objects.get(pk=content.TYPE_CODE)
+    for package in content.PACKAGES:
+        by = _user(content.OPERATOR)
+        record = numbers.create(
+            kind, title=package.title, area=Area.objects.get(name=package.area), by=by, number=package.number
+        )
+        if package.number == content.REFUSED_REGISTRATION["number"]:
+            _be_refused(record, by)
+        for number, said in enumerate(package.versions, start=1):
+            _put(package.number, number)
+            _register(record, number, said.message, by)
+
+
+def _register(record: Record, number: int, message: str, by: User) -> None:
+    found = registration.look(RECORDS_BUCKET, _prefix(record.number), by=by)
+    registration.register(
+        record, found.entries, packages.metadata_of(record.number, number, _today()), by=by, message=message,
+        then=lambda version, definition: routes.of_definition(version, definition, by=by),
+    )  # fmt: skip
+
+
+def _be_refused(record: Record, by: User) -> None:
+    """Offered before the report had been copied: both failures are told at once, and stay on the trail."""
+    offered = packages.incomplete(record.number, 1, _today())
+    for key, data in offered.items():
+        s3.client().put_object(Bucket=RECORDS_BUCKET, Key=f"inbox/{record.number}/{key}", Body=data)
+    found = registration.look(RECORDS_BUCKET, f"inbox/{record.number}/", by=by)
+    wrong = packages.metadata_of(record.number, 1, _today()) | content.REFUSED_REGISTRATION["wrong_metadata"]
+    try:
+        with trail.refusals(by):
+            registration.register(
+                record, found.entries, wrong, by=by, message=str(content.REFUSED_REGISTRATION["message"])
+            )
+    except registration.ContractFailed:
+        return
+    raise AssertionError("an incomplete package was admitted")
+
+
+def _prefix(number: str) -> str:
+    return packages.storage_key(number, "")
+
+
+def read_sops() -> None:
+    """Everybody but one approver has read the e-signature SOP, which is what the table of who has not shows."""
+    for username in (content.AUTHOR, content.OPERATOR, content.REVIEWER):
+        reader = _user(username)
+        row = Qualification.objects.filter(user=reader, gate="signing").first()
+        if row is None:
+            continue
+        version = Version.objects.select_related("record").get(pk=row.version_id)
+        sitting = Sitting.objects.create(user=reader, address="127.0.0.1", agent="demo")
+        for page in range(1, version.rendition_pages + 1):
+            intents.serve(version, page, user=reader, sitting=sitting)
+        intent = intents.open_for(version, user=reader, sitting=sitting)
+        sops.read(intent.pk, signer=reader, credentials=_fresh(reader), sitting=sitting)
+
+
+# CloudTrail
+
+
+def put_trail() -> None:
+    """Log files of the last 90 days, as CloudTrail would have delivered them, and the trail that names their bucket."""
+    client = s3.client()
+    demo_trail.write(
+        _objects(), clock.now(), lambda key, data: client.put_object(Bucket=TRAIL_BUCKET, Key=key, Body=data)
+    )
+    cloudtrail.add_trail(
+        {"name": "gxp-data-events", "account": ACCOUNT, "region": REGION, "bucket": TRAIL_BUCKET, "prefix": "", "enabled": True,
+         "started_from": _today() - timedelta(days=91), "source_identity_enforced": True},
+        by=_user(content.ADMINISTRATORS[0]),
+    )  # fmt: skip
+
+
+def _objects() -> list[demo_trail.StoredObject]:
+    return [
+        demo_trail.StoredObject(file.bucket, file.key, file.s3_version, file.size, file.version.created_at)
+        for file in File.objects.select_related("version").filter(bucket=RECORDS_BUCKET)
+    ]
+
+
+def pull_trail() -> None:
+    for pulled in Trail.objects.all():
+        cloudtrail.pull(pulled)
+
+
+def _in_days(days: int) -> datetime:
+    return clock.now() + timedelta(days=days)
