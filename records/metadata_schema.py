@@ -9,7 +9,7 @@ schema may lead back to itself, and sizes are bounded: no schema and no metadata
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from fractions import Fraction
@@ -280,6 +280,21 @@ def _multiple_of(validator: Any, divisor: Any, instance: Any, schema: Any) -> It
         yield ValidationError("multipleOf")
 
 
+def _unique_items(validator: Any, wanted: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
+    # The library compares each item with each other one.
+    if wanted and isinstance(instance, list) and len({_identity(item) for item in instance}) < len(instance):
+        yield ValidationError("uniqueItems")
+
+
+def _identity(value: Any) -> Hashable:
+    """The same for values that JSON Schema holds for equal: 1 and 1.0 are, 1 and true are not."""
+    if isinstance(value, dict):
+        return "object", frozenset((name, _identity(member)) for name, member in value.items())
+    if isinstance(value, list):
+        return "array", tuple(_identity(item) for item in value)
+    return isinstance(value, bool), value
+
+
 def _is_day(text: str) -> bool:
     return bool(re.fullmatch(r"\d{4}-\d\d-\d\d", text, re.ASCII)) and date.fromisoformat(text) is not None
 
@@ -325,7 +340,9 @@ def _for_text(accepts: Callable[[str], bool]) -> Callable[[object], bool]:
 
 _FORMAT_CHECKER = _format_checker()
 _META = Draft202012Validator(Draft202012Validator.META_SCHEMA)
-_Validator = extend(Draft202012Validator, {"pattern": _pattern, "multipleOf": _multiple_of})
+_Validator = extend(
+    Draft202012Validator, {"pattern": _pattern, "multipleOf": _multiple_of, "uniqueItems": _unique_items}
+)
 
 
 def _validator(schema: Mapping[str, Any]) -> Any:
