@@ -22,10 +22,10 @@ MOST_LINES = 30  # in a cell; the rest is counted, not shown
 
 @dataclass(frozen=True)
 class Column:
-    """`share` of the width relative to the other columns; `mono` for hashes, keys and times."""
+    """`share` of the width relative to the other columns, 10 being an ordinary one; `mono` for hashes, keys and times."""
 
     title: str
-    share: float = 1
+    share: float = 10
     mono: bool = False
     align: str = "left"
 
