@@ -110,6 +110,17 @@ def issue(
         return saved(copy)
 
 
+def watermarked(pdf: bytes, watermark: str, tone: Tone, line: str) -> bytes:
+    """The same pages under a watermark, with `line` at their foot: a preview, not an issued copy. Raises Unreadable."""
+    try:
+        copy = pikepdf.open(io.BytesIO(pdf))
+    except pikepdf.PdfError as error:
+        raise Unreadable("This is no PDF that can be read.") from error
+    with copy:
+        _stamp(copy, watermark, _TONES[tone], line)
+        return saved(copy)
+
+
 def copy_mark(rendition: bytes, printed_by: str, printed_at: datetime) -> str:
     """Twelve hex digits that lead from a sheet of paper to the log entry of its printing: SHA-256 over the rendition's
     SHA-256, who printed it, and when, one per line."""

@@ -36,9 +36,15 @@ def create_type(code: str, *, name: str, prefix: str, numbering: str, digits: in
     """A new type of data record, with a definition to be written and signed before anything can be registered."""
     demand(by, "definition.write")
     code, prefix = code.strip().upper(), prefix.strip().upper()
-    if not re.fullmatch(r"[A-Z][A-Z0-9]{1,11}", code) or not re.fullmatch(r"[A-Z][A-Z0-9]{1,11}", prefix):
-        raise DefinitionRefused("Code and prefix are 2 to 12 capital letters and digits, such as NGS.", by=by)
-    if RecordType.objects.filter(pk=code).exists() or RecordType.objects.filter(prefix=prefix).exists():
+    word = re.compile(r"[A-Z][A-Z0-9]{1,11}")
+    if not word.fullmatch(code) or not (
+        word.fullmatch(prefix) or (not prefix and numbering == RecordType.Numbering.TYPED)
+    ):
+        raise DefinitionRefused(
+            "Code and prefix are 2 to 12 capital letters and digits, such as NGS. A typed number may do without a prefix.",
+            by=by,
+        )
+    if RecordType.objects.filter(pk=code).exists() or (prefix and RecordType.objects.filter(prefix=prefix).exists()):
         raise DefinitionRefused(f"The code {code} or the prefix {prefix} is taken.", by=by)
     if numbering not in RecordType.Numbering.values or not 1 <= digits <= 8 or not name.strip():
         raise DefinitionRefused("A type needs a name, and numbers of 1 to 8 digits, counted or typed.", by=by)

@@ -15,10 +15,10 @@ from accounts.permissions import demand
 from audit import clock, trail
 from audit.actions import Action
 from audit.canonical import canonical
-from records import manifest, renditions
-from records.drafts import Section
+from records import manifest, open_places, renditions
+from records.drafts import Section, sign_history
 from records.lifecycle import State
-from records.models import Attachment, Draft, Version
+from records.models import Attachment, Buffer, Draft, Version
 from records.transitions import Content, seal
 from storage import worm
 
@@ -78,7 +78,7 @@ def submit(
         version = seal(record, content, by=by, action=Action.VERSION_SUBMITTED)
         # Whoever edits from here on writes the next version; who wrote this one is sealed with it.
         held.contributors, held.message, held.checked_out_by, held.checked_out_at = [], "", None, None
-        held._history_user = by
+        sign_history(held, by)
         held.save(update_fields=["contributors", "message", "checked_out_by", "checked_out_at"])
         trail.record(Action.DRAFT_CHECKED_IN, record, by=by, detail={"submitted": version.ordinal})
         then(version)
@@ -108,19 +108,29 @@ def as_text(sections: Sequence[Section]) -> str:
     return "\n\n".join(f"# {section['title']}\n\n{section['text'].strip()}" for section in sections) + "\n"
 
 
+def problems(draft: Draft, *, by: User) -> list[str]:
+    """Everything about the draft that keeps it from being submitted, a sentence each."""
+    found = []
+    if draft.record.versions.filter(state=State.IN_REVIEW).exists():
+        found.append("A version is in review already. Wait for its signatures, or recall it.")
+    if draft.checked_out_by_id not in (None, by.pk):
+        found.append(f"{draft.checked_out_by} has the draft checked out.")
+    if Buffer.objects.filter(draft=draft).exclude(sections=draft.sections).exists():
+        found.append("The editor holds text that is not saved. Save it or throw it away first.")
+    if empty := [section["title"] for section in draft.sections if not section["text"].strip()]:
+        found.append(f"Fill or remove the empty sections: {', '.join(empty)}.")
+    if places := open_places.left(draft.sections):
+        told = ", ".join(f"{title} ({number})" for title, number in places.items())
+        found.append(f"Places marked [FILL: ...] are left in these sections: {told}.")
+    return found
+
+
 def _check_ready(draft: Draft, by: User, message: str) -> None:
-    record = draft.record
-    problem = ""
-    if record.versions.filter(state=State.IN_REVIEW).exists():
-        problem = "A version is in review already. Wait for its signatures, or recall it."
-    elif draft.checked_out_by_id not in (None, by.pk):
-        problem = f"{draft.checked_out_by} has the draft checked out."
-    elif len(message.strip()) < MESSAGE_LETTERS:
-        problem = "Say in a few words what changed, for the change history."
-    elif empty := [section["title"] for section in draft.sections if not section["text"].strip()]:
-        problem = f"Fill or remove the empty sections: {', '.join(empty[:5])}."
-    if problem:
-        raise NotReady(problem, action=Action.STEP_REFUSED, subject=record, by=by)
+    found = problems(draft, by=by)
+    if len(message.strip()) < MESSAGE_LETTERS:
+        found.append("Say in a few words what changed, for the change history.")
+    if found:
+        raise NotReady(" ".join(found), action=Action.STEP_REFUSED, subject=draft.record, by=by)
 
 
 def _file(name: str, data: bytes, media_type: str, until: datetime) -> tuple[manifest.Entry, str]:

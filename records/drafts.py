@@ -1,5 +1,5 @@
-"""The verbs of a draft: open, check out, take over, keep (autosave), save, add an image. A draft is no record; a save is
-kept with old and new, an autosave is a convenience that nobody may rely on."""
+"""The verbs of a draft: open, check out, take over, check in, keep (autosave), save, add an image. A draft is no record; a
+save is kept with old and new, an autosave is a convenience that nobody may rely on."""
 
 from datetime import timedelta
 from typing import Any
@@ -12,7 +12,6 @@ from accounts.models import User
 from accounts.permissions import demand
 from audit import clock, trail
 from audit.actions import Action
-from audit.clock import Now
 from records import previews
 from records.models import Attachment, Buffer, Draft, Record
 from storage import worm
@@ -38,7 +37,7 @@ def open_draft(record: Record, sections: list[Section], *, by: User) -> Draft:
         checked_out_by=by,
         checked_out_at=clock.now(),
     )
-    draft._history_user = by
+    sign_history(draft, by)
     draft.save(force_insert=True)
     trail.record(Action.DRAFT_OPENED, record, by=by, detail=founding.mark())
     return draft
@@ -95,15 +94,28 @@ def check_in(draft: Draft, *, by: User) -> None:
         trail.record(Action.DRAFT_CHECKED_IN, draft.record, by=by)
 
 
-def keep(draft: Draft, sections: list[Section], *, by: User) -> None:
-    """Autosave: into the buffer, which is no record and leaves no trace."""
+def keep(draft: Draft, sections: list[Section], *, by: User, on_top_of: int) -> Buffer:
+    """Autosave: into the buffer, which is no record and leaves no trace. Taken whatever was saved meanwhile, so that no text
+    is lost; `on_top_of`, the revision it was typed over, tells whether it may be saved as it is."""
     if draft.checked_out_by_id != by.pk:
         raise DraftRefused(
             "You do not have this draft checked out any more.", action=Action.STEP_REFUSED, subject=draft.record, by=by
         )
-    Buffer.objects.update_or_create(
-        draft=draft, defaults={"user": by, "sections": checked(sections, draft.record, by), "kept_at": Now()}
+    buffer, _ = Buffer.objects.update_or_create(
+        draft=draft,
+        defaults={
+            "user": by,
+            "sections": checked(sections, draft.record, by),
+            "on_top_of": on_top_of,
+            "kept_at": clock.now(),
+        },
     )
+    return buffer
+
+
+def throw_away(draft: Draft, *, by: User) -> None:
+    """Empty the buffer: what is not saved is gone, and the editor shows the saved text again."""
+    Buffer.objects.filter(draft=draft, user=by).delete()
 
 
 def save(draft: Draft, sections: list[Section], *, by: User, message: str, on_top_of: int) -> Draft:
@@ -215,5 +227,10 @@ def _hand_to(draft: Draft, by: User) -> None:
 
 
 def _save(draft: Draft, by: User, fields: list[str]) -> None:
-    draft._history_user = by
+    sign_history(draft, by)
     draft.save(update_fields=fields)
+
+
+def sign_history(draft: Draft, by: User) -> None:
+    """Who and when, for the row of the draft's history that the next save writes: by the one clock."""
+    draft._history_user, draft._history_date = by, clock.now()

@@ -29,7 +29,7 @@ class RecordType(models.Model):
     code = models.TextField(primary_key=True)
     name = models.TextField()
     kind = models.TextField(choices=Kind)
-    prefix = models.TextField(help_text="what a number begins with, such as URS or KRAS")
+    prefix = models.TextField(help_text="what a number begins with, such as URS; empty: typed with the number")
     numbering = models.TextField(choices=Numbering, default=Numbering.COUNTED)
     digits = models.IntegerField(default=4)
     last_number = models.IntegerField(default=0)
@@ -151,11 +151,14 @@ class Version(models.Model):
         """What a reader calls it then: a state, or for an approved document effective, superseded or approved (not yet
         effective). Reads `effectivity`; select it along with the version."""
         during = getattr(getattr(self, "effectivity", None), "during", None)
-        if self.state != State.APPROVED or during is None:
+        if during is None or self.state not in (State.APPROVED, State.RETIRED):
             return self.state
+        over = "superseded" if self.state == State.APPROVED else self.state
+        if during.isempty:  # overtaken or retired before its day came
+            return over
         if when < during.lower:
             return "scheduled"
-        return "effective" if during.upper is None or when < during.upper else "superseded"
+        return "effective" if during.upper is None or when < during.upper else over
 
 
 class File(models.Model):
@@ -221,6 +224,7 @@ class Buffer(models.Model):
     draft = models.OneToOneField(Draft, models.CASCADE, primary_key=True)
     user = models.ForeignKey(User, models.PROTECT, related_name="+")
     sections = models.JSONField()
+    on_top_of = models.IntegerField(default=1, help_text="the revision of the draft that it was typed over")
     kept_at = models.DateTimeField(db_default=Now())
 
     def __str__(self) -> str:

@@ -45,9 +45,12 @@ def _number(record_type: RecordType, typed: str, by: User) -> str:
         record_type.refresh_from_db(fields=["last_number"])
         return f"{record_type.prefix}-{record_type.last_number:0{record_type.digits}d}"
     typed = typed.strip().upper()
-    if not re.fullmatch(rf"{re.escape(record_type.prefix)}-\d{{{record_type.digits},}}", typed):
-        example = f"{record_type.prefix}-{1:0{record_type.digits}d}"
+    own = re.escape(record_type.prefix) or "[A-Z][A-Z0-9]{1,11}"
+    if not re.fullmatch(rf"{own}-\d{{{record_type.digits},}}", typed):
+        example = f"{record_type.prefix or 'KRAS'}-{1:0{record_type.digits}d}"
         raise NumberRefused(f"A number of {record_type.name} looks like {example}.", subject=record_type, by=by)
+    if RecordType.objects.exclude(pk=record_type.pk).filter(prefix=typed.partition("-")[0]).exists():
+        raise NumberRefused(f"Numbers that begin like {typed} belong to another type.", subject=record_type, by=by)
     if Record.objects.filter(number=typed).exists():
         raise NumberRefused(f"{typed} is taken; a number is never given twice.", subject=record_type, by=by)
     return typed

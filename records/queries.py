@@ -64,7 +64,7 @@ class VersionQuerySet(QuerySet["Version"]):
 
     def effective_on(self, when: datetime) -> VersionQuerySet:
         """Versions that were, are or will be the effective ones of their records at that instant."""
-        return self.filter(state="approved", effectivity__during__contains=when)
+        return self.filter(effectivity__during__contains=when)
 
 
 class DraftQuerySet(QuerySet["Draft"]):

@@ -46,7 +46,22 @@ def of_document(
     facts: Sequence[tuple[str, str]],
     at: datetime,
 ) -> Rendition:
-    """The rendition of a document's text, with its change history up to this version."""
+    """The rendition of a document's text, kept for good."""
+    pdf = print_document(record, sections, ordinal=ordinal, message=message, author=author, facts=facts, at=at)
+    return keep(pdf, years_from(at, settings.DOCUMENT_RETENTION_YEARS))
+
+
+def print_document(
+    record: Record,
+    sections: Sequence[Mapping[str, str]],
+    *,
+    ordinal: int,
+    message: str,
+    author: User,
+    facts: Sequence[tuple[str, str]],
+    at: datetime,
+) -> bytes:
+    """The PDF of a document's text, with its change history up to this version."""
     images = {image.name: worm.get(worm.Pin.from_json(image.pin)) for image in shown_images(record, sections)}
     sheet = DocumentSheet(
         number=record.number,
@@ -58,7 +73,7 @@ def of_document(
         history=[*history(record), HistoryRow(str(ordinal), f"{at:%d %b %Y}", author.legal_name, message)],
         images=images,
     )
-    return keep(render_document(sheet), years_from(at, settings.DOCUMENT_RETENTION_YEARS))
+    return render_document(sheet)
 
 
 def of_package(

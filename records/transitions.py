@@ -1,4 +1,4 @@
-"""The verbs of a Version, and the only place that writes its state: seal, move, take_effect."""
+"""The verbs of a Version, and the only place that writes its state: seal, move, take_effect, recall, retire."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +11,7 @@ from django.db.models import Max
 
 from accounts import founding
 from accounts.models import User
+from accounts.permissions import demand
 from audit import clock, trail
 from audit.actions import Action
 from records import lifecycle, manifest
@@ -152,6 +153,27 @@ def recall(version: Version, *, by: User, reason: str) -> Version:
     _demand_reason(version, by, reason)
     with transaction.atomic(durable=True):
         return move(version, "recall", by=by, reason=reason)
+
+
+def retire(version: Version, *, by: User, reason: str) -> Version:
+    """Take the effective version (or one that waits for its day) out of effect, for good. Its record keeps the number."""
+    demand(by, "document.retire", version.record, version.record)
+    _demand_reason(version, by, reason)
+    with transaction.atomic(durable=True):
+        now = clock.now()
+        row = Effectivity.objects.select_for_update(no_key=True).filter(version=version).first()
+        if row and (row.during.isempty or (row.during.upper and row.during.upper <= now)):
+            raise trail.NotAllowed(
+                f"{version.label} is superseded already: only a version in effect is retired.",
+                action=Action.STEP_REFUSED,
+                subject=version,
+                by=by,
+            )
+        version = move(version, "retire", by=by, reason=reason)
+        if row:
+            row.during = DateTimeTZRange(row.during.lower, max(now, row.during.lower))
+            row.save(update_fields=["during"])
+    return version
 
 
 def _demand_reason(version: Version, by: User, reason: str) -> None:

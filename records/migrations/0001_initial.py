@@ -278,7 +278,10 @@ class Migration(migrations.Migration):
                         ]
                     ),
                 ),
-                ("prefix", models.TextField(help_text="what a number begins with, such as URS or KRAS")),
+                (
+                    "prefix",
+                    models.TextField(help_text="what a number begins with, such as URS; empty: typed with the number"),
+                ),
                 (
                     "numbering",
                     models.TextField(
@@ -359,6 +362,10 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("sections", models.JSONField()),
+                (
+                    "on_top_of",
+                    models.IntegerField(default=1, help_text="the revision of the draft that it was typed over"),
+                ),
                 ("kept_at", models.DateTimeField(db_default=audit.clock.Now())),
             ],
         ),
