@@ -376,6 +376,14 @@ def test_a_list_of_distinct_objects_is_checked_within_its_bound():
     assert time.perf_counter() - started < 2
 
 
+def test_much_metadata_under_a_large_schema_is_refused_before_it_takes_long():
+    schema = {"type": "object", "properties": {"a": {"items": {"allOf": [{"type": "integer"}] * 400}}}}
+    assert metadata_schema.schema_problems(schema) == []
+    assert contract.check_metadata(schema, {"a": list(range(1_000))}) == []
+    (said,) = sentences(contract.check_metadata(schema, {"a": list(range(4_000))}))
+    assert said == "The metadata has 4,002 values, too many for a schema of 403 parts."
+
+
 @pytest.mark.parametrize(
     ("items", "unique"),
     [
