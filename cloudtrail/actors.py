@@ -301,7 +301,10 @@ def _through_key(
 
 
 def _seen_from_all_accounts(key: str, issues: Lookup) -> list[Issue]:
-    """Issues of one key. A role of another account leaves one event in each, with one sharedEventID: only the caller's says who."""
+    """Issues of one key.
+
+    Assuming a role of another account leaves one event in each account, with one sharedEventID: only the caller's says who.
+    """
     handed = list(issues(key, ""))
     for shared in sorted({one.shared_event_id for one in handed if one.shared_event_id}):
         handed += [one for one in issues("", shared) if one not in handed]

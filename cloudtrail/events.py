@@ -196,13 +196,15 @@ def gunzip(raw: bytes, largest: int = LARGEST) -> bytes:
         raise Unreadable(f"The gzip data is damaged ({_short(error)}).") from error
     if len(content) > limit:
         raise Unreadable(
-            f"The file unpacks to more than {limit // MEBI} MiB from {len(raw)} bytes: that is no log file, and it was not unpacked."
+            f"The file unpacks to more than {limit // MEBI} MiB from {len(raw)} bytes: that is no log file, and the rest"
+            " was not unpacked."
         )
     if not unpacking.eof:
         raise Unreadable("The gzip data is truncated.")
     if unpacking.unused_data:
         raise Unreadable(
-            f"{len(unpacking.unused_data)} bytes follow the gzip member: a log file is one member, and no digest speaks for the rest."
+            f"{len(unpacking.unused_data)} bytes follow the gzip member: a log file is one member, and no digest speaks"
+            " for the rest."
         )
     return bytes(content)
 

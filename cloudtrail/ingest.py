@@ -7,6 +7,7 @@ with its reason, and the files behind it go on.
 
 import hashlib
 import os
+import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -58,6 +59,7 @@ class Tally:
     events: int = 0
     seen_before: int = 0
     conflicts: int = 0
+    trails: set[uuid.UUID] = field(default_factory=set)
     actors: Counter[int] = field(default_factory=Counter)
 
     @property
@@ -213,24 +215,23 @@ def raw_bytes(row: LogFile) -> bytes:
 # --- Handed over offline ----------------------------------------------------------------------------------------------
 
 
-def load(root: Path, trail_for: Callable[[str], Trail], progress: Progress = silent) -> tuple[Tally, list[LogFile]]:
-    """Store the log files below a directory, laid out as CloudTrail delivers them; the tally, and what was set aside.
+def load(root: Path, trail_for: Callable[[str], Trail], tally: Tally, progress: Progress = silent) -> list[LogFile]:
+    """Store the log files below a directory, laid out as CloudTrail delivers them; returns what was set aside.
 
     `trail_for` gives the trail of an account. Digests, Insight files and other siblings are no log files and are passed by.
     """
-    tally = Tally()
     directory = Directory()
     paths = sorted(_log_paths(root))
     aside: list[LogFile] = []
     done = 0
     for portion in _portions(paths):
-        rows = [_hand_over(path, key, trail_for) for path, key in portion]
-        readings = [fetch(row) for row in rows]
+        readings = [fetch(_hand_over(path, key, trail_for)) for path, key in portion]
+        tally.trails |= {reading.row.trail_id for reading in readings}
         store(readings, directory, tally)
         aside += [reading.row for reading in readings if reading.row.state == LogFile.State.QUARANTINED]
         done += len(portion)
         progress(done, len(paths), f"{done} of {len(paths)} files, {tally.stored} events stored")
-    return tally, aside
+    return aside
 
 
 def _portions(paths: list[tuple[Path, str]]) -> Iterator[list[tuple[Path, str]]]:
@@ -266,20 +267,13 @@ def _hand_over(path: Path, key: str, trail_for: Callable[[str], Trail]) -> LogFi
     size = path.stat().st_size
     data = path.read_bytes() if size <= bucket.LARGEST else b""
     etag = hashlib.sha256(data).hexdigest() if data else f"{size} bytes"
-    row = LogFile.objects.filter(bucket="", key=key, s3_version="", etag=etag).select_related("handed_over").first()
-    if row is not None:
-        return row
-    row = LogFile(
-        trail=trail_for(name.account if name else ""),
-        bucket="",
-        key=key,
-        etag=etag,
-        size=size,
-        delivered_at=name.delivered if name else None,
-    )
-    with transaction.atomic():
-        row.save()
-        row.handed_over = HandedOver.objects.create(file=row, data=data)
+    file = {"bucket": "", "key": key, "s3_version": "", "etag": etag}
+    row = LogFile.objects.filter(**file).first()
+    if row is None:
+        told = {"trail": trail_for(name.account if name else ""), "size": size, "delivered_at": name and name.delivered}
+        with transaction.atomic():
+            row, _ = LogFile.objects.get_or_create(**file, defaults=told)
+            HandedOver.objects.get_or_create(file=row, defaults={"data": data})
     return row
 
 

@@ -106,6 +106,7 @@ def pull(pulled: Trail, progress: Progress = silent) -> Tally:
 def load(root: Path, *, name: str = "", progress: Progress = silent) -> tuple[Tally, list[LogFile]]:
     """Load files handed over offline into the trail `name`, or into one for each account; tally, and what was set aside."""
     trails: dict[str, Trail] = {}
+    tally = Tally()
 
     def trail_for(account: str) -> Trail:
         if account not in trails:
@@ -113,9 +114,9 @@ def load(root: Path, *, name: str = "", progress: Progress = silent) -> tuple[Ta
         return trails[account]
 
     try:
-        return ingest.load(root, trail_for, progress)
+        return tally, ingest.load(root, trail_for, tally, progress)
     finally:
-        for loaded in trails.values():
+        for loaded in Trail.objects.filter(pk__in=tally.trails):
             summarise(loaded, Action.TRAIL_LOADED)
 
 
