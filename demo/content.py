@@ -71,7 +71,7 @@ PEOPLE: tuple[Person, ...] = (
         "is the second pair of eyes in the founding",
     ),
     Person(
-        "ana.lindqvist", "Ana Lindqvist", "QA documentation specialist", ("author",), (SITE, QUALITY, SEQUENCING),
+        "ana.lindqvist", "Ana Lindqvist", "QA documentation specialist", ("author",), FIRM.areas,
         "writes documents and submits them for review",
     ),
     Person(

@@ -204,7 +204,7 @@ def write_documents() -> None:
 def _write_definition(by: User) -> None:
     area = Area.objects.get(name=content.SEQUENCING)
     kind = defining.create_type(
-        content.TYPE_CODE, name=content.TYPE_NAME, prefix="KRAS", numbering="typed", digits=3, area=area, by=by
+        content.TYPE_CODE, name=content.TYPE_NAME, prefix="", numbering="typed", digits=3, area=area, by=by
     )
     draft = defining.save(
         Draft.objects.get(record=kind.definition), content.NGS_RUN_PACKAGE, by=by, message="First issue", on_top_of=1
@@ -312,9 +312,8 @@ def read_sops() -> None:
 def put_trail() -> None:
     """Log files of the last 90 days, as CloudTrail would have delivered them, and the trail that names their bucket."""
     client = s3.client()
-    demo_trail.write(
-        _objects(), clock.now(), lambda key, data: client.put_object(Bucket=TRAIL_BUCKET, Key=key, Body=data)
-    )
+    history = demo_trail.build(_objects(), now=clock.now(), bucket=RECORDS_BUCKET, account=ACCOUNT, region=REGION)
+    demo_trail.write(history.files, lambda key, data: client.put_object(Bucket=TRAIL_BUCKET, Key=key, Body=data))
     cloudtrail.add_trail(
         {"name": "gxp-data-events", "account": ACCOUNT, "region": REGION, "bucket": TRAIL_BUCKET, "prefix": "", "enabled": True,
          "started_from": _today() - timedelta(days=91), "source_identity_enforced": True},
@@ -322,11 +321,18 @@ def put_trail() -> None:
     )  # fmt: skip
 
 
-def _objects() -> list[demo_trail.StoredObject]:
-    return [
-        demo_trail.StoredObject(file.bucket, file.key, file.s3_version, file.size, file.version.created_at)
-        for file in File.objects.select_related("version").filter(bucket=RECORDS_BUCKET)
-    ]
+def _objects() -> list[demo_trail.Stored]:
+    """The registered objects, each written by the pipeline some days after its run began, one version after the other."""
+    found: dict[tuple[str, str], demo_trail.Stored] = {}
+    for file in (
+        File.objects.filter(bucket=RECORDS_BUCKET).select_related("version__record").order_by("version__ordinal")
+    ):
+        _, said = packages.version_of(file.version.record.number, file.version.ordinal)
+        written = clock.now() - timedelta(days=said.run_days_ago - 1) + timedelta(days=20 * (file.version.ordinal - 1))
+        found.setdefault(
+            (file.key, file.s3_version), demo_trail.Stored(file.bucket, file.key, file.s3_version, file.size, written)
+        )
+    return list(found.values())
 
 
 def pull_trail() -> None:

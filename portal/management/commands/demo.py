@@ -61,11 +61,15 @@ class Command(BaseCommand):
     def _fill(self) -> None:
         from demo import fill
 
-        if User.objects.exists():
+        filled = settings.HOME_DIR / "demo-filled"
+        if filled.exists():
             return
+        if User.objects.exists():
+            raise CommandError("The demo was cut off while it was being filled. Start over with `make demo-reset`.")
         for what, act in fill.steps():
             with self._step(what):
                 act()
+        filled.touch()
 
     def _worker(self) -> subprocess.Popen[bytes]:
         return _start(
