@@ -40,7 +40,9 @@ def open_for(version: Version, *, user: User, sitting: Sitting, step: Step | Non
 def fetch(intent_id: uuid.UUID, user: User, sitting: Sitting) -> Intent:
     """The person's own open intent of this sitting. Raises IntentRefused."""
     intent = (
-        Intent.objects.select_related("version__record__type").filter(pk=intent_id, user=user, sitting=sitting).first()
+        Intent.objects.select_related("version__record__type", "step")
+        .filter(pk=intent_id, user=user, sitting=sitting)
+        .first()
     )
     if intent is None:
         raise IntentRefused(
@@ -55,6 +57,17 @@ def fetch(intent_id: uuid.UUID, user: User, sitting: Sitting) -> Intent:
     return intent
 
 
+def current(version: Version, user: User, sitting: Sitting, step: Step | None = None) -> Intent | None:
+    """The sign dialog that the person has open for this step (or for reading) in this sitting, if it is still good."""
+    return (
+        Intent.objects.filter(
+            user=user, sitting=sitting, version=version, step=step, used_at__isnull=True, expires_at__gt=Now()
+        )
+        .order_by("-expires_at")
+        .first()
+    )
+
+
 def use(intent: Intent) -> None:
     """Spend the intent, committed at once, so that twenty parallel posts make one signature. Raises IntentRefused."""
     used = Intent.objects.filter(pk=intent.pk, used_at__isnull=True, expires_at__gt=Now()).update(used_at=Now())
@@ -62,13 +75,29 @@ def use(intent: Intent) -> None:
         raise _too_late(intent, intent.user)
 
 
-def unopened_pages(intent: Intent, version: Version) -> list[int]:
-    """Pages of the rendition (from 1) that were not served to the person in this sitting."""
-    seen = set(
-        Opened.objects.filter(sitting=intent.sitting_id, rendition_sha256=version.rendition_sha256).values_list(
+def serve(version: Version, page: int, *, user: User, sitting: Sitting) -> None:
+    """Note that a page image (from 1) of the rendition was served in the sitting; the first one is a view in the reading log."""
+    of_rendition = Opened.objects.filter(sitting=sitting, rendition_sha256=version.rendition_sha256)
+    first = not of_rendition.exists()
+    Opened.objects.bulk_create(
+        [Opened(sitting=sitting, rendition_sha256=version.rendition_sha256, page=page)], ignore_conflicts=True
+    )
+    if first:
+        trail.access(user, "view", version, {"rendition": version.rendition_sha256})
+
+
+def opened_pages(version: Version, sitting_id: uuid.UUID) -> set[int]:
+    """Pages of the rendition (from 1) that were served in the sitting."""
+    return set(
+        Opened.objects.filter(sitting=sitting_id, rendition_sha256=version.rendition_sha256).values_list(
             "page", flat=True
         )
     )
+
+
+def unopened_pages(intent: Intent, version: Version) -> list[int]:
+    """Pages that were not served to the person in this sitting."""
+    seen = opened_pages(version, intent.sitting_id)
     return [page for page in range(1, version.rendition_pages + 1) if page not in seen]
 
 

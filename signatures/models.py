@@ -9,7 +9,7 @@ from accounts.models import Sitting, User
 from audit.clock import Now
 from audit.trail import Subject
 from records.models import Version
-from signatures.meanings import SENTENCES, Meaning
+from signatures.meanings import Meaning
 from signatures.queries import SignatureQuerySet, StepQuerySet
 
 INTENT_LIVES = timedelta(seconds=120)
@@ -49,6 +49,9 @@ class Step(models.Model):
 
     def __str__(self) -> str:
         return f"{self.meaning} of {self.version}"
+
+    def get_absolute_url(self) -> str:
+        return f"/sign/{self.pk}/"
 
 
 class Intent(models.Model):
@@ -132,6 +135,5 @@ class Signature(models.Model):
     def __str__(self) -> str:
         return f"{self.printed_name}, {self.meaning} of {self.version}"
 
-    @property
-    def default_sentence(self) -> str:
-        return SENTENCES[self.meaning]
+    def get_absolute_url(self) -> str:
+        return f"/signatures/{self.pk}/"

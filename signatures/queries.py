@@ -26,13 +26,14 @@ class StepQuerySet(QuerySet["Step"]):
 
     def awaiting(self, user: User) -> StepQuerySet:
         """Steps that wait for this person: asked by name, or of anyone with a role they hold on a version that they may see
-        and did not write."""
+        and had no part in writing."""
         mine = Q(assignee=user) | Q(assignee__isnull=True, role__in=user.roles)
         return (
             self.waiting()
             .filter(mine)
             .filter(readable(user, "version__record__"))
             .exclude(version__author=user)
+            .exclude(version__contributors__contains=[str(user.pk)])
             .exclude(version__signatures__signer=user)
         )
 

@@ -8,6 +8,7 @@ from accounts.models import User
 from audit import trail
 from audit.actions import Action
 from records.models import Version
+from signatures import mail
 from signatures.meanings import SENTENCES, Meaning
 from signatures.models import Request, Step
 
@@ -67,6 +68,7 @@ def open_route(version: Version, asked: Sequence[Asked], *, by: User) -> list[St
             ]
         },
     )
+    mail.tell_next(version)
     return steps
 
 

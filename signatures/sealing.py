@@ -8,7 +8,7 @@ import hashlib
 from functools import lru_cache
 from pathlib import Path
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from django.conf import settings
@@ -27,25 +27,25 @@ class NoKey(trail.Refused):
     status = 503
 
 
-def seal(statement: bytes) -> tuple[PortalKey, bytes]:
-    """The key and its signature (DER) over the statement's bytes. Raises NoKey."""
-    key = _private_key(settings.SIGNING_KEY_FILE)
-    return _registered(key.public_key()), key.sign(statement, ALGORITHM)
+def seal(statement: bytes) -> bytes:
+    """The portal's signature (DER) over the statement's bytes, by the key that `ensure_key()` names. Raises NoKey."""
+    return _private_key(settings.SIGNING_KEY_FILE).sign(statement, ALGORITHM)
 
 
 def holds(public_pem: str, statement: bytes, signature: bytes) -> bool:
     """True if the seal is one of this key over exactly these bytes."""
-    key = serialization.load_pem_public_key(public_pem.encode())
-    assert isinstance(key, ec.EllipticCurvePublicKey)
     try:
+        key = serialization.load_pem_public_key(public_pem.encode())
+        if not isinstance(key, ec.EllipticCurvePublicKey):
+            return False
         key.verify(bytes(signature), bytes(statement), ALGORITHM)
-    except InvalidSignature:
+    except (InvalidSignature, ValueError, UnsupportedAlgorithm):
         return False
     return True
 
 
 def ensure_key() -> PortalKey:
-    """Register the key in use, before a transaction needs it."""
+    """The key in use, registered before a transaction needs it. Raises NoKey."""
     return _registered(_private_key(settings.SIGNING_KEY_FILE).public_key())
 
 

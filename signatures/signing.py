@@ -1,7 +1,8 @@
 """The ceremony: the one place where a Signature comes into being (21 CFR 11.50, 11.70, 11.200).
 
-`signing()` confirms the person before its transaction, so that a refused attempt stays on the trail and a spent code stays
-spent; then, in one durable transaction, it locks, checks again, writes the signatures and hands over to the consequence.
+`signing()` looks first whether the signature could be given at all, so that nobody spends a code in vain. It confirms the
+person before its transaction, so that a refused attempt stays on the trail and a spent code stays spent; then, in one durable
+transaction, it locks, checks again, writes the signatures and hands over to the consequence.
 """
 
 import hashlib
@@ -9,24 +10,27 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import timedelta
 
 from django.db import transaction
 from django.http import HttpRequest
 
 from accounts import founding, identity, qualifications
 from accounts.identity import Credentials
-from accounts.models import Sitting, User
+from accounts.models import Sitting, User, folded
 from accounts.permissions import may
 from audit import clock, trail
 from audit.actions import Action
+from audit.models import Entry
 from records import lifecycle, sealed
 from records.models import Version
 from signatures import intents, sealing, statement
 from signatures.meanings import PERMISSIONS, SENTENCES, Meaning
-from signatures.models import Intent, Signature, Step
+from signatures.models import Intent, PortalKey, Signature, Step
 
 REASON_LETTERS = 10
+AT_ONCE = 20  # versions that one code may sign
+CLOCK_TOLERANCE = timedelta(seconds=2)
 
 
 @dataclass(frozen=True)
@@ -39,8 +43,12 @@ class Act:
     step: Step | None
 
 
-def refusal(version: Version, signer: User, message: str, why: str) -> trail.Refused:
-    return trail.Forbidden(message, action=Action.SIGNATURE_REFUSED, subject=version, by=signer, detail={"why": why})
+class SignatureRefused(trail.Refused):
+    """No signature came into being. The message tells the signer why; `why` says it in a word, for the trail."""
+
+    def __init__(self, version: Version, signer: User, message: str, why: str, status: int = 403) -> None:
+        super().__init__(message, action=Action.SIGNATURE_REFUSED, subject=version, by=signer, detail={"why": why})
+        self.status = status
 
 
 @contextmanager
@@ -56,33 +64,49 @@ def signing(
 ) -> Iterator[list[Signature]]:
     """Sign the versions of the intents with one meaning, then run the body: one transaction, all or nothing.
 
-    Yields the signatures, written and sealed. Raises `Refused` (each kind with its own sentence) before anything is written.
+    Yields the signatures, written and sealed, in the order of their versions' ids. Raises `Refused` (each kind with its own
+    sentence) before anything is written.
     """
     held = [intents.fetch(intent_id, signer, sitting) for intent_id in intent_ids]
+    held.sort(key=lambda intent: intent.version_id)  # one order of locks for everybody
+    _check_list(held, signer)
     for intent in held:
         _check_reason(intent.version, signer, meaning, reason)
+        _check(Act(intent.version, intent, meaning, intent.step), signer)
     asks_all = request is None or identity.asks_for_username(sitting, request)
-    if asks_all and credentials.username.casefold().strip() != signer.username.casefold():
-        raise refusal(
-            held[0].version, signer, "Type your own user name: this is the first signing of this sitting.", "user name"
+    if asks_all and folded(credentials.username) != signer.username_folded:
+        raise SignatureRefused(
+            held[0].version, signer, "Type your own user name: this signing asks for all components.", "user name"
         )
+    key = sealing.ensure_key()
     identity.confirm(signer, credentials, subject=held[0].version)
     for intent in held:
         intents.use(intent)
-    sealing.ensure_key()
 
     with transaction.atomic(durable=True):
         # One person's statements form a chain, so one person's signings go one after the other.
         signer = User.objects.select_for_update(no_key=True).get(pk=signer.pk)
+        yield [_sign(_lock(intent, meaning), signer, reason, key) for intent in held]
         now = clock.now()
-        yield [_sign(_lock(intent, meaning), signer, reason, now) for intent in held]
         rows = Sitting.objects.filter(pk=sitting.pk)
         rows.update(last_signed_at=now, **({"signed_in_full_at": now} if asks_all else {}))
 
 
+def _check_list(held: Sequence[Intent], signer: User) -> None:
+    if not 1 <= len(held) <= AT_ONCE or len({intent.version_id for intent in held}) < len(held):
+        raise trail.Refused(
+            f"Sign 1 to {AT_ONCE} different versions at once.",
+            action=Action.SIGNATURE_REFUSED,
+            subject=signer,
+            by=signer,
+        )
+
+
 def _check_reason(version: Version, signer: User, meaning: str, reason: str) -> None:
     if meaning == Meaning.REJECTION and len(reason.strip()) < REASON_LETTERS:
-        raise refusal(version, signer, f"A rejection needs a reason of at least {REASON_LETTERS} letters.", "no reason")
+        raise SignatureRefused(
+            version, signer, f"A rejection needs a reason of at least {REASON_LETTERS} letters.", "no reason", 400
+        )
 
 
 def _lock(intent: Intent, meaning: str) -> Act:
@@ -95,13 +119,18 @@ def _lock(intent: Intent, meaning: str) -> Act:
     return Act(version, intent, meaning, step)
 
 
-def _sign(act: Act, signer: User, reason: str, now: datetime) -> Signature:
+def _sign(act: Act, signer: User, reason: str, key: PortalKey) -> Signature:
+    _check(act, signer)
+    return _write(act, signer, reason, key)
+
+
+def _check(act: Act, signer: User) -> None:
     for check in CHECKS:
         check(act, signer)
-    return _write(act, signer, reason, now)
 
 
-def _write(act: Act, signer: User, reason: str, now: datetime) -> Signature:
+def _write(act: Act, signer: User, reason: str, key: PortalKey) -> Signature:
+    now = clock.now()
     last = Signature.objects.filter(signer=signer).order_by("-signed_at").first()
     sentence = act.step.sentence if act.step and act.meaning == act.step.meaning else SENTENCES[act.meaning]
     row = Signature(
@@ -118,6 +147,7 @@ def _write(act: Act, signer: User, reason: str, now: datetime) -> Signature:
         rendition_sha256=act.version.rendition_sha256,
         intent=act.intent,
         previous_sha256=last.statement_sha256 if last else "",
+        key=key,
     )
     row.statement = statement.build(
         act.version,
@@ -133,9 +163,10 @@ def _write(act: Act, signer: User, reason: str, now: datetime) -> Signature:
         policy=qualifications.policy_in_force(signer),
         intent=str(act.intent.pk),
         previous=row.previous_sha256,
+        key=key.pk,
     )
     row.statement_sha256 = hashlib.sha256(row.statement).hexdigest()
-    row.key, row.seal = sealing.seal(row.statement)
+    row.seal = sealing.seal(row.statement)
     row.save(force_insert=True)
     if act.step:
         act.step.signature = row
@@ -163,9 +194,9 @@ def _write(act: Act, signer: User, reason: str, now: datetime) -> Signature:
 def _state(act: Act, signer: User) -> None:
     if act.meaning == Meaning.READING:
         if act.version.state != lifecycle.State.APPROVED:
-            raise refusal(act.version, signer, "Only an approved version can be read and understood.", "state")
+            raise SignatureRefused(act.version, signer, "Only an approved version can be read and understood.", "state")
     elif act.version.state != lifecycle.birth(act.version.lifecycle):
-        raise refusal(
+        raise SignatureRefused(
             act.version,
             signer,
             f"This version is {act.version.get_state_display().lower()}: it waits for no signature.",
@@ -176,26 +207,28 @@ def _state(act: Act, signer: User) -> None:
 def _turn(act: Act, signer: User) -> None:
     if act.step is None:
         return
+    if act.step.version_id != act.version.pk:
+        raise SignatureRefused(act.version, signer, "This step asks for a signature on another version.", "step", 409)
     if act.step.signature_id:
-        raise refusal(act.version, signer, "This step was signed already.", "signed already")
+        raise SignatureRefused(act.version, signer, "This step was signed already.", "signed already")
     if not Step.objects.waiting().filter(pk=act.step.pk).exists():
-        raise refusal(
+        raise SignatureRefused(
             act.version, signer, "It is not this step's turn: a signature before it is still missing.", "order"
         )
     if act.step.assignee_id not in (None, signer.pk):
-        raise refusal(act.version, signer, "This signature is asked of somebody else.", "assignee")
+        raise SignatureRefused(act.version, signer, "This signature is asked of somebody else.", "assignee")
     if act.step.role not in signer.roles:
-        raise refusal(act.version, signer, f"This signature is asked of a {act.step.role}.", "role")
+        raise SignatureRefused(act.version, signer, f"This signature is asked of a {act.step.role}.", "role")
 
 
 def _meaning(act: Act, signer: User) -> None:
     if act.meaning not in act.intent.meanings:
-        raise refusal(act.version, signer, "The sign dialog was opened for another meaning.", "meaning")
+        raise SignatureRefused(act.version, signer, "This meaning was not offered by the sign dialog.", "meaning", 400)
 
 
 def _authority(act: Act, signer: User) -> None:
     if not signer.usable_at(clock.now()) or not may(signer, PERMISSIONS[act.meaning], act.version):
-        raise refusal(act.version, signer, "Your role does not include this signature.", "authority")
+        raise SignatureRefused(act.version, signer, "Your role does not include this signature.", "authority")
 
 
 def _separation(act: Act, signer: User) -> None:
@@ -203,11 +236,11 @@ def _separation(act: Act, signer: User) -> None:
     if act.meaning == Meaning.READING:
         return
     if signer.pk == act.version.author_id or str(signer.pk) in act.version.contributors:
-        raise refusal(
+        raise SignatureRefused(
             act.version, signer, "You wrote this version, or part of it: somebody else must sign it.", "author"
         )
     if act.version.signatures.filter(signer=signer).exclude(meaning=Meaning.READING).exists():
-        raise refusal(
+        raise SignatureRefused(
             act.version,
             signer,
             "You signed this version already: each signature is another person's.",
@@ -219,38 +252,67 @@ def _qualification(act: Act, signer: User) -> None:
     if founding.is_over():
         missing = qualifications.overdue(signer, "signing", clock.now())
         if missing and act.meaning != Meaning.READING:
-            raise refusal(act.version, signer, f"Your training is overdue: read {missing[0].label} first.", "training")
+            raise SignatureRefused(
+                act.version, signer, f"Your training is overdue: read {missing[0].label} first.", "training"
+            )
     elif act.version.record.type.kind not in founding.SIGNABLE:
-        raise refusal(act.version, signer, "Signing opens when the first e-signature SOP is effective.", "founding")
+        raise SignatureRefused(
+            act.version, signer, "Signing opens when the first e-signature SOP is effective.", "founding"
+        )
 
 
 def _shown(act: Act, signer: User) -> None:
     missing = intents.unopened_pages(act.intent, act.version)
     if missing:
-        raise refusal(
+        raise SignatureRefused(
             act.version,
             signer,
-            f"Open every page before you sign: {len(missing)} of {act.version.rendition_pages} were "
-            "not opened in this sitting.",
+            f"Open every page before you sign. Not opened in this sitting: {_pages(missing)} of "
+            f"{act.version.rendition_pages}.",
             "not opened",
+            409,
+        )
+
+
+def _pages(numbers: Sequence[int]) -> str:
+    """`page 3`, `pages 1, 2 and 5`, or the first ten and how many more."""
+    words = [str(number) for number in numbers]
+    if len(words) > 10:
+        words = [*words[:10], f"{len(words) - 10} more"]
+    return f"page {words[0]}" if len(words) == 1 else f"pages {', '.join(words[:-1])} and {words[-1]}"
+
+
+def _clock(act: Act, signer: User) -> None:
+    """A clock that went back would date a signature before what it follows (§2 row 17)."""
+    newest = Entry.objects.order_by("-at").values_list("at", flat=True).first()
+    if newest and newest - clock.now() > CLOCK_TOLERANCE:
+        raise SignatureRefused(
+            act.version,
+            signer,
+            "The portal's clock is behind its own trail, so nobody can sign. Tell the system owner.",
+            "clock",
+            503,
         )
 
 
 def _digests(act: Act, signer: User) -> None:
     if (act.intent.top_hash, act.intent.rendition_sha256) != (act.version.top_hash, act.version.rendition_sha256):
-        raise refusal(act.version, signer, "The content changed while the dialog was open. Review it again.", "digest")
+        raise SignatureRefused(
+            act.version, signer, "The content changed while the dialog was open. Review it again.", "digest", 409
+        )
     wrong = sealed.contradictions(act.version)
     if wrong:
-        raise refusal(act.version, signer, f"This version contradicts its own seal: {wrong[0]}", "seal")
+        raise SignatureRefused(act.version, signer, f"This version contradicts its own seal: {wrong[0]}", "seal")
 
 
 CHECKS: Sequence[Callable[[Act, User], None]] = (
+    _clock,
     _state,
     _meaning,
     _authority,
     _turn,
     _separation,
     _qualification,
-    _shown,
     _digests,
+    _shown,
 )

@@ -24,9 +24,10 @@ def build(
     policy: str,
     intent: str,
     previous: str,
+    key: str,
 ) -> bytes:
     """The statement's bytes. `policy` is the revision of the e-signature SOP in force, `previous` the SHA-256 of the signer's
-    statement before this one, or ""."""
+    statement before this one, or "", `key` the id of the portal's key that seals it."""
     return canonical(
         {
             "format": FORMAT,
@@ -49,6 +50,7 @@ def build(
             "policy": policy,
             "intent": intent,
             "previous": previous,
+            "key": key,
         }
     )
 
@@ -57,7 +59,7 @@ def stamp(when: datetime) -> str:
     return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-# Statement field -> column of Signature: what `verify()` holds against each other.
+# Statement field -> column of Signature: what `checking.check()` holds against each other.
 COLUMNS: dict[str, str] = {
     "signature": "id",
     "version_id": "version_id",
@@ -72,6 +74,7 @@ COLUMNS: dict[str, str] = {
     "signed_at": "signed_at",
     "intent": "intent_id",
     "previous": "previous_sha256",
+    "key": "key_id",
 }
 
 

@@ -10,6 +10,7 @@ from accounts.models import Sitting, User
 from audit.clock import Now
 from records.models import Version
 from records.transitions import move
+from signatures import mail
 from signatures.meanings import Meaning
 from signatures.models import Request, Signature
 from signatures.requests import complete
@@ -72,6 +73,8 @@ def _consequence(signature: Signature, signer: User, reason: str, approved: Appr
         _close(version)
         if approved:
             approved(version, signer)
+    else:
+        mail.tell_next(signature.version)
 
 
 def _close(version: Version) -> None:

@@ -15,11 +15,11 @@ from signatures.meanings import Meaning
 from signatures.models import Intent, Opened, Signature, Step
 from signatures.transitions import sign_all
 from sops import transitions as sops
-from tests.cast import PASSWORD
+from tests.cast import PASSWORD, time_for_a_code
 
 
 def code(user: User) -> str:
-    return codes.code_at(CodeDevice.objects.get(user=user, withdrawn_at=None), clock.now())
+    return codes.code_at(CodeDevice.objects.get(user=user, withdrawn_at=None), time_for_a_code())
 
 
 def credentials(user: User) -> Credentials:
