@@ -65,7 +65,11 @@ class Application:
             headers.pop("x-amzn-requestid", None)  # S3 sends the other one only
             headers["x-amz-request-id"] = "".join(secrets.choice(REQUEST_ID) for _ in range(16))
             headers["x-amz-id-2"] = base64.b64encode(secrets.token_bytes(56)).decode()
-        self.trail.saw(call, status=status, headers=headers, body=answer, when=when)
+        created = call.headers.get("x-standin-created")
+        if created and call.operation == "PutObject" and status == 200:
+            tampering.backdate(call.bucket, call.key, created)
+        else:
+            self.trail.saw(call, status=status, headers=headers, body=answer, when=when)
         if self.journal and status < 300:
             self.journal.saw(call, self.directory)
         return status, headers, answer
