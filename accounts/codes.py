@@ -48,11 +48,24 @@ def new_device(user: User) -> CodeDevice:
     return device
 
 
+def prove(device: CodeDevice, code: str) -> bool:
+    """True if `code` is what an unproved device shows now: it is confirmed then, and the code counts as used. Saves nothing."""
+    now = clock.now()
+    if not _fits(device, code, now):
+        return False
+    device.confirmed_at, device.last_step = now, step_at(now)
+    return True
+
+
+def secret(device: CodeDevice) -> str:
+    """The seed as people type it into an authenticator: base 32."""
+    return base64.b32encode(seeds.decrypt(device.seed, device.pk)).decode().rstrip("=")
+
+
 def otpauth_url(device: CodeDevice) -> str:
     """What the QR code holds (the Key URI format of authenticator apps)."""
-    secret = base64.b32encode(seeds.decrypt(device.seed, device.pk)).decode().rstrip("=")
     return (
-        f"otpauth://totp/Countersign:{quote(device.user.username)}?secret={secret}&issuer=Countersign"
+        f"otpauth://totp/Countersign:{quote(device.user.username)}?secret={secret(device)}&issuer=Countersign"
         f"&algorithm=SHA1&digits={DIGITS}&period={STEP_SECONDS}"
     )
 
@@ -66,14 +79,17 @@ def spend(device: CodeDevice, code: str) -> bool:
 
     Must not be called inside a transaction that could roll back. Raises CodeReused for a right code that was used before.
     """
-    typed = code.replace(" ", "")
     with transaction.atomic(durable=True):
         held = CodeDevice.objects.select_for_update(no_key=True).get(pk=device.pk)
         now = clock.now()
-        if held.withdrawn_at or not secrets.compare_digest(code_at(held, now).encode(), typed.encode()):
+        if held.withdrawn_at or not _fits(held, code, now):
             return False
         if held.last_step >= step_at(now):
             raise CodeReused(now)
         held.last_step = step_at(now)
         held.save(update_fields=["last_step"])
         return True
+
+
+def _fits(device: CodeDevice, code: str, when: datetime) -> bool:
+    return secrets.compare_digest(code_at(device, when).encode(), code.replace(" ", "").encode())

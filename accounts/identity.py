@@ -60,7 +60,10 @@ def confirm(
     """
     action = Action.LOGIN_REFUSED if purpose == Lockout.Purpose.LOGIN else Action.CONFIRMATION_REFUSED
     about = subject or user
-    refused = partial(_refusal, action=action, subject=about, by=user)
+    # Who tries to log in is nobody yet, whatever name was typed.
+    refused = partial(
+        _refusal, action=action, subject=about, by=trail.NOBODY if purpose == Lockout.Purpose.LOGIN else user
+    )
 
     until = locked_until(user.username, purpose)
     if until:
@@ -75,6 +78,18 @@ def confirm(
         raise refused(WRONG, _count_failure(user.username, purpose))
     _forget_failures(user.username, purpose)
     return clock.now()
+
+
+def confirm_password(user: User, password: str) -> None:
+    """Confirm the password alone, where a link that was sent by mail stands for the device that is gone. Failures count
+    as those of log-in do. Raises NotConfirmed."""
+    refused = partial(_refusal, action=Action.CONFIRMATION_REFUSED, subject=user, by=trail.NOBODY)
+    until = locked_until(user.username, Lockout.Purpose.LOGIN)
+    if until:
+        raise refused(_locked(until), "locked", until)
+    if not check_password(password, user.password):
+        raise refused("The password is not right.", _count_failure(user.username, Lockout.Purpose.LOGIN))
+    _forget_failures(user.username, Lockout.Purpose.LOGIN)
 
 
 def log_in(request: HttpRequest, credentials: Credentials) -> User:
@@ -102,9 +117,14 @@ def log_out(request: HttpRequest, *, why: str = "asked") -> None:
     logout(request)
 
 
-def end_sittings(user: User) -> None:
-    """Every sitting of the user ends now: after a change of password, device or roles, or a deactivation."""
-    Sitting.objects.filter(user=user, ended_at__isnull=True).update(ended_at=Now())
+def end_sittings(user: User, *, but: Sitting | None = None) -> None:
+    """Every sitting of the user ends now: after a change of password, device or roles, or a deactivation. The one that is
+    kept is no continuous period any more: its next signing asks for everything."""
+    sittings = Sitting.objects.filter(user=user, ended_at__isnull=True)
+    if but is not None:
+        sittings.filter(pk=but.pk).update(signed_in_full_at=None)
+        sittings = sittings.exclude(pk=but.pk)
+    sittings.update(ended_at=Now())
 
 
 def asks_for_username(sitting: Sitting, request: HttpRequest) -> bool:

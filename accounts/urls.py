@@ -1,10 +1,25 @@
 from django.urls import path
 
-from accounts import views
+from accounts import administration, views
 
 app_name = "accounts"
 urlpatterns = [
     path("login/", views.log_in, name="login"),
     path("login/codes/", views.live_codes, name="live_codes"),
     path("logout/", views.log_out, name="logout"),
+    path("enrol/<token>/", views.enrol, name="enrol"),
+    path("password/forgotten/", views.password_forgotten, name="password_forgotten"),
+    path("password/<token>/", views.password_reset, name="password_reset"),
+    path("account/", views.account, name="account"),
+    path("account/code/", views.my_live_code, name="my_live_code"),
+    path("account/password/", views.change_password, name="change_password"),
+    path("account/device/", views.replace_device, name="replace_device"),
+    path("account/sittings/end/", views.end_other_sittings, name="end_other_sittings"),
+    path("people/", administration.people, name="people"),
+    path("people/invite/", administration.invite, name="invite"),
+    path("people/areas/", administration.areas, name="areas"),
+    path("people/areas/<uuid:pk>/", administration.area, name="area"),
+    path("people/<uuid:pk>/", administration.person, name="person"),
+    path("people/<uuid:pk>/trail/", administration.person_trail, name="person_trail"),
+    path("people/<uuid:pk>/<slug:act>/", administration.person_act, name="person_act"),
 ]

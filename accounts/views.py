@@ -1,6 +1,13 @@
-"""The pages of log-in, of one's own account, and of people: fetch, form, one verb, redirect."""
+"""The pages of log-in, of mailed links, and of one's own account: fetch, form, one verb, redirect."""
 
+import base64
+import uuid
+from collections.abc import Callable
+
+import segno
+from django import forms as django_forms
 from django.conf import settings
+from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -9,10 +16,36 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from accounts import demo, forms, identity
+from accounts import codes, demo, forms, identity, links, transitions
+from accounts.models import CodeDevice, User
 from audit import trail
 
 BAD_INPUT = 400
+FORM_METHODS = ["GET", "POST"]
+NEW_DEVICE = "new_device"  # in the session: a device that is shown and not proved yet
+SITTINGS_SHOWN = 10
+
+
+def answered(form: django_forms.Form, verb: Callable[[], object], request: HttpRequest) -> int:
+    """Call the verb if the form was sent and can be read. What is refused is told at the form and kept on the trail.
+
+    Returns the status of the answer: 302 where the verb was done, 200 where nothing was sent, else that of the refusal.
+    """
+    if not form.is_bound:
+        return 200
+    if not form.is_valid():
+        return BAD_INPUT
+    try:
+        with trail.refusals(request.user if request.user.is_authenticated else trail.NOBODY):
+            verb()
+    except trail.Refused as refused:
+        form.add_error(None, refused.message)
+        form.refused = refused  # type: ignore[attr-defined]
+        return refused.status
+    return 302
+
+
+# Log-in ------------------------------------------------------------------------------------------------------------
 
 
 def _next(request: HttpRequest) -> str:
@@ -25,22 +58,15 @@ def _next(request: HttpRequest) -> str:
 @login_not_required
 @never_cache
 @sensitive_post_parameters()
-@require_http_methods(["GET", "POST"])
+@require_http_methods(FORM_METHODS)
 def log_in(request: HttpRequest) -> HttpResponse:
     if request.user.is_authenticated:
         return redirect(_next(request))
     form = forms.LogIn(request.POST or None)
-    refused, status = None, 200
-    if request.method == "POST":
-        status = BAD_INPUT
-        if form.is_valid():
-            try:
-                with trail.refusals():
-                    identity.log_in(request, identity.Credentials(**form.cleaned_data))
-                return redirect(_next(request))
-            except identity.NotConfirmed as error:
-                refused, status = error, error.status
-    context = {"form": form, "refused": refused, "next": _next(request), **_demo_context()}
+    status = answered(form, lambda: identity.log_in(request, identity.Credentials(**form.cleaned_data)), request)
+    if status == 302:
+        return redirect(_next(request))
+    context = {"form": form, "next": _next(request), **_demo_context()}
     return render(request, "accounts/log_in.html", context, status=status)
 
 
@@ -53,12 +79,186 @@ def _demo_context() -> dict[str, object]:
 @require_GET
 def live_codes(request: HttpRequest) -> HttpResponse:
     """The demo's table of accounts, asked for again while the log-in page stands open. 404 outside of the demo."""
-    return render(
-        request, "accounts/_live_codes.html", {"demo": demo.live_codes(), "demo_password": settings.DEMO_PASSWORD}
-    )
+    demo.demand()
+    return render(request, "accounts/_live_codes.html", _demo_context())
+
+
+@never_cache
+@require_GET
+def my_live_code(request: HttpRequest) -> HttpResponse:
+    """What the phone of the person shows now, for the sign dialog of the demo. 404 outside of the demo."""
+    return render(request, "accounts/_my_live_code.html", {"live": demo.live_codes(request.user)})
 
 
 @require_POST
 def log_out(request: HttpRequest) -> HttpResponse:
     identity.log_out(request)
     return redirect("accounts:login")
+
+
+# Links that came by mail ---------------------------------------------------------------------------------------------
+
+
+def _over(request: HttpRequest, over: links.Over) -> HttpResponse:
+    return render(request, "accounts/link_over.html", {"message": over.message}, status=over.status)
+
+
+@login_not_required
+@never_cache
+@sensitive_post_parameters()
+@require_http_methods(FORM_METHODS)
+def enrol(request: HttpRequest, token: str) -> HttpResponse:
+    """Password and device with a mailed link; the device alone where only that was withdrawn."""
+    try:
+        invitation = links.find(token, links.Purpose.ENROL, links.Purpose.CODE)
+    except links.Over as over:
+        return _over(request, over)
+    first = invitation.purpose == links.Purpose.ENROL
+    form = (forms.Enrol if first else forms.EnrolDevice)(request.POST or None)
+    device = _device_in_hand(request, invitation.user)
+
+    def verb() -> None:
+        typed = form.cleaned_data
+        password = typed["new"] if first else typed["password"]
+        transitions.enrol(token, password=password, device=device, code=typed["code"])
+
+    status = answered(form, verb, request)
+    if status == 302:
+        request.session.pop(NEW_DEVICE, None)
+        messages.success(request, "Your account is set up. Log in with the next code.")
+        return redirect("accounts:login")
+    context = {
+        "form": form,
+        "person": invitation.user,
+        "first": first,
+        "until": invitation.expires_at,
+        **_shown(device),
+    }
+    return render(request, "accounts/enrol.html", context, status=status)
+
+
+@login_not_required
+@never_cache
+@require_http_methods(FORM_METHODS)
+def password_forgotten(request: HttpRequest) -> HttpResponse:
+    form = forms.Forgotten(request.POST or None)
+    status = answered(form, lambda: transitions.ask_reset(form.cleaned_data["typed"]), request)
+    if status == 302:
+        messages.info(request, "If there is an account of this name or address, a link is on its way to its mailbox.")
+        return redirect("accounts:login")
+    return render(request, "accounts/password_forgotten.html", {"form": form}, status=status)
+
+
+@login_not_required
+@never_cache
+@sensitive_post_parameters()
+@require_http_methods(FORM_METHODS)
+def password_reset(request: HttpRequest, token: str) -> HttpResponse:
+    try:
+        invitation = links.find(token, links.Purpose.PASSWORD)
+    except links.Over as over:
+        return _over(request, over)
+    form = forms.NewPassword(request.POST or None)
+    status = answered(form, lambda: transitions.reset_password(token, form.cleaned_data["new"]), request)
+    if status == 302:
+        messages.success(request, "Your password is changed. Log in with it and the next code.")
+        return redirect("accounts:login")
+    context = {"form": form, "person": invitation.user, "until": invitation.expires_at}
+    return render(request, "accounts/password_reset.html", context, status=status)
+
+
+def _device_in_hand(request: HttpRequest, user: User) -> CodeDevice:
+    """The device whose QR code the person looks at, the same when the page is loaded again. It is no row until one of its
+    codes proved it; its seed stands encrypted in the session."""
+    held = request.session.get(NEW_DEVICE)
+    if held and held["user"] == str(user.pk):
+        return CodeDevice(pk=uuid.UUID(held["id"]), user=user, seed=base64.b64decode(held["seed"]))
+    device = codes.new_device(user)
+    request.session[NEW_DEVICE] = {
+        "id": str(device.pk),
+        "user": str(user.pk),
+        "seed": base64.b64encode(device.seed).decode(),
+    }
+    return device
+
+
+def _shown(device: CodeDevice) -> dict[str, str]:
+    """The seed as a QR code (an image in a data: address) and as groups of four letters."""
+    secret = codes.secret(device)
+    picture = segno.make(codes.otpauth_url(device), error="m", micro=False)
+    return {
+        "qr": picture.svg_data_uri(scale=5, border=4, light="#fff"),
+        "secret": " ".join(secret[start : start + 4] for start in range(0, len(secret), 4)),
+    }
+
+
+# One's own account ---------------------------------------------------------------------------------------------------
+
+
+@require_GET
+def account(request: HttpRequest) -> HttpResponse:
+    user = request.user
+    context = {
+        "person": user,
+        "areas": user.areas.all(),
+        "device": codes.device_in_use(user),
+        "sitting": request.sitting,
+        "sittings": user.sittings.order_by("-started_at")[:SITTINGS_SHOWN],
+    }
+    return render(request, "accounts/account.html", context)
+
+
+@sensitive_post_parameters()
+@require_http_methods(FORM_METHODS)
+def change_password(request: HttpRequest) -> HttpResponse:
+    form = forms.ChangePassword(request.POST or None)
+    status = answered(
+        form,
+        lambda: transitions.change_password(
+            request.user,
+            credentials=_credentials(form),
+            new=form.cleaned_data["new"],
+            sitting=request.sitting,
+            request=request,
+        ),
+        request,
+    )
+    if status == 302:
+        messages.success(request, "Your password is changed, and you were logged out everywhere else.")
+        return redirect("accounts:account")
+    return render(request, "accounts/change_password.html", {"form": form}, status=status)
+
+
+@never_cache
+@sensitive_post_parameters()
+@require_http_methods(FORM_METHODS)
+def replace_device(request: HttpRequest) -> HttpResponse:
+    form = forms.ReplaceDevice(request.POST or None)
+    device = _device_in_hand(request, request.user)
+    status = answered(
+        form,
+        lambda: transitions.replace_device(
+            request.user,
+            credentials=_credentials(form),
+            device=device,
+            code=form.cleaned_data["new_code"],
+            sitting=request.sitting,
+        ),
+        request,
+    )
+    if status == 302:
+        del request.session[NEW_DEVICE]
+        messages.success(request, "The new device is in use; the old one shows nothing that counts.")
+        return redirect("accounts:account")
+    return render(request, "accounts/replace_device.html", {"form": form, **_shown(device)}, status=status)
+
+
+@require_POST
+def end_other_sittings(request: HttpRequest) -> HttpResponse:
+    transitions.end_other_sittings(request.user, sitting=request.sitting)
+    messages.success(request, "You were logged out everywhere else.")
+    return redirect("accounts:account")
+
+
+def _credentials(form: django_forms.Form) -> identity.Credentials:
+    return identity.Credentials(password=form.cleaned_data["password"], code=form.cleaned_data["code"])

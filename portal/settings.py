@@ -100,6 +100,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "accounts.context.founding",
                 "portal.navigation.navigation",
             ],
             "builtins": ["django.templatetags.static"],

@@ -1,0 +1,542 @@
+"""The verbs about people. Each is one durable transaction with its entry on the trail.
+
+Two rules hold throughout. Nobody administers their own account. And no administrator alone can come by both password and
+one-time code of a person (21 CFR 11.200(a)(3)): nobody but the person sets or sees a password, and whoever changed the
+address that links go to does not also withdraw the device.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.contrib.auth import update_session_auth_hash
+from django.contrib.auth.models import Group
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from django.db import models, transaction
+from django.http import HttpRequest
+from guardian.shortcuts import assign_perm, remove_perm
+
+from accounts import codes, founding, identity, links, tasks
+from accounts.identity import Credentials
+from accounts.models import Area, CodeDevice, Founding, Lockout, Membership, Sitting, User, check_username, folded
+from accounts.permissions import demand
+from accounts.roles import Role, conflict
+from audit import clock, trail
+from audit.actions import Action
+from audit.clock import Now
+from audit.models import Entry
+from jobs import queue
+
+Purpose = links.Purpose
+REASON_LETTERS = 10
+EVIDENCE_LETTERS = 10
+HANDS_APART_FOR = timedelta(days=30)
+READ = "records.view_record"
+
+
+@dataclass(frozen=True)
+class Founder:
+    """One of the two administrators of the first day. `evidence` is what the other one saw to know who it is."""
+
+    username: str
+    legal_name: str
+    email: str
+    evidence: str
+    title: str = ""
+
+
+# The first day -----------------------------------------------------------------------------------------------------
+
+
+def found(first: Founder, second: Founder) -> list[tuple[User, str]]:
+    """Start the founding ceremony: two administrators who prove each other's identity. Returns each with the token of an
+    enrolment link. Raises Refused where the ceremony was started before."""
+    with transaction.atomic(durable=True):
+        if Founding.objects.exists():
+            raise trail.NotAllowed("The founding ceremony was started already: it happens once.", by=trail.SYSTEM)
+        trail.record(Action.FOUNDING_STARTED, Founding.objects.create(), by=trail.SYSTEM)
+        users = [_open_account(founder, [Role.ADMINISTRATOR], by=None) for founder in (first, second)]
+        for founder, user, other in zip((first, second), users, reversed(users), strict=True):
+            _prove(user, by=other, evidence=founder.evidence)
+        return [(user, links.issue(user, Purpose.ENROL, by=None)) for user in users]
+
+
+def founding_links() -> list[tuple[User, str]]:
+    """New enrolment links for founders who have not enrolled yet; the old ones are over."""
+    with transaction.atomic(durable=True):
+        if not founding.is_open():
+            raise trail.NotAllowed("There is no founding ceremony going on.", by=trail.SYSTEM)
+        waiting = User.objects.filter(groups__name=Role.ADMINISTRATOR, invited_by=None, devices=None)
+        made = [(user, links.issue(user, Purpose.ENROL, by=None)) for user in waiting]
+        for user, _ in made:
+            trail.record(Action.LINK_SENT, user, by=trail.SYSTEM, detail={"purpose": "enrol", **founding.mark()})
+        return made
+
+
+# Coming in ---------------------------------------------------------------------------------------------------------
+
+
+def invite(
+    *,
+    username: str,
+    legal_name: str,
+    email: str,
+    roles: Collection[str],
+    areas: Iterable[Area],
+    by: User,
+    title: str = "",
+    expires_at: datetime | None = None,
+) -> User:
+    """Open an account and mail its single-use enrolment link. Raises Refused, with everything that is wrong in one sentence
+    each: user name (ASCII, never used before, whatever its case), mailbox, roles that exclude each other, a past end."""
+    demand(by, "people.manage")
+    with transaction.atomic(durable=True):
+        user = _open_account(
+            Founder(username, legal_name, email, "", title), roles, by=by, areas=areas, ends=expires_at
+        )
+        _mail_on_commit(user, Purpose.ENROL, by)
+    return user
+
+
+def send_link_again(user: User, *, by: User) -> None:
+    """Another enrolment link, where the first was lost or has expired; a device link where the device was withdrawn."""
+    _demand_over(user, by)
+    if codes.device_in_use(user):
+        raise _refused("This account is set up: there is nothing to send a link for.", user, by)
+    with transaction.atomic(durable=True):
+        purpose = Purpose.CODE if user.has_usable_password() else Purpose.ENROL
+        trail.record(Action.USER_INVITED, user, by=by, detail={"again": True, **founding.mark()})
+        _mail_on_commit(user, purpose, by)
+
+
+def enrol(token: str, *, password: str, device: CodeDevice, code: str) -> User:
+    """Set password and device in one go, with the link that was mailed and one code of the device (`codes.new_device`).
+
+    With a link for a device alone, `password` is the one that the person has already. Raises Refused; nothing is set then
+    and the link stays good, but for a wrong password, which counts as a failed log-in does.
+    """
+    invitation = links.find(token, Purpose.ENROL, Purpose.CODE)
+    user = invitation.user
+    first = invitation.purpose == Purpose.ENROL
+    if first:
+        _demand_password(user, password)
+    else:
+        identity.confirm_password(user, password)
+    with transaction.atomic(durable=True):
+        links.use(invitation)
+        user = _locked(user)
+        _confirm_device(user, device, code)
+        if first:
+            user.set_password(password)
+            user.save(update_fields=["password"])
+        action = Action.USER_ENROLLED if first else Action.CODE_ENROLLED
+        trail.record(action, user, by=user, detail=founding.mark())
+    return user
+
+
+# What people do with their own account -------------------------------------------------------------------------------
+
+
+def ask_reset(typed: str) -> None:
+    """Ask for a link for a new password, by user name or address. The same work is done for everybody, known or not: the
+    rest happens in the background."""
+    typed = typed.strip()[:254]
+    with transaction.atomic(durable=True):
+        about = trail.Subject("username", folded(typed), typed)
+        trail.record(Action.PASSWORD_RESET_ASKED, about, by=trail.NOBODY)
+        queue.enqueue(tasks.RESET, args={"typed": typed}, key=folded(typed), by=trail.NOBODY)
+
+
+def reset_password(token: str, password: str) -> User:
+    """A new password by the mailed link. The device stays as it is, and every sitting ends. Raises Refused."""
+    invitation = links.find(token, Purpose.PASSWORD)
+    _demand_password(invitation.user, password)
+    with transaction.atomic(durable=True):
+        links.use(invitation)
+        user = _set_password(invitation.user, password, by_link=True)
+        identity.end_sittings(user)
+    return user
+
+
+def change_password(
+    user: User, *, credentials: Credentials, new: str, sitting: Sitting, request: HttpRequest | None = None
+) -> None:
+    """Change one's own password. Other sittings end; this one stays, and its next signing asks for everything."""
+    _demand_password(user, new)
+    if new == credentials.password:
+        raise _refused("The new password is the old one.", user, user)
+    identity.confirm(user, credentials)
+    with transaction.atomic(durable=True):
+        changed = _set_password(user, new, by_link=False)
+        identity.end_sittings(changed, but=sitting)
+    if request is not None:
+        update_session_auth_hash(request, changed)
+
+
+def replace_device(user: User, *, credentials: Credentials, device: CodeDevice, code: str, sitting: Sitting) -> None:
+    """Move one's codes to another device, with the password and a code of the old one. The old one is withdrawn."""
+    identity.confirm(user, credentials)
+    with transaction.atomic(durable=True):
+        user = _locked(user)
+        _withdraw_devices(user)
+        _confirm_device(user, device, code)
+        identity.end_sittings(user, but=sitting)
+        trail.record(Action.CODE_ENROLLED, user, by=user, detail={"replaced": True, **founding.mark()})
+
+
+def end_other_sittings(user: User, *, sitting: Sitting) -> None:
+    """Log out everywhere else."""
+    with transaction.atomic(durable=True):
+        identity.end_sittings(user, but=sitting)
+        trail.record(Action.LOGIN_ENDED, user, by=user, detail={"why": "asked, in all other places"})
+
+
+# What an administrator does with the account of somebody else ------------------------------------------------------------
+
+
+def change_details(
+    user: User,
+    *,
+    by: User,
+    reason: str,
+    legal_name: str,
+    email: str,
+    title: str = "",
+    expires_at: datetime | None = None,
+) -> None:
+    """Name, position, mailbox, end of access. Signatures of before keep the name of their time. Raises Refused."""
+    _demand_over(user, by, reason)
+    with transaction.atomic(durable=True):
+        user = _locked(user)
+        was = {name: getattr(user, name) for name in ("legal_name", "title", "email", "expires_at")}
+        user.legal_name, user.title, user.email = _line(legal_name), _line(title), email.strip()
+        user.expires_at = expires_at
+        changed = [name for name, value in was.items() if getattr(user, name) != value]
+        wrong = _wrong_name(user) + _wrong_email(user)
+        if "expires_at" in changed:
+            wrong += _wrong_end(expires_at)
+        if wrong:
+            raise _refused(" ".join(wrong), user, by)
+        if not changed:
+            return
+        if "email" in changed:
+            _demand_other_hand(user, by, Action.CODE_RESET)
+            links.withdraw(user)
+        user.save(update_fields=changed)
+        detail = {name: [_text(was[name]), _text(getattr(user, name))] for name in changed}
+        trail.record(Action.USER_CHANGED, user, by=by, reason=reason, detail={**detail, **founding.mark()})
+
+
+def set_roles(user: User, roles: Collection[str], *, by: User, reason: str) -> None:
+    """The roles that the person holds from now on. Sittings end, so that nothing goes on under the old ones."""
+    _demand_over(user, by, reason)
+    wrong = _wrong_roles(roles)
+    if wrong:
+        raise _refused(" ".join(wrong), user, by)
+    with transaction.atomic(durable=True):
+        user = _locked(user)
+        was = sorted(user.roles)
+        if was == sorted(roles):
+            return
+        user.groups.set(Group.objects.filter(name__in=roles))
+        del user.roles
+        identity.end_sittings(user)
+        detail = {"from": was, "to": sorted(roles), **founding.mark()}
+        trail.record(Action.USER_ROLES_CHANGED, user, by=by, reason=reason, detail=detail)
+
+
+def set_areas(user: User, areas: Iterable[Area], *, by: User, reason: str) -> None:
+    """The areas whose records the person may read from now on."""
+    _demand_over(user, by, reason)
+    with transaction.atomic(durable=True):
+        user = _locked(user)
+        was, wanted = set(user.areas.all()), set(areas)
+        if was == wanted:
+            return
+        Membership.objects.filter(user=user, area__in=was - wanted).delete()
+        Membership.objects.bulk_create([Membership(user=user, area=area) for area in wanted - was])
+        detail = {"from": _names(was), "to": _names(wanted), **founding.mark()}
+        trail.record(Action.USER_AREAS_CHANGED, user, by=by, reason=reason, detail=detail)
+
+
+def grant(user: User, record: models.Model, *, by: User, reason: str) -> None:
+    """Let the person read one record that lies in none of their areas."""
+    _demand_over(user, by, reason)
+    with transaction.atomic(durable=True):
+        assign_perm(READ, user, record)
+        detail = {"grant": "read", "record": str(record), "record_id": str(record.pk), **founding.mark()}
+        trail.record(Action.USER_GRANT_CHANGED, user, by=by, reason=reason, detail=detail)
+
+
+def revoke(user: User, record: models.Model, *, by: User, reason: str) -> None:
+    """Take a single grant back."""
+    _demand_over(user, by, reason)
+    with transaction.atomic(durable=True):
+        remove_perm(READ, user, record)
+        detail = {"revoke": "read", "record": str(record), "record_id": str(record.pk), **founding.mark()}
+        trail.record(Action.USER_GRANT_CHANGED, user, by=by, reason=reason, detail=detail)
+
+
+def withdraw_device(user: User, *, by: User, reason: str) -> None:
+    """The device counts no more, at once (11.300(c)), and the sittings end. A link for a new one is mailed; it asks for the
+    person's password. Refused for whoever changed the person's mailbox lately."""
+    _demand_over(user, by, reason)
+    _demand_other_hand(user, by, Action.USER_CHANGED)
+    with transaction.atomic(durable=True):
+        user = _locked(user)
+        if not _withdraw_devices(user):
+            raise _refused("There is no device to withdraw.", user, by)
+        identity.end_sittings(user)
+        links.withdraw(user)
+        trail.record(Action.CODE_RESET, user, by=by, reason=reason, detail=founding.mark())
+        _mail_on_commit(user, Purpose.CODE, by)
+
+
+def deactivate(user: User, *, by: User, reason: str) -> None:
+    """The person may do nothing from now on; sittings end at once, links are over. What they signed stays."""
+    _demand_over(user, by, reason)
+    with transaction.atomic(durable=True):
+        user = _locked(user)
+        if not user.is_active:
+            raise _refused("This account is deactivated already.", user, by)
+        user.is_active = False
+        user.save(update_fields=["is_active"])
+        identity.end_sittings(user)
+        links.withdraw(user)
+        trail.record(Action.USER_DEACTIVATED, user, by=by, reason=reason, detail=founding.mark())
+
+
+def reactivate(user: User, *, by: User, reason: str) -> None:
+    """The same person may come back, with the password and device of before."""
+    _demand_over(user, by, reason)
+    with transaction.atomic(durable=True):
+        user = _locked(user)
+        if user.is_active:
+            raise _refused("This account is active already.", user, by)
+        user.is_active = True
+        user.save(update_fields=["is_active"])
+        trail.record(Action.USER_REACTIVATED, user, by=by, reason=reason, detail=founding.mark())
+
+
+def unlock(user: User, *, by: User, reason: str) -> None:
+    """End a lock-out, and count failures from the start again: log-in and signing."""
+    _demand_over(user, by, reason)
+    with transaction.atomic(durable=True):
+        if not Lockout.objects.filter(username_folded=user.username_folded, locked_until__gt=Now()).exists():
+            raise _refused("This account is not locked.", user, by)
+        identity.unlock(user)
+        trail.record(Action.USER_UNLOCKED, user, by=by, reason=reason, detail=founding.mark())
+
+
+def prove_identity(user: User, *, by: User, evidence: str) -> None:
+    """State that one has seen who the person is (11.100(b)). Not of oneself, and not by whoever opened the account: an
+    account with a proved identity takes two."""
+    _demand_over(user, by)
+    if user.invited_by_id == by.pk:
+        raise _refused(
+            "Whoever invited a person does not also prove their identity: ask another administrator.", user, by
+        )
+    with transaction.atomic(durable=True):
+        _prove(_locked(user), by=by, evidence=evidence)
+
+
+def create_area(name: str, *, by: User, description: str = "") -> Area:
+    """A new area. Raises Refused where the name is taken."""
+    demand(by, "people.manage")
+    with transaction.atomic(durable=True):
+        area = Area(name=_line(name), description=description.strip())
+        _demand_free_name(area, by)
+        area.save()
+        trail.record(Action.AREA_CREATED, area, by=by, detail=founding.mark())
+    return area
+
+
+def change_area(area: Area, *, name: str, description: str, by: User, reason: str) -> None:
+    """Another name or description. Its records and members stay as they are."""
+    demand(by, "people.manage", area)
+    _demand_reason(area, by, reason, Action.AREA_REFUSED)
+    with transaction.atomic(durable=True):
+        area = Area.objects.select_for_update(no_key=True).get(pk=area.pk)
+        was = {"name": area.name, "description": area.description}
+        area.name, area.description = _line(name), description.strip()
+        _demand_free_name(area, by)
+        area.save()
+        trail.record(Action.AREA_CHANGED, area, by=by, reason=reason, detail={"from": was, **founding.mark()})
+
+
+# What the verbs are made of -----------------------------------------------------------------------------------------
+
+
+def _open_account(
+    person: Founder,
+    roles: Collection[str],
+    *,
+    by: User | None,
+    areas: Iterable[Area] = (),
+    ends: datetime | None = None,
+) -> User:
+    user = User(
+        username=person.username.strip(),
+        legal_name=_line(person.legal_name),
+        title=_line(person.title),
+        email=person.email.strip(),
+        invited_by=by,
+        expires_at=ends,
+    )
+    user.set_unusable_password()
+    wrong = _wrong_username(user) + _wrong_name(user) + _wrong_email(user) + _wrong_roles(roles) + _wrong_end(ends)
+    if wrong:
+        about = trail.Subject("username", folded(user.username), user.username)
+        raise trail.Refused(" ".join(wrong), action=Action.USER_REFUSED, subject=about, by=by or trail.SYSTEM)
+    user.save(force_insert=True)
+    user.groups.set(Group.objects.filter(name__in=roles))
+    areas = list(areas)
+    Membership.objects.bulk_create([Membership(user=user, area=area) for area in areas])
+    detail = {"username": user.username, "roles": sorted(roles), "areas": _names(areas), **founding.mark()}
+    trail.record(Action.USER_INVITED, user, by=by or trail.SYSTEM, detail=detail)
+    return user
+
+
+def _wrong_username(user: User) -> list[str]:
+    try:
+        check_username(user.username)
+    except ValidationError as error:
+        return list(error.messages)
+    if User.objects.filter(username_folded=folded(user.username)).exists():
+        return ["This user name is taken or was used before; no user name is used twice."]
+    return []
+
+
+def _wrong_name(user: User) -> list[str]:
+    if not user.legal_name or not user.legal_name.isprintable():
+        return ["The legal name is missing, or holds what cannot be printed."]
+    return []
+
+
+def _wrong_email(user: User) -> list[str]:
+    try:
+        validate_email(user.email)
+    except ValidationError:
+        return ["The e-mail address is not valid."]
+    if User.objects.filter(email__iexact=user.email).exclude(pk=user.pk).exists():
+        return ["This e-mail address belongs to another account: a mailbox that is shared cannot be one person's."]
+    return []
+
+
+def _wrong_roles(roles: Collection[str]) -> list[str]:
+    if not roles or not set(roles) <= set(Role.values):
+        return ["Choose at least one role of the list."]
+    return [sentence] if (sentence := conflict(set(roles))) else []
+
+
+def _wrong_end(ends: datetime | None) -> list[str]:
+    return ["The end of access has passed already."] if ends and ends <= clock.now() else []
+
+
+def _prove(user: User, *, by: User, evidence: str) -> None:
+    if len(evidence.strip()) < EVIDENCE_LETTERS:
+        raise _refused("Say what was seen, such as the kind of document and its last four digits.", user, by)
+    user.identity_proved_at, user.identity_proved_by, user.identity_evidence = clock.now(), by, evidence.strip()
+    user.save(update_fields=["identity_proved_at", "identity_proved_by", "identity_evidence"])
+    detail = {"evidence": evidence.strip(), **founding.mark()}
+    trail.record(Action.USER_IDENTITY_PROVED, user, by=by, detail=detail)
+
+
+def _set_password(user: User, password: str, *, by_link: bool) -> User:
+    user = _locked(user)
+    user.set_password(password)
+    user.save(update_fields=["password"])
+    links.withdraw(user, Purpose.PASSWORD)
+    trail.record(Action.PASSWORD_CHANGED, user, by=user, detail={"by_link": by_link, **founding.mark()})
+    return user
+
+
+def _confirm_device(user: User, device: CodeDevice, code: str) -> None:
+    """Keep an unproved device as the one in use, if `code` is what it shows now (11.300(e))."""
+    if device.user_id != user.pk or not codes.prove(device, code):
+        raise _refused("The code does not fit: type the one that the new device shows now.", user, user)
+    device.save(force_insert=True)
+
+
+def _withdraw_devices(user: User) -> int:
+    return CodeDevice.objects.filter(user=user, withdrawn_at__isnull=True).update(withdrawn_at=Now())
+
+
+def _mail_on_commit(user: User, purpose: str, by: User) -> None:
+    queue.enqueue(tasks.SEND, args={"user": str(user.pk), "purpose": str(purpose), "by": str(by.pk)}, by=by)
+
+
+def _locked(user: User) -> User:
+    return User.objects.select_for_update(no_key=True).get(pk=user.pk)
+
+
+def _refused(message: str, user: User, by: User) -> trail.Refused:
+    return trail.Refused(message, action=Action.USER_REFUSED, subject=user, by=by)
+
+
+def _demand_over(user: User, by: User, reason: str | None = None) -> None:
+    """`by` may administer `user`, who is somebody else, and says why where a reason is asked for."""
+    demand(by, "people.manage", user)
+    if user.pk == by.pk:
+        raise trail.Forbidden(
+            "Nobody administers their own account: ask another administrator.",
+            action=Action.USER_REFUSED,
+            subject=user,
+            by=by,
+        )
+    if reason is not None:
+        _demand_reason(user, by, reason, Action.USER_REFUSED)
+
+
+def _demand_reason(about: trail.HasSubject, by: User, reason: str, action: Action) -> None:
+    if len(reason.strip()) < REASON_LETTERS:
+        raise trail.Refused(f"Give a reason of at least {REASON_LETTERS} letters.", action=action, subject=about, by=by)
+
+
+def _demand_other_hand(user: User, by: User, action: Action) -> None:
+    """Mailbox and device lead to password and code: one administrator touches only one of the two within 30 days."""
+    acts = Entry.objects.filter(
+        subject_kind="user",
+        subject_id=str(user.pk),
+        actor=str(by.pk),
+        action=action,
+        at__gt=clock.now() - HANDS_APART_FOR,
+    )
+    if action == Action.USER_CHANGED:
+        acts = acts.filter(detail__has_key="email")
+    if acts.exists():
+        raise trail.Forbidden(
+            "Mailbox and device of a person are not changed by the same administrator within 30 days: ask another one.",
+            action=Action.USER_REFUSED,
+            subject=user,
+            by=by,
+        )
+
+
+def _demand_password(user: User, password: str) -> None:
+    try:
+        validate_password(password, user)
+    except ValidationError as error:
+        raise _refused(" ".join(error.messages), user, user) from None
+
+
+def _demand_free_name(area: Area, by: User) -> None:
+    if not area.name:
+        raise trail.Refused("An area has a name.", action=Action.AREA_REFUSED, subject=area, by=by)
+    if Area.objects.filter(name__iexact=area.name).exclude(pk=area.pk).exists():
+        raise trail.Refused("There is an area of this name.", action=Action.AREA_REFUSED, subject=area, by=by)
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _names(areas: Iterable[Area]) -> list[str]:
+    return sorted(area.name for area in areas)
+
+
+def _text(value: Any) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value or "")
