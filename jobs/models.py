@@ -55,6 +55,16 @@ class Job(models.Model):
         return self.state in (self.State.QUEUED, self.State.RUNNING)
 
     @property
+    def title(self) -> str:
+        """What it does, in words, as whoever asked for it said under `args["title"]`."""
+        return str(self.args.get("title") or self.kind)
+
+    @property
+    def page(self) -> str:
+        """The path of the page that it is about: the one its result names, or its arguments, or ""."""
+        return str((self.result or {}).get("page") or self.args.get("page") or "")
+
+    @property
     def percent(self) -> int:
         return 100 if self.state == self.State.DONE else min(99, self.done * 100 // self.total) if self.total else 0
 

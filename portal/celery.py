@@ -15,5 +15,5 @@ app.conf.beat_schedule = {
     "sweep jobs": {"task": "jobs.sweep", "schedule": 15.0},
     "seal the reading log": {"task": "audit.seal_access", "schedule": 300.0},
     "pull trails": {"task": "cloudtrail.pull_all", "schedule": 20.0},
-    "verify approved versions": {"task": "records.verify_all", "schedule": 24 * 3600.0},
+    "verify approved versions": {"task": "records.verify_all", "schedule": 3600.0},
 }

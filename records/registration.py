@@ -17,12 +17,13 @@ from audit import clock, trail
 from audit.actions import Action
 from records import contract, definitions, manifest, previews, renditions
 from records.contract import Failure
-from records.models import Record, Version
+from records.models import Record, RecordType, Version
 from records.transitions import Content, seal
 from storage import s3
 from storage.models import Bucket
 
 Progress = Callable[[int, int, str], None]
+HEAD_BYTES = 4096  # of a file, to tell its media type
 
 
 class ContractFailed(trail.Refused):
@@ -73,16 +74,22 @@ def look(bucket: str, prefix: str, *, by: User) -> Found:
 
 
 def failures(
-    record: Record, entries: Sequence[manifest.Entry], metadata: Mapping[str, Any], when: datetime
+    record_type: RecordType, entries: Sequence[manifest.Entry], metadata: Mapping[str, Any], *, by: User, when: datetime
 ) -> list[Failure]:
-    """Everything that keeps this from being registered now; an empty list is a pass."""
-    held = definitions.in_force(record.type, when)
+    """Everything that keeps this from being registered now, as far as names, sizes and metadata tell; empty is a pass."""
+    held = definitions.in_force(record_type, when)
     if held is None:
-        return [Failure("definition", f"No definition of {record.type.name} is effective: it must be approved first.")]
-    found = contract.check(held[1], list(entries), metadata)
-    if not entries:
-        found.insert(0, Failure("files", "Nothing lies under this prefix."))
-    return found
+        return [Failure("definition", f"No definition of {record_type.name} is effective: it must be approved first.")]
+    return [*_foreign_buckets(entries, by), *contract.check(held[1], list(entries), metadata)]
+
+
+def _foreign_buckets(entries: Sequence[manifest.Entry], by: User) -> list[Failure]:
+    """A manifest can name any bucket of the world; only bytes of buckets that are registered for the person are read."""
+    known = set(Bucket.objects.visible_to(by).values_list("pk", flat=True))
+    return [
+        Failure("files", f"Bucket {name} is not registered for you, so its files cannot be part of a version.")
+        for name in sorted({entry.bucket for entry in entries} - known)
+    ]
 
 
 def register(
@@ -102,13 +109,14 @@ def register(
     """
     demand(by, "record.register", record, record)
     now = clock.now()
-    broken = failures(record, entries, metadata, now)
-    if broken:
+    if broken := failures(record.type, entries, metadata, by=by, when=now):
         raise ContractFailed(broken, record, by)
     held = definitions.in_force(record.type, now)
     assert held is not None
     definition_version, definition = held
-    hashed, broken = _hash_all(entries, progress)
+    hashed, media_types, broken = _read_all(entries, progress)
+    # Once more, with what the bytes show: a report that is no PDF is not the report that is asked for.
+    broken += contract.check(definition, hashed, metadata, media_types=media_types)
     if broken:
         raise ContractFailed(broken, record, by)
     rendition = renditions.of_package(record, hashed, metadata, definition, message=message, by=by, at=now)
@@ -118,7 +126,7 @@ def register(
         rendition_pages=rendition.pages,
         message=message.strip(),
         metadata=metadata,
-        media_types={entry.logical_key: previews.media_type_of(entry.logical_key, b"") for entry in hashed},
+        media_types=media_types,
         definition=definition_version,
         contributors=[str(by.pk)],
         package=package,
@@ -130,16 +138,27 @@ def register(
     return version
 
 
-def _hashed(entry: manifest.Entry, on_bytes: Callable[[int], None]) -> tuple[manifest.Entry, str]:
-    """The entry with our SHA-256 of the bytes that its version id names, and a sentence where they are not what was stated.
+@dataclass(frozen=True)
+class _Read:
+    """A file as it was read: the entry with our SHA-256, its media type by its first bytes, and a sentence where it is not
+    what was stated, or ""."""
+
+    entry: manifest.Entry
+    media_type: str
+    problem: str
+
+
+def _read(entry: manifest.Entry, on_bytes: Callable[[int], None]) -> _Read:
+    """Read the bytes that the entry's version id names, and hash them.
 
     A hash of another type that came with a Quilt manifest is recomputed as well, where its type binds the content.
     """
-    sha256, size = hashlib.sha256(), 0
+    sha256, size, head = hashlib.sha256(), 0, b""
     foreign = (
         manifest.ChunkedSha256(entry.size) if entry.foreign and entry.foreign.type == manifest.SHA256_CHUNKED else None
     )
     for piece in s3.stream(entry.bucket, entry.key, entry.version_id):
+        head = head or piece[:HEAD_BYTES]
         sha256.update(piece)
         size += len(piece)
         if foreign:
@@ -152,16 +171,19 @@ def _hashed(entry: manifest.Entry, on_bytes: Callable[[int], None]) -> tuple[man
         wrong.append(f"SHA-256 {sha256.hexdigest()} on S3, {entry.sha256} was stated")
     if not wrong and foreign and entry.foreign and foreign.value() != entry.foreign.value:
         wrong.append(f"its {entry.foreign.type} is {foreign.value()}, {entry.foreign.value} was stated")
-    problem = f"{entry.logical_key} is not what was stated: {'; '.join(wrong)}." if wrong else ""
-    return replace(entry, sha256=sha256.hexdigest()), problem
+    return _Read(
+        replace(entry, sha256=sha256.hexdigest()),
+        previews.media_type_of(entry.logical_key, head),
+        f"{entry.logical_key} is not what was stated: {'; '.join(wrong)}." if wrong else "",
+    )
 
 
-def _hash_all(
+def _read_all(
     entries: Sequence[manifest.Entry], progress: Progress | None
-) -> tuple[list[manifest.Entry], list[Failure]]:
+) -> tuple[list[manifest.Entry], dict[str, str], list[Failure]]:
+    """Every entry hashed, media types by logical key, and what is not what was stated."""
     total, done = sum(entry.size for entry in entries), 0
-    hashed, broken = [], []
-
+    read = []
     for entry in entries:
         name = entry.logical_key
 
@@ -171,8 +193,9 @@ def _hash_all(
             if progress:
                 progress(done, total, name)
 
-        row, problem = _hashed(entry, on_bytes)
-        hashed.append(row)
-        if problem:
-            broken.append(Failure(name, problem))
-    return hashed, broken
+        read.append(_read(entry, on_bytes))
+    return (
+        [one.entry for one in read],
+        {one.entry.logical_key: one.media_type for one in read},
+        [Failure(one.entry.logical_key, one.problem) for one in read if one.problem],
+    )

@@ -1,4 +1,5 @@
-"""Has it changed? Every byte of a version read again from S3 by version id, hashed, and held against the seal (R4)."""
+"""Has it changed? Every byte of a version read again from S3 by version id, hashed, and held against the seal; every row
+about it held against the trail (R4)."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -7,7 +8,7 @@ from typing import Any
 
 from django.db import transaction
 
-from audit import clock, trail
+from audit import clock, rows, trail
 from audit.actions import Action
 from records import sealed
 from records.models import File, Verification, Version
@@ -16,6 +17,7 @@ from storage.s3 import StorageError
 
 Progress = Callable[[int, int, str], None]
 Outcome = Verification.Outcome
+OWN_TABLE = Verification._meta.db_table
 
 
 @dataclass(frozen=True)
@@ -37,18 +39,17 @@ def verify(version: Version, *, by: trail.HasActor | trail.Actor, progress: Prog
     started = clock.now()
     files = list(version.files.all())
     total, done = sum(file.size for file in files), 0
-    findings = sealed.contradictions(version)
+    contradictions = sealed.contradictions(version) + rows.differences("version", str(version.pk), leave=[OWN_TABLE])
     proofs = []
     for file in files:
         proofs.append(_prove(file, lambda count: progress and progress(done + count, total, file.logical_key)))  # noqa: B023
         done += file.size
     rendition_problem, rendition_reachable = _prove_rendition(version)
-    findings += [proof.problem for proof in proofs if proof.problem] + (
-        [rendition_problem] if rendition_problem else []
-    )
+    findings = contradictions + [proof.problem for proof in proofs if proof.problem]
+    findings += [rendition_problem] if rendition_problem else []
     unreachable = not rendition_reachable or any(not proof.reachable for proof in proofs)
     changed = (
-        bool(sealed.contradictions(version))
+        bool(contradictions)
         or any(proof.problem and proof.reachable for proof in proofs)
         or (bool(rendition_problem) and rendition_reachable)
     )
