@@ -8,7 +8,7 @@ from cloudtrail.faults import faults
 from cloudtrail.models import Trail
 
 
-class TrailForm(forms.ModelForm[Trail]):
+class TrailForm(forms.ModelForm):
     class Meta:
         model = Trail
         fields = (
@@ -48,7 +48,8 @@ class TrailForm(forms.ModelForm[Trail]):
     def clean(self) -> dict[str, Any]:
         values = super().clean() or {}
         if not self.errors:
-            for name, fault in faults(Trail(**{**values, "pk": self.instance.pk})).items():
+            typed = {name: values[name] for name in self.Meta.fields}
+            for name, fault in faults(Trail(pk=self.instance.pk, **typed)).items():
                 self.add_error(name, fault)
         return values
 

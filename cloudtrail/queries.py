@@ -62,8 +62,6 @@ class EventQuerySet(QuerySet["Event"]):
         """
         if not may(user, "cloudtrail.read"):
             return self.none()
-        if may(user, "cloudtrail.manage"):
-            return self
         hidden = File.objects.exclude(version__in=Version.objects.visible_to(user))
         seen = File.objects.filter(version__in=Version.objects.visible_to(user))
         same = {"bucket": OuterRef("bucket"), "key": OuterRef("key")}
