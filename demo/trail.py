@@ -317,7 +317,7 @@ def build(
     return _delivered(scribe, begin, now, gap)
 
 
-def write(files: dict[str, bytes], put: Callable[[str, bytes], None]) -> None:
+def write(files: dict[str, bytes], put: Callable[[str, bytes], object]) -> None:
     """Hand every file to `put`, in the order of delivery."""
     for key in sorted(files):
         put(key, files[key])

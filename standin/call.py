@@ -167,7 +167,8 @@ def _s3_operations(method: str, bucket: bool, key: bool) -> list[tuple[_Asks, st
 
 def _chunks(body: bytes) -> list[tuple[bytes, str]]:
     """`size[;extension]CRLF bytes CRLF ...` up to the chunk of size 0."""
-    found, at = [], 0
+    found: list[tuple[bytes, str]] = []
+    at = 0
     while True:
         end = body.index(b"\r\n", at)
         size, _, extension = body[at:end].decode("latin-1").partition(";")

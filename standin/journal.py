@@ -147,7 +147,9 @@ class Journal:
                 directory.restore(state)
 
     def _restore_bucket(self, name: str, settings: dict[str, Any], tags: dict[str, str]) -> None:
-        bucket = FakeBucket(name, self.account, settings["region_name"])
+        bucket: FakeBucket = FakeBucket(  # type: ignore[abstract]  # moto leaves it so
+            name, self.account, settings["region_name"]
+        )
         vars(bucket).update(settings)
         self.s3.buckets[name] = bucket
         if tags:
@@ -161,7 +163,7 @@ class Journal:
                 marker.last_modified, marker._version_id = kept["at"], kept["marker"]
                 restored.append(marker)
                 continue
-            key = FakeKey.__new__(FakeKey)
+            key: Any = FakeKey.__new__(FakeKey)
             key.__setstate__(kept["state"] | {"value": (self._content / kept["content"]).read_bytes()})
             restored.append(key)
             if kept["tags"]:

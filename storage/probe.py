@@ -12,12 +12,16 @@ import uuid
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from botocore.exceptions import ClientError
 
 from storage import s3
 
+if TYPE_CHECKING:
+    from mypy_boto3_s3.type_defs import ObjectLockRetentionTypeDef
+
+Mode = Literal["GOVERNANCE", "COMPLIANCE"]
 PREFIX = "countersign-probe/"
 GOVERNED = timedelta(days=1)
 COMPLIED = timedelta(minutes=5)
@@ -57,7 +61,7 @@ def settings_of(bucket: str) -> Kept:
     rules = _or_nothing(lambda: client.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"])
     block = _or_nothing(lambda: client.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"])
     names = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
-    first = next(iter(rules.get("Rules", [])), {})
+    first: dict[str, Any] = next(iter(rules.get("Rules", [])), {})
     return Kept(
         versioned=versioning == "Enabled",
         lock_enabled=lock.get("ObjectLockEnabled") == "Enabled",
@@ -79,11 +83,11 @@ def enforcement_of(bucket: str, *, compliance: bool = False) -> list[Finding]:
 
 def _digests_are_checked(bucket: str) -> list[Finding]:
     wrong = base64.b64encode(hashlib.sha256(b"other bytes").digest()).decode()
-    asked = {"Bucket": bucket, "Key": f"{PREFIX}{uuid.uuid4()}", "Body": b"probe", "ChecksumSHA256": wrong}
+    asked: Any = {"Bucket": bucket, "Key": f"{PREFIX}{uuid.uuid4()}", "Body": b"probe", "ChecksumSHA256": wrong}
     return [_refused("a write whose SHA-256 does not fit is refused", lambda: s3.client().put_object(**asked))]
 
 
-def _locks_hold(bucket: str, mode: str, length: timedelta, *, bypass: bool) -> list[Finding]:
+def _locks_hold(bucket: str, mode: Mode, length: timedelta, *, bypass: bool) -> list[Finding]:
     """Lock one version, try to get rid of it in every way, and remove it in the end where that is allowed.
 
     COMPLIANCE must hold even with the bypass header, which is what `bypass` adds to every try.
@@ -105,10 +109,9 @@ def _locks_hold(bucket: str, mode: str, length: timedelta, *, bypass: bool) -> l
     extra: Any = {"BypassGovernanceRetention": True} if bypass else {}
     head = s3.head(bucket, key, written["VersionId"])
 
-    def retain(mode: str, until: datetime) -> Callable[[], Any]:
-        return lambda: client.put_object_retention(
-            **version, Retention={"Mode": mode, "RetainUntilDate": until}, **extra
-        )
+    def retain(mode: Mode, until: datetime) -> Callable[[], Any]:
+        asked: ObjectLockRetentionTypeDef = {"Mode": mode, "RetainUntilDate": until}
+        return lambda: client.put_object_retention(**version, Retention=asked, **extra)
 
     findings = [
         Finding(

@@ -199,7 +199,10 @@ def _renewed_session(sts: Any, asked: dict[str, Any], region: str) -> boto3.sess
         }
 
     core = get_session()
-    core._credentials = DeferredRefreshableCredentials(refresh_using=credentials, method="sts-assume-role")
+    # botocore has no public way to hand in credentials that renew themselves.
+    core._credentials = DeferredRefreshableCredentials(  # type: ignore[attr-defined]
+        refresh_using=credentials, method="sts-assume-role"
+    )
     core.set_config_variable("region", region)
     return boto3.session.Session(botocore_session=core)
 
@@ -302,7 +305,8 @@ def _pieces(s3: S3Client, asked: Any, start: int) -> Iterator[bytes]:
     """From byte `start` on; an object that ends there has no more pieces (S3 answers 416 to such a range)."""
     if start and start >= s3.head_object(**asked)["ContentLength"]:
         return
-    body = s3.get_object(**asked, **({"Range": f"bytes={start}-"} if start else {}))["Body"]
+    onwards: Any = {"Range": f"bytes={start}-"} if start else {}
+    body = s3.get_object(**asked, **onwards)["Body"]
     try:
         while piece := body.read(CHUNK):
             yield piece

@@ -10,14 +10,17 @@ import base64
 import hashlib
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from django.conf import settings
 
 from storage import s3
 from storage.s3 import Head, ObjectGone, StorageError
 
-COMPLIANCE = "COMPLIANCE"
+if TYPE_CHECKING:
+    from mypy_boto3_s3.type_defs import ObjectLockRetentionTypeDef
+
+COMPLIANCE: Literal["COMPLIANCE"] = "COMPLIANCE"
 
 
 class NotKept(StorageError):
@@ -112,9 +115,8 @@ def _write(bucket: str, data: bytes, sha256: str, media_type: str, until: dateti
 
 def _extend(bucket: str, key: str, version_id: str, until: datetime) -> None:
     with s3.plainly(bucket, key, version_id):
-        s3.client().put_object_retention(
-            Bucket=bucket, Key=key, VersionId=version_id, Retention={"Mode": COMPLIANCE, "RetainUntilDate": until}
-        )
+        kept: ObjectLockRetentionTypeDef = {"Mode": COMPLIANCE, "RetainUntilDate": until}
+        s3.client().put_object_retention(Bucket=bucket, Key=key, VersionId=version_id, Retention=kept)
 
 
 def _confirm(pin: Pin, until: datetime) -> None:
