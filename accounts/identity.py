@@ -10,7 +10,7 @@ from functools import partial
 from typing import NoReturn
 
 from django.contrib.auth import login, logout
-from django.contrib.auth.hashers import check_password
+from django.contrib.auth.hashers import check_password, make_password
 from django.db import transaction
 from django.db.models import F
 from django.http import HttpRequest
@@ -163,7 +163,7 @@ def _refuse_stranger(credentials: Credentials) -> NoReturn:
     until = locked_until(typed, Lockout.Purpose.LOGIN)
     if until:
         raise refused(_locked(until), "locked", until)
-    check_password(credentials.password, None)  # as long as a comparison takes, so that time tells nothing
+    make_password(credentials.password)  # as long as a comparison takes, so that time tells nothing
     raise refused(WRONG, _count_failure(typed, Lockout.Purpose.LOGIN))
 
 

@@ -2,14 +2,22 @@
 
 from datetime import datetime
 
+from django.db.models import Exists, OuterRef, QuerySet
+
 from accounts.models import Qualification, User
+
+
+def unread(user: User) -> QuerySet[Qualification]:
+    """What the person is asked to read and has not, soonest first. Having read a later version settles an earlier one."""
+    later = Qualification.objects.filter(
+        user=OuterRef("user"), topic=OuterRef("topic"), met_at__isnull=False, assigned_at__gt=OuterRef("assigned_at")
+    )
+    return Qualification.objects.filter(~Exists(later), user=user, met_at__isnull=True).order_by("due_at")
 
 
 def overdue(user: User, gate: str, when: datetime) -> list[Qualification]:
     """What the person should have read by then and has not, and what `gate` waits for."""
-    return list(
-        Qualification.objects.filter(user=user, gate=gate, met_at__isnull=True, due_at__lte=when).order_by("due_at")
-    )
+    return list(unread(user).filter(gate=gate, due_at__lte=when))
 
 
 def policy_in_force(user: User) -> str:

@@ -39,7 +39,8 @@ class Refusals:
         actor = request.user if request.user.is_authenticated else trail.NOBODY
         if isinstance(exception, trail.Refused):
             trail.record_refusal(exception, actor)
-            return render(request, "refused.html", {"message": exception.message}, status=exception.status)
+            told = {"message": exception.message, "status": exception.status, "recorded": True}
+            return render(request, "refused.html", told, status=exception.status)
         if isinstance(exception, Http404):
             trail.access(actor, "refused", trail.Subject("url", request.path[:200], request.path[:200]))
         return None

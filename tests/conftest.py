@@ -149,6 +149,7 @@ def _on_clone(template_name: str, blocker) -> Iterator[str]:
     name = clone(template_name)
     with blocker.unblock():
         point_at(name)
+        TestClock().begin_step()
         try:
             yield name
         finally:
@@ -189,6 +190,13 @@ class TestClock:
     def advance(self, **delta: float) -> None:
         with psycopg.connect(os.environ["MIGRATE_DATABASE_URL"]) as connection:
             connection.execute("UPDATE test_clock SET ahead = ahead + %s", [timedelta(**delta)])
+
+    def begin_step(self) -> None:
+        """Now is the beginning of a half minute: a code that a test reads is still the current one when it is sent."""
+        with psycopg.connect(os.environ["MIGRATE_DATABASE_URL"]) as connection:
+            connection.execute(
+                "UPDATE test_clock SET ahead = ahead + make_interval(secs => 30 - extract(epoch FROM audit_now())::numeric % 30)"
+            )
 
     def next_code(self) -> None:
         """Half a minute on: a code that was spent gives way to the next."""
