@@ -6,6 +6,7 @@ that was cut off by a kill is dropped. Version ids, times and locks are part of 
 pickles of moto's own objects: a data folder is good for one version of moto and for nobody else's eyes.
 """
 
+import fcntl
 import hashlib
 import io
 import pickle
@@ -36,7 +37,7 @@ Name = tuple[str, ...]
 
 
 class WrongData(Exception):
-    """The data folder was written by another version and cannot be read."""
+    """The data folder was written by another version, or another stand-in is using it."""
 
 
 class Journal:
@@ -47,6 +48,11 @@ class Journal:
         self._content = folder / "content"
         self._content.mkdir(parents=True, exist_ok=True)
         self._path = folder / "journal"
+        self._held = (folder / "lock").open("w")
+        try:
+            fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise WrongData(f"{folder} is in use by another stand-in.") from None
         self._stamp = f"moto {version('moto')}"
 
     @property
@@ -69,6 +75,7 @@ class Journal:
 
     def close(self) -> None:
         self._file.close()
+        self._held.close()
 
     def saw(self, call: Call, directory: Directory) -> None:
         """Keep what a successful request changed."""

@@ -159,3 +159,11 @@ def test_a_folder_of_another_version_is_refused_with_a_sentence(tmp_path):
     journal.write_bytes(_framed(("stamp",), "moto 0.0.1"))
     with pytest.raises(RuntimeError, match="written by another version"):
         start(trail_every=0, data=tmp_path)
+
+
+def test_a_folder_that_is_in_use_is_refused_with_a_sentence(tmp_path):
+    first = start(trail_every=0, data=tmp_path)
+    with pytest.raises(RuntimeError, match="in use by another stand-in"):
+        start(trail_every=0, data=tmp_path)
+    first.stop()
+    start(trail_every=0, data=tmp_path).stop()
