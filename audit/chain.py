@@ -3,10 +3,11 @@
 The bytes are what was hashed; the columns are what people read. Both must tell the same story (21 CFR 11.10(a), (e)).
 """
 
-import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
+from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -14,18 +15,9 @@ from django.db import connection, transaction
 
 BATCH = 5000
 ENTRY = (
-    "id",
-    "xact",
-    "actor",
-    "actor_name",
-    "actor_role",
-    "action",
-    "subject_kind",
-    "subject_id",
-    "subject_label",
-    "reason",
+    "id", "xact", "actor", "actor_name", "actor_role", "action", "subject_kind", "subject_id", "subject_label", "reason",
     "request_id",
-)
+)  # fmt: skip
 CHANGE = ("id", "xact", "table", "row", "operation", "subject_kind", "subject_id")
 ACCESS = (
     "id",
@@ -39,6 +31,25 @@ ACCESS = (
     "subject_label",
     "request_id",
 )
+
+HASHES = """
+SELECT l.seq, l.hash, l.entry_id, l.change_id, coalesce(e.canonical, c.canonical)
+FROM audit_link l LEFT JOIN audit_entry e ON e.id = l.entry_id LEFT JOIN audit_rowchange c ON c.id = l.change_id
+ORDER BY l.seq
+"""
+# Entries and row changes in one shape, so that a row is no wider than it must be: the columns of ENTRY or CHANGE, then JSON.
+COLUMNS = """
+SELECT l.seq, l.hash, l.entry_id, l.change_id, e.canonical, audit_time(e.at), e.id, e.xact, e.actor, e.actor_name, e.actor_role,
+       e.action, e.subject_kind, e.subject_id, e.subject_label, e.reason, e.request_id, e.detail::text, NULL
+FROM audit_link l LEFT JOIN audit_entry e ON e.id = l.entry_id WHERE l.change_id IS NULL
+UNION ALL
+SELECT l.seq, l.hash, l.entry_id, l.change_id, c.canonical, audit_time(c.at), c.id, c.xact, c."table", c."row", c.operation,
+       c.subject_kind, c.subject_id, NULL, NULL, NULL, NULL, c.old::text, c.new::text
+FROM audit_link l LEFT JOIN audit_rowchange c ON c.id = l.change_id WHERE l.change_id IS NOT NULL
+ORDER BY 1
+"""
+told_of_entry = itemgetter("at", *ENTRY)
+told_of_change = itemgetter("at", *CHANGE)
 
 
 @dataclass(frozen=True)
@@ -65,11 +76,17 @@ def walk(*, columns: bool = True, on_batch: Callable[[int], None] | None = None)
         with connection.cursor() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         count, previous, fault = 0, b"", None
-        for row in _links(columns):
-            fault = _check(row, count + 1, previous, columns)
-            if fault:
+        for row in _links(COLUMNS if columns else HASHES):
+            seq, link, _, _, leaf = row[:5]
+            if (
+                seq != count + 1
+                or leaf is None
+                or sha256(previous + leaf).digest() != link
+                or (columns and not _columns_agree(row))
+            ):
+                fault = _explain(row, count + 1, previous)
                 break
-            previous = bytes(row["hash"])
+            previous = link
             count += 1
             if on_batch and count % BATCH == 0:
                 on_batch(count)
@@ -77,70 +94,48 @@ def walk(*, columns: bool = True, on_batch: Callable[[int], None] | None = None)
     return Walk(count, previous.hex(), fault)
 
 
-def _links(columns: bool) -> Iterator[dict[str, Any]]:
-    """The links in order, each with its entry or row change, through a server-side cursor."""
-    more = ""
-    if columns:
-        more = (
-            ", e.id AS e_id, e.at AS e_at, e.detail::text AS e_detail, "
-            + ", ".join(f"e.{name} AS e_{name}" for name in ENTRY[1:])
-            + ", c.id AS c_id, c.at AS c_at, c.old::text AS c_old, c.new::text AS c_new, "
-            + ", ".join(f'c."{name}" AS c_{name}' for name in CHANGE[1:])
-        )
-    sql = (
-        "SELECT l.seq, l.hash, l.entry_id, l.change_id, coalesce(e.canonical, c.canonical) AS canonical" + more
-        + " FROM audit_link l LEFT JOIN audit_entry e ON e.id = l.entry_id"
-        " LEFT JOIN audit_rowchange c ON c.id = l.change_id ORDER BY l.seq"
-    )  # fmt: skip
-    with connection.connection.cursor(name="walk") as cursor:
+def _links(sql: str) -> Iterator[tuple[Any, ...]]:
+    """The links in order, each with its entry or row change, through a server-side cursor in binary."""
+    with connection.connection.cursor(name="walk", binary=True) as cursor:
+        # The whole chain is read, so a plan that is quick for the first rows alone would be slow.
+        connection.connection.execute("SET LOCAL cursor_tuple_fraction = 1")
         cursor.itersize = BATCH
         cursor.execute(sql)
-        names = [column.name for column in cursor.description]
-        for values in cursor:
-            yield dict(zip(names, values, strict=True))
+        yield from cursor
 
 
-def _check(row: dict[str, Any], expected: int, previous: bytes, columns: bool) -> Fault | None:
-    seq = row["seq"]
-    name = f"entry {row['entry_id']}" if row["entry_id"] else f"row change {row['change_id']}"
+def _columns_agree(row: tuple[Any, ...]) -> bool:
+    told = orjson.loads(row[4])
+    try:
+        if row[2] is not None:
+            return told_of_entry(told) == row[5:17] and told["detail"] == orjson.loads(row[17])
+        return told_of_change(told) == row[5:13] and told["old"] == _json(row[17]) and told["new"] == _json(row[18])
+    except KeyError:
+        return False
+
+
+def _json(text: str | None) -> Any:
+    return None if text is None else orjson.loads(text)
+
+
+def _explain(row: tuple[Any, ...], expected: int, previous: bytes) -> Fault:
+    """Say what is wrong with a link that does not fit."""
+    seq, link, entry, change, leaf = row[:5]
+    name = f"entry {entry}" if entry is not None else f"row change {change}"
     if seq != expected:
         return Fault("link", expected, f"Link {expected} is missing: the next one is {seq}.")
-    if row["canonical"] is None:
+    if leaf is None:
         return Fault(name, seq, f"Link {seq} speaks of {name}, which is gone.")
-    if hashlib.sha256(previous + bytes(row["canonical"])).digest() != bytes(row["hash"]):
+    if sha256(previous + leaf).digest() != link:
         return Fault(
             name, seq, f"The hash of link {seq} ({name}) does not follow from the one before it and the stored bytes."
         )
-    if not columns:
-        return None
-    told = orjson.loads(bytes(row["canonical"]))
-    if row["entry_id"]:
-        return _compare(name, seq, told, row, "e_", ENTRY, {"detail": row["e_detail"]})
-    return _compare(name, seq, told, row, "c_", CHANGE, {"old": row["c_old"], "new": row["c_new"]})
-
-
-def _compare(
-    name: str,
-    seq: int | None,
-    told: dict[str, Any],
-    row: dict[str, Any],
-    prefix: str,
-    fields: tuple[str, ...],
-    json: dict[str, Any],
-) -> Fault | None:
-    for field in fields:
-        if told.get(field) != row[prefix + field]:
-            return _differs(name, seq, field)
-    if told.get("at") != stamp(row[prefix + "at"]):
-        return _differs(name, seq, "at")
-    for field, text in json.items():
-        if told.get(field) != (None if text is None else orjson.loads(text)):
-            return _differs(name, seq, field)
-    return None
-
-
-def _differs(name: str, seq: int | None, field: str) -> Fault:
-    return Fault(name, seq, f"The column {field} of {name} is not what was chained.")
+    told = orjson.loads(leaf)
+    fields = ("at", *(ENTRY if entry is not None else CHANGE))
+    stated = dict(zip(fields, row[5:], strict=False))
+    stated |= {"detail": _json(row[17])} if entry is not None else {"old": _json(row[17]), "new": _json(row[18])}
+    wrong = [field for field, value in stated.items() if told.get(field) != value]
+    return Fault(name, seq, f"The column {', '.join(wrong)} of {name} is not what was chained.")
 
 
 def _unlinked() -> Fault | None:

@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -29,7 +30,7 @@ DATABASE = "countersign"
 OWNER, APPLICATION, READER = "countersign_owner", "countersign_app", "countersign_reader"
 START_SECONDS = 30
 # Commands that read no data and must work where no server can run.
-NEEDS_NO_SERVER = {"help", "version", "--help", "--version", "compilemessages", "makemessages", "bench-list"}
+NEEDS_NO_SERVER = {"help", "version", "--help", "--version", "compilemessages", "makemessages"}
 
 
 class Embedded:
@@ -202,6 +203,14 @@ class Embedded:
         _wait(lambda: _connects(("127.0.0.1", port)), "The S3 stand-in", self.home / "standin.log")
         return f"http://127.0.0.1:{port}"
 
+    def thin_s3(self) -> str:
+        """The endpoint of the S3 server that measurements use."""
+        port = _free_port()
+        command = [sys.executable, "-m", "portal.bench.thin_s3", port]
+        self._start(command, self.home / "thin-s3.log", self.home / "thin-s3.pid", signal.SIGTERM)
+        _wait(lambda: _connects(("127.0.0.1", port)), "The thin S3 server", self.home / "thin-s3.log")
+        return f"http://127.0.0.1:{port}"
+
     # Common
 
     def _start(
@@ -253,9 +262,13 @@ def destroy(folder: Path) -> None:
     ):
         if alive(pidfile):
             os.kill(int(pidfile.read_text().split()[0]), stop_with)
-            _wait(lambda pidfile=pidfile: not alive(pidfile), f"The end of {pidfile.stem}", folder / "postgres.log")
+            _wait(partial(_ended, pidfile), f"The end of {pidfile.stem}", folder / "postgres.log")
     for rest in {folder, servers.private, servers.sockets}:
         shutil.rmtree(rest, ignore_errors=True)
+
+
+def _ended(pidfile: Path) -> bool:
+    return not alive(pidfile)
 
 
 def home() -> Path:
@@ -266,7 +279,22 @@ def ensure(arguments: Sequence[str]) -> None:
     """Point the settings at the embedded servers, unless the environment already names a database."""
     if os.environ.get("DATABASE_URL") or not arguments or arguments[0] in NEEDS_NO_SERVER:
         return
-    configure(Embedded(home()))
+    if arguments[0] == "bench":
+        _ensure_bench()
+    else:
+        configure(Embedded(home()))
+
+
+def _ensure_bench() -> None:
+    """Measurements stand on servers of their own, empty at the start and gone at the end, with an S3 that does nothing slowly."""
+    folder = home() / "bench"
+    destroy(folder)
+    servers = Embedded(folder)
+    atexit.register(destroy, folder)
+    os.environ["COUNTERSIGN_HOME"] = str(folder)
+    os.environ["S3_ENDPOINT_URL"] = servers.thin_s3()
+    os.environ["S3_ACCESS_KEY_ID"] = os.environ["S3_SECRET_ACCESS_KEY"] = "bench"
+    configure(servers)
 
 
 def configure(servers: Embedded) -> None:

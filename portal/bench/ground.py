@@ -1,0 +1,96 @@
+"""What the measurements stand on: people, a definition and a record, in a database that is thrown away afterwards."""
+
+import uuid
+from functools import cache
+
+from django.contrib.auth.models import Group
+from django.db import transaction
+
+from accounts import codes
+from accounts.identity import Credentials
+from accounts.models import Area, Founding, Membership, Sitting, User
+from audit import clock, trail
+from audit.actions import Action
+from audit.clock import Now
+from demo import content
+from portal.consequences import approved
+from records import contract, defining, numbers
+from records.models import Draft, Record, RecordType, Version
+from signatures import intents, requests
+from signatures.models import Step
+from signatures.transitions import sign_all
+from storage.models import Bucket
+
+PASSWORD = "long enough for a bench"  # noqa: S105
+BUCKET = "bench-records"
+
+
+def person(role: str, name: str = "") -> User:
+    """A new person with the role, enrolled: one-time codes are used once, so each signing takes another person."""
+    name = name or f"{role}-{uuid.uuid4().hex[:8]}"
+    with transaction.atomic():
+        user = User(username=name, legal_name=name.title(), email=f"{name}@bench.example")
+        user.set_password(PASSWORD)
+        user.save()
+        user.groups.add(Group.objects.get(name=role))
+        Membership.objects.create(user=user, area=area())
+        device = codes.new_device(user)
+        device.confirmed_at = clock.now()
+        device.save()
+        trail.record(Action.USER_ENROLLED, user, by=trail.SYSTEM)
+    return user
+
+
+@cache
+def area() -> Area:
+    with transaction.atomic():
+        made = Area.objects.create(name="Bench")
+        trail.record(Action.AREA_CREATED, made, by=trail.SYSTEM)
+        trail.record(Action.FOUNDING_ENDED, Founding.objects.create(ended_at=Now()), by=trail.SYSTEM)
+        bucket = Bucket.objects.create(name=BUCKET, label="Bench", purpose="records")
+        trail.record(Action.BUCKET_REGISTERED, bucket, by=trail.SYSTEM)
+    return made
+
+
+@cache
+def record_type() -> RecordType:
+    """A type whose definition admits any file, effective."""
+    author = person("author")
+    made = defining.create_type(
+        "BENCH", name="Bench package", prefix="BEN", numbering="counted", digits=5, area=area(), by=author
+    )
+    values = content.NGS_RUN_PACKAGE | {
+        "name": "Bench package", "required_files": [], "other_files": True, "metadata_schema": {"$schema": contract.DIALECT, "type": "object"},
+    }  # fmt: skip
+    draft = defining.save(Draft.objects.get(record=made.definition), values, by=author, message="", on_top_of=1)
+    reviewer, approver = person("reviewer"), person("approver")
+    version = defining.submit(draft, by=author, message="Bench", then=lambda version: requests.open_route(
+        version, requests.review_then_approval([reviewer], [approver], None), by=author))  # fmt: skip
+    for signer in (reviewer, approver):
+        sign(version, signer)
+    return RecordType.objects.get(pk="BENCH")
+
+
+def record() -> Record:
+    return numbers.create(record_type(), title="Bench", area=area(), by=operator())
+
+
+@cache
+def operator() -> User:
+    return person("operator")
+
+
+def prepared(version: Version, signer: User) -> tuple[uuid.UUID, str, Credentials, Sitting]:
+    """All that a person has done when they press the button: pages opened, dialog opened, password and code typed."""
+    sitting = Sitting.objects.create(user=signer, address="127.0.0.1")
+    for page in range(1, version.rendition_pages + 1):
+        intents.serve(version, page, user=signer, sitting=sitting)
+    step = Step.objects.awaiting(signer).get(version=version)
+    intent = intents.open_for(version, user=signer, sitting=sitting, step=step)
+    code = codes.code_at(signer.devices.get(), clock.now())
+    return intent.pk, step.meaning, Credentials(PASSWORD, code, signer.username), sitting
+
+
+def sign(version: Version, signer: User) -> None:
+    intent, meaning, credentials, sitting = prepared(version, signer)
+    sign_all([intent], meaning, signer=signer, credentials=credentials, sitting=sitting, approved=approved)

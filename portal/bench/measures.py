@@ -1,0 +1,145 @@
+"""The measurements by name. Each makes its own ground and returns its figures."""
+
+import hashlib
+import os
+import time
+from collections.abc import Callable
+
+from django.contrib.auth.hashers import check_password
+from django.db import connection
+from django.test import Client
+
+from accounts.models import Sitting, User
+from audit import chain
+from portal.bench import ground
+from portal.bench.figures import Figure, p95, queries, ratio, samples, seconds
+from portal.consequences import approved
+from records import registration, verification
+from records.models import Record, Version
+from signatures import routes
+from signatures.transitions import sign_all
+from storage import s3
+
+PACKAGE_FILES, FILE_BYTES = 8, 16 * 1024 * 1024
+SIGNINGS = 12
+CHAIN_ENTRIES = 50_000
+PAGE_ROUNDS = 30
+
+
+def register() -> list[Figure]:
+    """Registration and verification of a package, against SHA-256 of the same bytes in memory."""
+    record, data = ground.record(), os.urandom(FILE_BYTES)
+    for number in range(PACKAGE_FILES):
+        s3.client().put_object(Bucket=ground.BUCKET, Key=f"{record.number}/file-{number}.bin", Body=data)
+    megabytes = PACKAGE_FILES * FILE_BYTES / 1e6
+    alone = megabytes / seconds(lambda: [hashlib.sha256(data).digest() for _ in range(PACKAGE_FILES)], 3)
+    began = time.perf_counter()
+    version = registered(record)
+    registering = megabytes / (time.perf_counter() - began)
+    verifying = megabytes / seconds(lambda: verification.verify(version, by=ground.operator()), 3)
+    return [
+        ratio("register a version", registering, alone, "of SHA-256 alone", f"{registering:.0f} of {alone:.0f} MB/s"),
+        ratio("verify a version", verifying, alone, "of SHA-256 alone", f"{verifying:.0f} of {alone:.0f} MB/s"),
+    ]
+
+
+def registered(record: Record) -> Version:
+    by = ground.operator()
+    found = registration.look(ground.BUCKET, f"{record.number}/", by=by)
+    return registration.register(
+        record,
+        found.entries,
+        {},
+        by=by,
+        then=lambda version, definition: routes.of_definition(version, definition, by=by),
+    )
+
+
+def sign() -> list[Figure]:
+    """One signing from the button to the commit, against its password hash alone. Each takes another person's code."""
+    taken = []
+    for _ in range(SIGNINGS):
+        record, signer = ground.record(), ground.person("approver")
+        s3.client().put_object(Bucket=ground.BUCKET, Key=f"{record.number}/a.bin", Body=b"a")
+        intent, meaning, credentials, sitting = ground.prepared(registered(record), signer)
+        began = time.perf_counter()
+        sign_all([intent], meaning, signer=signer, credentials=credentials, sitting=sitting, approved=approved)
+        taken.append(time.perf_counter() - began)
+    alone = seconds(lambda: check_password(ground.PASSWORD, signer.password))
+    median = sorted(taken)[len(taken) // 2]
+    return [
+        ratio(
+            "sign", median, alone, "times the password hash", f"{median * 1e3:.1f} ms, hash alone {alone * 1e3:.1f} ms"
+        )
+    ]
+
+
+def walk() -> list[Figure]:
+    """The chain walked, against hashing the same bytes in memory."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO audit_entry (actor, actor_name, actor_role, action, subject_kind, subject_id, subject_label, reason,"
+            " request_id, detail, canonical) SELECT 'bench', 'Bench', 'Author', 'area.changed', 'area', i::text, 'Bench area',"
+            " 'A reason of usual length', md5(i::text), jsonb_build_object('n', i), '' FROM generate_series(1, %s) i",
+            [CHAIN_ENTRIES],
+        )
+        cursor.execute("SELECT count(*), avg(length(canonical))::int FROM audit_entry")
+        count, size = cursor.fetchone()
+    leaf = os.urandom(size)
+
+    def in_memory() -> None:
+        head = b""
+        for _ in range(count):
+            head = hashlib.sha256(head + leaf).digest()
+
+    alone = count / seconds(in_memory, 3)
+    figures = []
+    for name, columns in (("walk the chain, hashes only", False), ("walk the chain, every column compared", True)):
+        links = chain.walk(columns=columns).links
+        rate = links / seconds(lambda columns=columns: chain.walk(columns=columns), 3)
+        figures.append(
+            ratio(name, rate, alone, "of hashing alone", f"{rate:,.0f} of {alone:,.0f} entries/s, {links:,} links")
+        )
+    return figures
+
+
+def pages() -> list[Figure]:
+    """Record page and audit view: p50, p95 and queries, against an empty page of the same stack."""
+    record = Record.objects.filter(versions__isnull=False, type__kind="data").first() or _small_record()
+    reader = ground.person("inspector")
+    client = browser(reader)
+    empty = seconds(lambda: client.get("/healthz"), PAGE_ROUNDS)
+    figures = []
+    for name, url in (
+        ("record page", f"/records/{record.number}/"),
+        ("audit view", f"/records/{record.number}/audit/"),
+    ):
+        answer = client.get(url)
+        if answer.status_code != 200:
+            raise SystemExit(f"{url} answered {answer.status_code}")
+        taken = samples(lambda url=url: client.get(url), PAGE_ROUNDS)
+        middle, high = sorted(taken)[len(taken) // 2], p95(taken)
+        count = queries(lambda url=url: client.get(url))
+        said = f"p50 {middle * 1e3:.1f} ms, p95 {high * 1e3:.1f} ms, {count} queries; health page {empty * 1e3:.1f} ms"
+        figures += [Figure(f"{name}, p50", round(middle * 1e3, 2), "ms", said), Figure(f"{name}, p95", round(high * 1e3, 2), "ms", said),
+                    Figure(f"{name}, queries", count, "queries", "the same at every size: a test asserts it")]  # fmt: skip
+    return figures
+
+
+def _small_record() -> Record:
+    record = ground.record()
+    s3.client().put_object(Bucket=ground.BUCKET, Key=f"{record.number}/README.md", Body=b"# Bench")
+    registered(record)
+    return record
+
+
+def browser(user: User) -> Client:
+    client = Client(HTTP_HOST="127.0.0.1")
+    client.force_login(user, backend="accounts.backends.PasswordBackend")
+    session = client.session
+    session["sitting"] = str(Sitting.objects.create(user=user, address="127.0.0.1").pk)
+    session.save()
+    return client
+
+
+MEASURES: dict[str, Callable[[], list[Figure]]] = {"register": register, "sign": sign, "walk": walk, "pages": pages}
