@@ -206,3 +206,20 @@ class TestClock:
 @pytest.fixture
 def ticking() -> TestClock:
     return TestClock()
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """One browser for all tests of this process. Playwright keeps a loop running in the main thread, at which Django's
+    connections would take fright although nothing of ours is asynchronous."""
+    from playwright.sync_api import sync_playwright
+
+    from tests.chromium import FLAGS, WANTED, find
+
+    path = find()
+    assert path, WANTED
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()

@@ -4,16 +4,13 @@ import threading
 from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from shutil import which
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
 
 from tests.look import gallery
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'"
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
 
 
 class Gallery(SimpleHTTPRequestHandler):
@@ -71,12 +68,3 @@ def site() -> Iterator[str]:
     yield f"http://127.0.0.1:{server.server_address[1]}"
     server.shutdown()
     server.server_close()
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        bundled = Path(playwright.chromium.executable_path)
-        browser = playwright.chromium.launch(executable_path=None if bundled.exists() else which("chromium"), args=ARGUMENTS)
-        yield browser
-        browser.close()
