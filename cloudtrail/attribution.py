@@ -7,6 +7,7 @@ events, left behind by a worker that was killed, is harmless.
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
+from typing import Any, TypeVar
 
 import msgspec
 from django.db import connection, transaction
@@ -199,12 +200,16 @@ def _issue(row: Credential) -> Issue:
     )
 
 
-def printable(value: object) -> object:
+Told = TypeVar("Told")
+
+
+def printable(value: Told) -> Told:
     """The same value with NUL, which PostgreSQL's text cannot hold, shown as its symbol, at any depth."""
+    shown: Any = value
     if isinstance(value, str):
-        return value.replace("\0", "\N{SYMBOL FOR NULL}")
-    if isinstance(value, list | tuple):
-        return [printable(item) for item in value]
-    if isinstance(value, dict):
-        return {printable(name): printable(item) for name, item in value.items()}
-    return value
+        shown = value.replace("\0", "\N{SYMBOL FOR NULL}")
+    elif isinstance(value, list):
+        shown = [printable(item) for item in value]
+    elif isinstance(value, dict):
+        shown = {printable(name): printable(item) for name, item in value.items()}
+    return shown

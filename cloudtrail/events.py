@@ -153,6 +153,10 @@ class ParsedFile:
     sha256_raw: str
     sha256_content: str
 
+    def keys(self) -> list[tuple[datetime, str]]:
+        """Time and id of every event: what tells events apart."""
+        return list(zip(self.times, [event.event_id for event in self.events], strict=True))
+
     @property
     def first(self) -> datetime | None:
         """Time of the earliest event; None for a file without events."""
@@ -192,7 +196,7 @@ def gunzip(raw: bytes, largest: int = LARGEST) -> bytes:
     unpacking = isal_zlib.decompressobj(wbits=31)
     try:
         content = unpacking.decompress(raw, limit + 1)
-    except isal_zlib.error as error:
+    except isal_zlib.error as error:  # type: ignore[misc]  # its stub takes the class for an instance
         raise Unreadable(f"The gzip data is damaged ({_short(error)}).") from error
     if len(content) > limit:
         raise Unreadable(

@@ -22,7 +22,7 @@ from audit import clock
 from cloudtrail import bucket, keys
 from cloudtrail.actors import Standing
 from cloudtrail.attribution import Directory
-from cloudtrail.events import Event, ParsedFile, Unreadable, parse
+from cloudtrail.events import ParsedFile, Unreadable, parse
 from cloudtrail.models import Actor, HandedOver, Listing, LogFile, Trail
 from cloudtrail.rows import COLUMNS, TOLD_COLUMNS, TOUCH_COLUMNS, lines, told
 from storage.s3 import ObjectGone, StorageError
@@ -309,6 +309,12 @@ def store(readings: Sequence[Reading], directory: Directory, tally: Tally) -> No
         _count(reading, directory, tally)
 
 
+Key = tuple[datetime, str]
+"""Time and id of an event."""
+Telling = tuple[object, ...]
+"""What two tellings of one event must agree in (`rows.told`)."""
+
+
 class Batch:
     """The lines of one transaction, without what was told before: by an earlier file, or by one in the same batch."""
 
@@ -317,27 +323,43 @@ class Batch:
         self.touches: list[str] = []
         self._ids = directory.ids
         self._earlier = _told_earlier(files)
-        self._here: dict[tuple[datetime, str], list[tuple[Event, int]]] = {}
+        self._here: set[Key] = set()
+        self._files: list[ParsedFile] = []
 
     def add(self, row: LogFile, parsed: ParsedFile) -> None:
-        """Add the lines of one file, and count on its row what was seen before.
-
-        One event id told in two ways is a contradiction: both are kept.
-        """
+        """Add the lines of one file, and count on its row what was seen before."""
         texts, further = lines(parsed, row.pk, self._ids)
         row.seen_before = row.conflicts = 0
-        for ordinal, (event, time, raw) in enumerate(zip(parsed.events, parsed.times, parsed.identities, strict=True)):
-            key, actor = (time, event.event_id), self._ids[raw]
-            if key in self._earlier or key in self._here:
-                here = {told(*telling) for telling in self._here.get(key, ())}
-                if told(event, actor) in self._earlier.get(key, set()) | here:
-                    row.seen_before += 1
-                    continue
-                row.conflicts += 1
-            self._here.setdefault(key, []).append((event, actor))
-            self.events.append(texts[ordinal])
-            if ordinal in further:
-                self.touches.append(further[ordinal])
+        keys = parsed.keys()
+        fresh = set(keys)
+        if len(fresh) == len(keys) and fresh.isdisjoint(self._here) and fresh.isdisjoint(self._earlier):
+            self.events += texts
+            self.touches += further.values()
+        else:
+            for ordinal in self._new(row, parsed, keys):
+                self.events.append(texts[ordinal])
+                self.touches += filter(None, [further.get(ordinal)])
+        self._here |= fresh
+        self._files.append(parsed)
+
+    def _new(self, row: LogFile, parsed: ParsedFile, keys: list[Key]) -> Iterator[int]:
+        """The events that nobody told before. One event id told in two ways is a contradiction: both are kept."""
+        before = {key: set(self._earlier.get(key, ())) for key in keys}
+        for file in self._files:
+            for ordinal, key in enumerate(file.keys()):
+                if key in before:
+                    before[key].add(self._told(file, ordinal))
+        for ordinal, key in enumerate(keys):
+            telling = self._told(parsed, ordinal)
+            if telling in before[key]:
+                row.seen_before += 1
+                continue
+            row.conflicts += bool(before[key])
+            before[key].add(telling)
+            yield ordinal
+
+    def _told(self, file: ParsedFile, ordinal: int) -> Telling:
+        return told(file.events[ordinal], self._ids[file.identities[ordinal]])
 
     def copy(self) -> None:
         """Write the lines into the tables of the running transaction."""
@@ -345,11 +367,11 @@ class Batch:
         _copy("cloudtrail_touch", TOUCH_COLUMNS, self.touches)
 
 
-def _told_earlier(files: Sequence[ParsedFile]) -> dict[tuple[datetime, str], set[tuple[object, ...]]]:
+def _told_earlier(files: Sequence[ParsedFile]) -> dict[Key, set[Telling]]:
     """What the table tells of these files' events already, by time and id. The index on time finds them."""
     times = set().union(*(file.times for file in files))
     ids = SEPARATOR.join(event.event_id for file in files for event in file.events)
-    found: dict[tuple[datetime, str], set[tuple[object, ...]]] = {}
+    found: dict[Key, set[Telling]] = {}
     if not times:
         return found
     with connection.cursor() as cursor:

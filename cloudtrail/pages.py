@@ -54,19 +54,18 @@ def files_page(trail: Trail, state: str, after: str, limit: int) -> tuple[list[L
         if at is not None and at.tzinfo is not None:
             files = files.filter(Q(delivered_at__lt=at) | Q(delivered_at=at, pk__lt=int(pk)))
     found = list(files[: limit + 1])
-    last = found[limit - 1] if len(found) > limit else None
-    more = last is not None and last.delivered_at is not None
-    return found[:limit], f"{last.delivered_at.isoformat()}|{last.pk}" if more else ""
+    if len(found) <= limit or found[limit - 1].delivered_at is None:
+        return found[:limit], ""
+    return found[:limit], f"{found[limit - 1].delivered_at:%Y-%m-%dT%H:%M:%S%z}|{found[limit - 1].pk}"
 
 
 def latest_job(trail: Trail) -> Job | None:
-    """The newest pull of a trail that is open or failed; a finished one is told by the files."""
-    job = Job.objects.filter(kind="cloudtrail.pull", args__trail=str(trail.pk)).order_by("-created_at").first()
-    return job
+    """The newest pull of a trail, if there was one."""
+    return Job.objects.filter(kind="cloudtrail.pull", args__trail=str(trail.pk)).order_by("-created_at").first()
 
 
-def verdict(trail: Trail) -> dict[str, Any]:
-    """What can be said of a trail's files, and what not yet."""
+def verdict(trail: Any) -> dict[str, Any]:
+    """What can be said of a trail's files, and what not yet. The trail comes `with_counts`."""
     aside, waiting = trail.files_quarantined, trail.files_waiting
     if aside:
         tone, say = "warn", f"{aside} of {trail.files_seen} files could not be read and are in quarantine."
@@ -93,8 +92,8 @@ def verdict(trail: Trail) -> dict[str, Any]:
     }
 
 
-def trail_facts(trail: Trail, now: datetime) -> list[dict[str, Any]]:
-    """The facts at the side of a trail's page."""
+def trail_facts(trail: Any, now: datetime) -> list[dict[str, Any]]:
+    """The facts at the side of a trail's page. The trail comes `with_counts`."""
     listing = getattr(trail, "listing", None)
     return [
         {"label": "Account", "value": trail.account or "not stated"},

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -170,7 +170,7 @@ def touching(
     since: datetime,
     until: datetime,
     *,
-    person: str | None = None,
+    person: str | Collection[str] | None = None,
     kind: Kind | str | None = None,
     standing: str | None = None,
     after: str = "",
@@ -180,7 +180,7 @@ def touching(
 
     What counts: the object itself, at the version or at an unnamed one; it as the source of a copy; a listing or batch
     delete whose prefix may include it; a change of its bucket's configuration; a change of a trail or an encryption key.
-    A read that names another version than those asked for is not about them. `person` is an actor's printed name.
+    A read that names another version than those asked for is not about them. `person` is an actor's printed name, or several.
     Raises ValueError for an `after` that is no cursor.
     """
     where, values = _filters(since, until, person, kind, standing, after)
@@ -238,6 +238,33 @@ def by_person(what: Record | Version | Iterable[Object], since: datetime, until:
     return sorted(people, key=lambda person: (-person.events, person.name))
 
 
+@dataclass(frozen=True)
+class Tally:
+    """How often one actor did things of one kind on one day (UTC); bytes that S3 sent, first and last time."""
+
+    day: date
+    standing: str
+    name: str
+    kind: Kind
+    events: int
+    bytes_out: int
+    first: datetime
+    last: datetime
+
+
+def tallies(what: Record | Version | Iterable[Object], since: datetime, until: datetime) -> list[Tally]:
+    """Everything that touched a record in [since, until), counted by day, actor and kind."""
+    where, values = _filters(since, until, None, None, None, "")
+    values |= {"probes": _probes(objects_of(what))}
+    with connection.cursor() as cursor:
+        cursor.execute(_sql(where, _BY_DAY), values)
+        rows = cursor.fetchall()
+    return [
+        Tally(day, standing, name, kind_of(call, "refused" if refused else ""), *counted)
+        for day, standing, name, call, refused, *counted in rows
+    ]
+
+
 def people_touching(what: Record | Version | Iterable[Object], since: datetime, until: datetime) -> list[str]:
     """Names to choose from in the filter by person."""
     return sorted({person.name for person in by_person(what, since, until) if person.name})
@@ -282,6 +309,12 @@ SELECT a.standing, a.name, touched.event_name, touched.error_code <> '' AS refus
 FROM ({matches}) touched JOIN cloudtrail_actor a ON a.id = touched.actor_id
 GROUP BY 1, 2, 3, 4
 """
+_BY_DAY = """
+SELECT (touched.time AT TIME ZONE 'UTC')::date, a.standing, a.name, touched.event_name, touched.error_code <> '', count(*),
+       sum(touched.bytes_out)::bigint, min(touched.time), max(touched.time)
+FROM ({matches}) touched JOIN cloudtrail_actor a ON a.id = touched.actor_id
+GROUP BY 1, 2, 3, 4, 5
+"""
 
 
 def _sql(where: str, question: str) -> str:
@@ -293,7 +326,7 @@ def _sql(where: str, question: str) -> str:
 def _filters(
     since: datetime,
     until: datetime,
-    person: str | None,
+    person: str | Collection[str] | None,
     kind: Kind | str | None,
     standing: str | None,
     after: str,
@@ -323,12 +356,12 @@ _KIND_SQL = {
 }
 
 
-def _actors(person: str | None, standing: str | None) -> list[int]:
+def _actors(person: str | Collection[str] | None, standing: str | None) -> list[int]:
     from cloudtrail.models import Actor
 
     actors = Actor.objects.all()
     if person is not None:
-        actors = actors.filter(name=person)
+        actors = actors.filter(name__in=[person] if isinstance(person, str) else person)
     if standing is not None:
         actors = actors.filter(standing=standing)
     return list(actors.values_list("pk", flat=True))

@@ -4,11 +4,12 @@ import uuid
 from typing import Any
 
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from accounts.http import PersonRequest
 from accounts.permissions import demand, may
 from audit import clock, trail
 from cloudtrail import pages, transitions
@@ -20,14 +21,14 @@ PAGE = 50
 
 
 @require_GET
-def trails(request: HttpRequest) -> HttpResponse:
+def trails(request: PersonRequest) -> HttpResponse:
     visible = Trail.objects.visible_to(request.user).with_counts()
     context = {"trails": visible, "manages": may(request.user, "cloudtrail.manage"), "crumbs": pages.crumbs()}
     return render(request, "cloudtrail/trails.html", context)
 
 
 @require_http_methods(["GET", "POST"])
-def add(request: HttpRequest) -> HttpResponse:
+def add(request: PersonRequest) -> HttpResponse:
     demand(request.user, "cloudtrail.manage")
     form = TrailForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
@@ -38,7 +39,7 @@ def add(request: HttpRequest) -> HttpResponse:
 
 
 @require_http_methods(["GET", "POST"])
-def edit(request: HttpRequest, trail_id: uuid.UUID) -> HttpResponse:
+def edit(request: PersonRequest, trail_id: uuid.UUID) -> HttpResponse:
     changed = get_object_or_404(Trail.objects.visible_to(request.user), pk=trail_id)
     demand(request.user, "cloudtrail.manage", changed)
     form = ChangeTrailForm(request.POST or None, instance=changed)
@@ -52,7 +53,7 @@ def edit(request: HttpRequest, trail_id: uuid.UUID) -> HttpResponse:
 
 
 @require_GET
-def trail_page(request: HttpRequest, trail_id: uuid.UUID) -> HttpResponse:
+def trail_page(request: PersonRequest, trail_id: uuid.UUID) -> HttpResponse:
     shown = get_object_or_404(Trail.objects.visible_to(request.user).with_counts(), pk=trail_id)
     state = request.GET.get("state", "")
     files, after = pages.files_page(shown, state, request.GET.get("after", ""), PAGE)
@@ -73,14 +74,14 @@ def trail_page(request: HttpRequest, trail_id: uuid.UUID) -> HttpResponse:
 
 
 @require_POST
-def pull(request: HttpRequest, trail_id: uuid.UUID) -> HttpResponse:
+def pull(request: PersonRequest, trail_id: uuid.UUID) -> HttpResponse:
     pulled = get_object_or_404(Trail.objects.visible_to(request.user), pk=trail_id)
     transitions.ask_for_pull(pulled, by=request.user)
     return redirect(pulled)
 
 
 @require_GET
-def progress(request: HttpRequest, trail_id: uuid.UUID) -> HttpResponse:
+def progress(request: PersonRequest, trail_id: uuid.UUID) -> HttpResponse:
     """The state of the trail's latest pull, as the component that asks for itself."""
     shown = get_object_or_404(Trail.objects.visible_to(request.user), pk=trail_id)
     job = pages.latest_job(shown)
@@ -93,7 +94,7 @@ def progress(request: HttpRequest, trail_id: uuid.UUID) -> HttpResponse:
 
 
 @require_GET
-def file_page(request: HttpRequest, file_id: int) -> HttpResponse:
+def file_page(request: PersonRequest, file_id: int) -> HttpResponse:
     file = get_object_or_404(LogFile.objects.visible_to(request.user).select_related("trail"), pk=file_id)
     rows, after = pages.events_page(file, request.user, pages.number(request.GET.get("after")), PAGE)
     trail.access(request.user, "view", file.trail, {"file": file.key})
@@ -109,7 +110,7 @@ def file_page(request: HttpRequest, file_id: int) -> HttpResponse:
 
 
 @require_POST
-def again(request: HttpRequest, file_id: int) -> HttpResponse:
+def again(request: PersonRequest, file_id: int) -> HttpResponse:
     file = get_object_or_404(LogFile.objects.visible_to(request.user), pk=file_id)
     transitions.try_again(file.pk, by=request.user)
     messages.info(request, "The file will be read once more.")
@@ -117,7 +118,7 @@ def again(request: HttpRequest, file_id: int) -> HttpResponse:
 
 
 @require_GET
-def event_page(request: HttpRequest, file_id: int, ordinal: int) -> HttpResponse:
+def event_page(request: PersonRequest, file_id: int, ordinal: int) -> HttpResponse:
     file = get_object_or_404(LogFile.objects.visible_to(request.user).select_related("trail"), pk=file_id)
     event = get_object_or_404(Event.objects.visible_to(request.user).of_file(file), ordinal=ordinal)
     trail.access(request.user, "view", file.trail, {"event": event.event_id})
