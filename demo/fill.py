@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Callable, Collection
 from datetime import date, datetime, timedelta
+from functools import cache
 
 from django.conf import settings
 from django.contrib.auth.models import Group
@@ -31,6 +32,7 @@ from signatures.meanings import Meaning
 from signatures.models import Step
 from signatures.transitions import sign_all
 from sops import transitions as sops
+from standin.filling import Filler, make_bucket
 from storage import s3
 from storage.transitions import register_bucket
 from validation_docs import transitions as validation_docs
@@ -102,15 +104,8 @@ def _user(username: str) -> User:
 
 
 def make_buckets() -> None:
-    client = s3.client()
-    known = {bucket["Name"] for bucket in client.list_buckets()["Buckets"]}
     for name in (RECORDS_BUCKET, settings.WORM_BUCKET, TRAIL_BUCKET):
-        if name not in known:
-            client.create_bucket(
-                Bucket=name, ObjectLockEnabledForBucket=True, CreateBucketConfiguration={"LocationConstraint": REGION}
-            )
-        if name == TRAIL_BUCKET:
-            client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+        make_bucket(settings.S3_ENDPOINT_URL, name)
     by = _user(content.ADMINISTRATORS[0])
     register_bucket(RECORDS_BUCKET, label="Registered runs", purpose="records", by=by)
     register_bucket(settings.WORM_BUCKET, label="Frozen bytes of the portal", purpose="worm", by=by)
@@ -118,14 +113,26 @@ def make_buckets() -> None:
 
 
 def _put(number: str, version: int) -> None:
+    """Lay the version's files under the record's prefix, as old as the demo tells; what did not change stays as it is."""
     until = clock.now() + timedelta(days=365 * LOCKED_YEARS)
     before = packages.files(number, version - 1, _today()) if version > 1 else {}
     for key, data in packages.files(number, version, _today()).items():
         if before.get(key) != data:
-            s3.client().put_object(
-                Bucket=RECORDS_BUCKET, Key=packages.storage_key(number, key), Body=data, ChecksumAlgorithm="SHA256",
+            _filler().put(
+                RECORDS_BUCKET, packages.storage_key(number, key), data, created=_written(number, version),
                 ObjectLockMode="COMPLIANCE", ObjectLockRetainUntilDate=until,
             )  # fmt: skip
+
+
+def _written(number: str, version: int) -> datetime:
+    """When the pipeline wrote a version: the day after its run, a later version twenty days after the one before."""
+    _, said = packages.version_of(number, version)
+    return clock.now().replace(microsecond=0) - timedelta(days=said.run_days_ago - 1 - 20 * (version - 1))
+
+
+@cache
+def _filler() -> Filler:
+    return Filler(settings.S3_ENDPOINT_URL)
 
 
 def _today() -> date:
@@ -209,8 +216,10 @@ def _write_definition(by: User) -> None:
     draft = defining.save(
         Draft.objects.get(record=kind.definition), content.NGS_RUN_PACKAGE, by=by, message="First issue", on_top_of=1
     )
-    defining.submit(draft, by=by, message="First issue", then=lambda version: requests.open_route(
-        version, requests.review_then_approval([_user(content.REVIEWER)], [_user(content.APPROVER)], _in_days(5)), by=by))  # fmt: skip
+    asked = requests.review_then_approval([_user(content.REVIEWER)], [_user(content.APPROVER)], _in_days(5))
+    defining.submit(
+        draft, by=by, message="First issue", then=lambda version: requests.open_route(version, asked, by=by)
+    )
 
 
 def _write(draft: Draft, text: str, by: User) -> Draft:
@@ -274,7 +283,7 @@ def _be_refused(record: Record, by: User) -> None:
     """Offered before the report had been copied: both failures are told at once, and stay on the trail."""
     offered = packages.incomplete(record.number, 1, _today())
     for key, data in offered.items():
-        s3.client().put_object(Bucket=RECORDS_BUCKET, Key=f"inbox/{record.number}/{key}", Body=data)
+        _filler().put(RECORDS_BUCKET, f"inbox/{record.number}/{key}", data, created=_written(record.number, 1))
     found = registration.look(RECORDS_BUCKET, f"inbox/{record.number}/", by=by)
     wrong = packages.metadata_of(record.number, 1, _today()) | content.REFUSED_REGISTRATION["wrong_metadata"]
     try:
@@ -311,9 +320,8 @@ def read_sops() -> None:
 
 def put_trail() -> None:
     """Log files of the last 90 days, as CloudTrail would have delivered them, and the trail that names their bucket."""
-    client = s3.client()
     history = demo_trail.build(_objects(), now=clock.now(), bucket=RECORDS_BUCKET, account=ACCOUNT, region=REGION)
-    demo_trail.write(history.files, lambda key, data: client.put_object(Bucket=TRAIL_BUCKET, Key=key, Body=data))
+    demo_trail.write(history.files, lambda key, data: s3.client().put_object(Bucket=TRAIL_BUCKET, Key=key, Body=data))
     cloudtrail.add_trail(
         {"name": "gxp-data-events", "account": ACCOUNT, "region": REGION, "bucket": TRAIL_BUCKET, "prefix": "", "enabled": True,
          "started_from": _today() - timedelta(days=91), "source_identity_enforced": True},
@@ -327,8 +335,7 @@ def _objects() -> list[demo_trail.Stored]:
     for file in (
         File.objects.filter(bucket=RECORDS_BUCKET).select_related("version__record").order_by("version__ordinal")
     ):
-        _, said = packages.version_of(file.version.record.number, file.version.ordinal)
-        written = clock.now() - timedelta(days=said.run_days_ago - 1) + timedelta(days=20 * (file.version.ordinal - 1))
+        written = _written(file.version.record.number, file.version.ordinal)
         found.setdefault(
             (file.key, file.s3_version), demo_trail.Stored(file.bucket, file.key, file.s3_version, file.size, written)
         )
