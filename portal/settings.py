@@ -150,6 +150,7 @@ PASSWORD_RESET_TIMEOUT = 60 * 60
 INVITATION_DAYS = 7
 # Shown on the log-in page of the demo, where everybody has the same one.
 DEMO_PASSWORD = required("COUNTERSIGN_DEMO_PASSWORD", "the demo's accounts share it.") if DEMO else ""
+SILENCED_SYSTEM_CHECKS = ["auth.W004"]  # user names are unique in their folded form, `username_folded`
 SIMPLE_HISTORY_REVERT_DISABLED = True
 
 # Sessions and transport
