@@ -57,6 +57,21 @@ class RecordQuerySet(QuerySet["Record"]):
             found |= Q(versions__top_hash__startswith=words.lower())
         return self.filter(found).distinct()
 
+    def standing(self, status: str, when: datetime) -> RecordQuerySet:
+        """Records with a version of that status then (`Version.status_at`); "draft": those edited since the last version."""
+        from records.models import Draft, Version
+
+        if status == "draft":
+            return self.filter(Exists(Draft.objects.filter(record=OuterRef("pk")).exclude(contributors=[])))
+        approved = Version.objects.filter(record=OuterRef("pk"), state="approved")
+        begins_later = Q(effectivity__during__startswith__gt=when)
+        found = {
+            "effective": approved.effective_on(when),
+            "scheduled": approved.filter(begins_later),
+            "superseded": approved.exclude(effectivity__during__contains=when).exclude(begins_later),
+        }
+        return self.filter(Exists(found.get(status, Version.objects.filter(record=OuterRef("pk"), state=status))))
+
 
 class VersionQuerySet(QuerySet["Version"]):
     def visible_to(self, user: User) -> VersionQuerySet:

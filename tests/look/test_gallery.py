@@ -179,7 +179,7 @@ def test_the_editor_previews_keeps_a_buffer_and_takes_a_picture(site, chromium):
     assert area.input_value() == "word"
     page.locator("[data-image-file]").set_input_files({"name": "gel.png", "mimeType": "image/png", "buffer": b"\x89PNG"})
     expect(area).to_have_value(re.compile(re.escape("![gel](image:1)")))
-    expect(status).to_have_text("Buffer kept 14:22:09 UTC", timeout=8000)
+    expect(status).to_have_text("Autosaved 14:22:09 UTC, not yet saved to the record's history", timeout=8000)
     page.context.close()
 
 

@@ -1,0 +1,44 @@
+"""The form of a new SOP."""
+
+from django import forms
+
+from accounts.models import Area, User
+from accounts.roles import CONTENT_ROLES, Role
+from sops.models import Sop
+from sops.transitions import STARTER
+
+
+def starters() -> list[tuple[str, str]]:
+    """The starter texts that ship, by name, with the title that each begins with."""
+    return [
+        (path.stem, path.open(encoding="utf-8").readline().lstrip("# ").strip())
+        for path in sorted(STARTER.glob("*.md"))
+    ]
+
+
+class NewSopForm(forms.Form):
+    title = forms.CharField(max_length=200, help_text="As it stands on the first page.")
+    area = forms.ModelChoiceField(
+        Area.objects.none(), empty_label=None, help_text="Who belongs to it can read the SOP."
+    )
+    starter = forms.ChoiceField(label="Begin with", required=False)
+    gate = forms.ChoiceField(
+        label="What waits for its reading",
+        choices=Sop.Gate.choices,
+        required=False,
+        help_text="The e-signature SOP is one that signing waits for.",
+    )
+    reading_roles = forms.MultipleChoiceField(
+        label="Who must read each version",
+        choices=[(role.value, role.label) for role in Role if role in CONTENT_ROLES],
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+    )
+    reading_days = forms.IntegerField(
+        label="Days to read it", min_value=0, max_value=365, initial=14, help_text="From the day it becomes effective."
+    )
+
+    def __init__(self, data: object = None, *, user: User) -> None:
+        super().__init__(data)  # type: ignore[arg-type]
+        self.fields["area"].queryset = Area.objects.filter(members=user)  # type: ignore[attr-defined]
+        self.fields["starter"].choices = [("", "Empty sections"), *starters()]  # type: ignore[attr-defined]
