@@ -1,7 +1,64 @@
+"""What the shell of every page shows: the rail, who one is, and how much waits."""
+
+from functools import partial
 from typing import Any
 
+from django.conf import settings
+from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.functional import SimpleLazyObject
+
+from accounts import qualifications
+from accounts.models import User
+from accounts.permissions import may
+from signatures.models import Step
+
+# Label, where, icon, the permission that shows it, and the beginnings of the paths that are its own.
+ROOMS: tuple[tuple[str, str, str, str, tuple[str, ...]], ...] = (
+    ("Desk", "/", "inbox", "", ("/sign/", "/signatures/")),
+    ("Records", "/records/", "archive", "record.read", ("/records/",)),
+    ("Documents", "/documents/", "file-earmark-text", "record.read", ("/documents/", "/definitions/")),
+    ("Training", "/training/", "mortarboard", "record.read", ("/training/",)),
+    ("Audit", "/audit/", "clock-history", "trail.read", ("/audit/",)),
+    ("CloudTrail", "/trails/", "binoculars", "cloudtrail.read", ("/trails/",)),
+    ("Inspection", "/inspection/", "clipboard-check", "inspection.read", ("/inspection/",)),
+)
+BACK_ROOMS: tuple[tuple[str, str, str, str, tuple[str, ...]], ...] = (
+    ("Jobs", "/jobs/", "list-task", "job.read", ("/jobs/",)),
+    ("Administration", "/people/", "gear", "people.read", ("/people/", "/buckets/")),
+)
 
 
 def navigation(request: HttpRequest) -> dict[str, Any]:
-    return {}
+    """Context of `base.html`; the rail is made where a page draws it, not for fragments."""
+    shared = {"product_version": settings.VERSION}
+    user = getattr(request, "user", None)
+    if user is None or not user.is_authenticated:
+        return shared
+    return shared | {
+        "nav": SimpleLazyObject(partial(_rail, request, user)),
+        "me": SimpleLazyObject(lambda: {"name": user.legal_name, "role": user.role_label}),
+        "search_words": request.GET.get("q", "") if request.path == "/search/" else "",
+    }
+
+
+def waiting(user: User) -> int:
+    """How much waits for the person, in one query: signatures whose turn it is, and readings."""
+    steps: QuerySet[Any] = Step.objects.awaiting(user).order_by().values_list("pk")
+    return steps.union(qualifications.unread(user).order_by().values_list("pk"), all=True).count()
+
+
+def _rail(request: HttpRequest, user: User) -> list[dict[str, Any]]:
+    front = [_item(request, room) for room in ROOMS if _open_to(user, room[3])]
+    back = [_item(request, room) for room in BACK_ROOMS if _open_to(user, room[3])]
+    front[0]["badge"] = waiting(user)
+    return [*front, {"divider": True}, *back] if back else front
+
+
+def _open_to(user: User, permission: str) -> bool:
+    return not permission or may(user, permission)
+
+
+def _item(request: HttpRequest, room: tuple[str, str, str, str, tuple[str, ...]]) -> dict[str, Any]:
+    label, url, icon, _, own = room
+    return {"label": label, "url": url, "icon": icon, "active": request.path == url or request.path.startswith(own)}

@@ -5,4 +5,9 @@ from portal.pages import health
 urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", health.healthz, name="healthz"),
     path("", include("accounts.urls")),
+    path("", include("records.urls")),
+    path("", include("signatures.urls")),
+    path("", include("sops.urls")),
+    path("", include("portal.pages.urls")),
+    path("trails/", include("cloudtrail.urls")),
 ]

@@ -17,6 +17,9 @@ OPEN_STATES = (State.IN_REVIEW, State.REGISTERED)
 
 
 class StepQuerySet(QuerySet["Step"]):
+    def visible_to(self, user: User) -> StepQuerySet:
+        return self.filter(readable(user, "version__record__"))
+
     def waiting(self) -> StepQuerySet:
         """Steps whose turn it is: unsigned, on a version that is still open, with no unsigned step before them."""
         from signatures.models import Step

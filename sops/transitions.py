@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from django.contrib.auth.models import Group
 from django.db import transaction
 from django.http import HttpRequest
 
 from accounts import founding
 from accounts.identity import Credentials
 from accounts.models import Area, Qualification, Sitting, User
+from accounts.permissions import demand
 from audit import clock, trail
 from audit.actions import Action
 from records import documents, drafts, numbers, starter
@@ -23,6 +23,7 @@ from signatures import requests
 from signatures.meanings import Meaning
 from signatures.models import Signature
 from signatures.signing import signing
+from sops import queries
 from sops.models import Sop
 
 EMPTY = [
@@ -91,27 +92,25 @@ def approved(version: Version, signer: User) -> None:
 def assign_reading(sop: Sop, version: Version, *, by: User, due_at: datetime) -> list[Qualification]:
     """Ask everybody with a reading role who may see the SOP to read this version by then; whoever was asked is not asked
     again. A reading of an older version that is still open gives way to this one."""
-    readers = User.objects.filter(
-        is_active=True, groups__in=Group.objects.filter(name__in=sop.reading_roles), areas=version.record.area
-    ).distinct()
     assigned = []
-    for reader in readers:
-        row, made = Qualification.objects.get_or_create(
-            user=reader,
-            version_id=version.pk,
-            defaults={
-                "topic": version.record.number,
-                "label": f"{version.label}, {version.record.title}",
-                "gate": sop.gate,
-                "due_at": due_at,
-            },
-        )
-        if made:
-            trail.record(
-                Action.READING_ASSIGNED, reader, by=by, detail={"version": row.label, "due": due_at.isoformat()}
-            )
-            assigned.append(row)
+    for reader in queries.not_asked(sop, version):
+        row = Qualification.objects.create(user=reader, version_id=version.pk, due_at=due_at, **_about(sop, version))
+        trail.record(Action.READING_ASSIGNED, reader, by=by, detail={"version": row.label, "due": due_at.isoformat()})
+        assigned.append(row)
     return assigned
+
+
+def ask_newcomers(sop: Sop, version: Version, *, by: User) -> list[Qualification]:
+    """Ask those whom the rule names and nobody asked yet: they joined, or took on a role, after the approval."""
+    demand(by, "training.manage", sop.record, sop.record)
+    with transaction.atomic(durable=True):
+        Sop.objects.select_for_update(no_key=True).get(pk=sop.pk)
+        return assign_reading(sop, version, by=by, due_at=clock.now() + timedelta(days=sop.reading_days))
+
+
+def _about(sop: Sop, version: Version) -> dict[str, str]:
+    label = f"{version.label}, {version.record.title}"
+    return {"topic": version.record.number, "label": label, "gate": sop.gate}
 
 
 def read(
@@ -124,17 +123,11 @@ def read(
         version = signature.version
         sop = Sop.objects.get(pk=version.record_id)
         row, _ = Qualification.objects.get_or_create(
-            user=signer,
-            version_id=version.pk,
-            defaults={
-                "topic": version.record.number,
-                "label": f"{version.label}, {version.record.title}",
-                "gate": sop.gate,
-                "due_at": clock.now(),
-            },
+            user=signer, version_id=version.pk, defaults={"due_at": signature.signed_at, **_about(sop, version)}
         )
-        row.met_at = signature.signed_at
-        row.save(update_fields=["met_at"])
+        if row.met_at is None:  # who signs it once more was trained from the first time on
+            row.met_at = signature.signed_at
+            row.save(update_fields=["met_at"])
         trail.record(Action.READING_SIGNED, version, by=signer, detail={"signature": str(signature.pk)})
         trail.record(Action.QUALIFICATION_SET, signer, by=signer, detail={"version": row.label})
     return signature

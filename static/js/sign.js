@@ -1,4 +1,4 @@
-// The signing page. The server knows which pages were served and refuses what was not opened; this only shows it, and spares a refusal.
+// The signing page, and the sign dialog that htmx puts into it. The server knows which pages were served and refuses what was not opened; this only shows it, and spares a refusal.
 //   [data-signing]            the form
 //   figure[data-page] > img   a page of the rendition (loading="lazy"), anywhere on the page
 //   [data-pages-opened]       says "9 of 11 pages opened"
@@ -7,7 +7,9 @@
 //   [data-sign-button]        enabled by the server; off until every page was opened
 (() => {
   const { now, duration } = window.countersign;
-  for (const root of document.querySelectorAll("[data-signing]")) {
+  const start = (root) => {
+    if ("started" in root.dataset) return;
+    root.dataset.started = "";
     const figures = [...document.querySelectorAll("figure[data-page]")];
     const button = root.querySelector("[data-sign-button]");
     const opened = document.querySelector("[data-pages-opened]");
@@ -15,7 +17,7 @@
 
     const show = () => {
       const seen = figures.filter((figure) => figure.classList.contains("seen")).length;
-      if (opened) opened.textContent = `${seen} of ${figures.length} page${figures.length === 1 ? "" : "s"} opened`;
+      if (opened && figures.length) opened.textContent = `${seen} of ${figures.length} page${figures.length === 1 ? "" : "s"} opened`;
       if (button) button.disabled = over || seen < figures.length;
     };
     for (const figure of figures) {
@@ -35,9 +37,12 @@
 
     const left = root.querySelector("[data-code-left]");
     if (left) {
-      const tick = () => { left.textContent = duration(30 - (Math.floor(now() / 1000) % 30)); };
+      const tick = () => {
+        if (!root.isConnected) return clearInterval(ticking);
+        left.textContent = duration(30 - (Math.floor(now() / 1000) % 30));
+      };
+      const ticking = setInterval(tick, 1000);
       tick();
-      setInterval(tick, 1000);
     }
 
     // Digits only, spaces as people paste them are taken out; the reason is asked for where the meaning asks for one.
@@ -57,5 +62,15 @@
     };
     root.addEventListener("change", meaning);
     meaning();
-  }
+  };
+  const startAll = () => { for (const root of document.querySelectorAll("[data-signing]")) start(root); };
+  startAll();
+  document.addEventListener("htmx:load", startAll);
+  // A refusal comes back as the dialog with its sentence, under its own status; it is shown, not announced as a failure.
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const { xhr, target } = event.detail;
+    if (target.id !== "sign-card" || xhr.status < 400 || !xhr.responseText.includes('id="sign-card"')) return;
+    event.detail.shouldSwap = true;
+    event.detail.isError = false;
+  });
 })();

@@ -1,0 +1,131 @@
+"""The sign dialog of a page: opened by a deliberate act, shown while its intent lives, answered by one verb."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+
+from accounts import identity, qualifications
+from accounts.http import PersonRequest
+from audit import trail
+from records.models import Version
+from signatures import intents
+from signatures.forms import SignForm
+from signatures.intents import IntentRefused
+from signatures.meanings import SENTENCES, Meaning
+from signatures.models import INTENT_LIVES, Intent, Signature, Step
+from signatures.signing import REASON_LETTERS
+
+CARD = "signatures/_card.html"
+BAD_INPUT = 400
+INCOMPLETE = "Give the meaning, your password and a one-time code."
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One meaning that may be signed."""
+
+    value: str
+    label: str
+    sentence: str
+    button: str
+    needs_reason: bool = False
+
+
+@dataclass(frozen=True)
+class Place:
+    """What is signed, and where the page of the dialog is: `url` takes the answer, `open_url` makes the intent."""
+
+    version: Version
+    url: str
+    open_url: str
+    step: Step | None = None
+
+    @property
+    def choices(self) -> list[Choice]:
+        if self.step is None:
+            return [Choice(Meaning.READING, "Read and understood", SENTENCES[Meaning.READING], "Sign the reading")]
+        meaning = Meaning(self.step.meaning)
+        refusal = f"{SENTENCES[Meaning.REJECTION]} A rejection is signed, and ends this version."
+        return [
+            Choice(meaning, meaning.label, self.step.sentence, f"Sign {meaning.label.lower()}"),
+            Choice(Meaning.REJECTION, "Reject", refusal, "Sign rejection", needs_reason=True),
+        ]
+
+
+Verb = Callable[[SignForm], Signature]
+
+
+def context(
+    request: PersonRequest, place: Place, *, form: SignForm | None = None, refused: Any = None
+) -> dict[str, Any]:
+    """What the card's template draws: the open dialog, or the button that opens it."""
+    intent = intents.current(place.version, request.user, request.sitting, place.step)
+    given = form.data if form else {}
+    chosen = given.get("meaning") or place.choices[0].value
+    return {
+        "place": place,
+        "intent": intent,
+        "refused": refused,
+        "over": isinstance(refused, IntentRefused) and intent is None,
+        "asks_username": identity.asks_for_username(request.sitting, request),
+        "chosen": chosen,
+        "opened": len(intents.opened_pages(place.version, request.sitting.pk)),
+        "reason": given.get("reason", ""),
+        "reason_letters": REASON_LETTERS,
+        "seconds": int(INTENT_LIVES.total_seconds()),
+        "demo": settings.DEMO,
+        "bound": _bound(request, place, intent) if intent else [],
+    }
+
+
+def opened(request: PersonRequest, place: Place) -> HttpResponse:
+    """Make an intent, and show the dialog: in its place on the page, or on the page loaded again."""
+    with trail.refusals(request.user):
+        intents.open_for(place.version, user=request.user, sitting=request.sitting, step=place.step)
+    if not request.htmx:
+        return redirect(f"{place.url}#sign-card")
+    return render(request, CARD, context(request, place))
+
+
+def answered(
+    request: PersonRequest, place: Place, verb: Verb, page: Callable[[dict[str, Any], int], HttpResponse]
+) -> HttpResponse:
+    """Sign as the form says and go to the signature; where it is refused, show the dialog with the sentence: alone for
+    htmx, else by `page(context, status)`."""
+    form = SignForm(request.POST)
+    refused: trail.Refused | None = None
+    if form.is_valid():
+        try:
+            with trail.refusals(request.user):
+                signature = verb(form)
+            return _gone_to(request, f"{signature.get_absolute_url()}?signed")
+        except trail.Refused as caught:
+            refused = caught
+    shown = context(request, place, form=form, refused=refused or {"message": INCOMPLETE})
+    status = refused.status if refused else BAD_INPUT
+    return render(request, CARD, shown, status=status) if request.htmx else page(shown, status)
+
+
+def _gone_to(request: PersonRequest, url: str) -> HttpResponse:
+    if request.htmx:
+        return HttpResponse(headers={"HX-Redirect": url})
+    return redirect(url)
+
+
+def _bound(request: PersonRequest, place: Place, intent: Intent) -> Sequence[dict[str, Any]]:
+    """What the statement will hold, in the reader's words."""
+    last = Signature.objects.filter(signer=request.user).order_by("-signed_at").first()
+    return [
+        {"label": "Top hash of the content", "hash": intent.top_hash},
+        {"label": "Pins of its files (SHA-256)", "hash": place.version.pins_sha256},
+        {"label": "The PDF shown here (SHA-256)", "hash": intent.rendition_sha256},
+        {"label": "Printed name and role", "value": f"{request.user.legal_name}, {request.user.role_label}"},
+        {"label": "Step", "hash": str(place.step.pk) if place.step else ""},
+        {"label": "E-signature SOP you were trained on", "value": qualifications.policy_in_force(request.user) or "none yet"},
+        {"label": "Your signature before this one (SHA-256)", "hash": last.statement_sha256 if last else ""},
+        {"label": "Also bound", "value": "meaning and sentence, your reason, the database's time, the portal's key."},
+    ]  # fmt: skip

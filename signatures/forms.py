@@ -1,0 +1,18 @@
+"""What the sign dialog sends. Whether it may be signed is decided by the ceremony, not here."""
+
+from django import forms
+
+from accounts.identity import Credentials
+
+
+class SignForm(forms.Form):
+    intent = forms.UUIDField()
+    meaning = forms.CharField(max_length=40)
+    reason = forms.CharField(max_length=2000, required=False)
+    username = forms.CharField(max_length=150, required=False)
+    password = forms.CharField(max_length=1000, strip=False)
+    code = forms.CharField(max_length=20)
+
+    def credentials(self) -> Credentials:
+        typed = self.cleaned_data
+        return Credentials(username=typed["username"], password=typed["password"], code=typed["code"])

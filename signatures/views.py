@@ -1,0 +1,130 @@
+"""Pages of signatures: the images that are read before signing, and each signature with what checks it."""
+
+import json
+import uuid
+from typing import Any
+
+from django.contrib.auth.decorators import login_not_required
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.views.decorators.cache import cache_control
+from django.views.decorators.http import require_GET
+
+from accounts.http import PersonRequest
+from audit import trail
+from records import renditions
+from records.models import Version
+from signatures import intents, offline
+from signatures.checking import Verdict, check
+from signatures.models import PortalKey, Signature, Step
+from storage.s3 import StorageError
+
+UNREADABLE = 502
+
+
+def pages_of(request: PersonRequest, version: Version) -> list[dict[str, Any]]:
+    """The pages of the rendition, each with whether it was served in this sitting: what `_pages.html` draws."""
+    opened = intents.opened_pages(version, request.sitting.pk)
+    return [{"number": page, "opened": page in opened} for page in range(1, version.rendition_pages + 1)]
+
+
+# No browser keeps it: each sitting fetches each page, or it has not been opened.
+@cache_control(private=True, no_store=True)
+@require_GET
+def page(request: PersonRequest, version: uuid.UUID, number: int) -> HttpResponse:
+    """A page of the rendition as an image, noted as served to this person in this sitting (§2 row 10)."""
+    shown = get_object_or_404(Version.objects.visible_to(request.user).select_related("record"), pk=version)
+    if not 1 <= number <= shown.rendition_pages:
+        raise Http404
+    try:
+        image = renditions.page_image(shown, number).open("rb")
+    except StorageError as error:
+        return HttpResponse(str(error), status=UNREADABLE, content_type="text/plain; charset=utf-8")
+    intents.serve(shown, number, user=request.user, sitting=request.sitting)
+    return FileResponse(image, content_type="image/png")
+
+
+@require_GET
+def signature(request: PersonRequest, pk: uuid.UUID) -> HttpResponse:
+    """A signature: its card, whether it still holds, and all that is needed to check it elsewhere."""
+    shown = _visible(request, pk)
+    trail.access(request.user, "view", shown.version, {"signature": str(pk)})
+    verdict = check(shown)
+    just_signed = shown.signer_id == request.user.pk and "signed" in request.GET
+    waiting = Step.objects.awaiting(request.user).select_related("version__record").order_by("due_at", "pk")
+    return render(
+        request,
+        "signatures/signature.html",
+        {
+            "signature": shown,
+            "verdict": verdict,
+            "card": _card(shown, verdict),
+            "statement": _readable(bytes(shown.statement)),
+            "names": offline.names(shown),
+            "command": offline.command(shown),
+            "just_signed": just_signed,
+            "next_step": waiting.first() if just_signed else None,
+        },
+    )
+
+
+@require_GET
+def statement(request: PersonRequest, pk: uuid.UUID) -> HttpResponse:
+    """The canonical bytes that the portal's key signed."""
+    held = _exported(request, pk)
+    return _file(bytes(held.statement), offline.names(held).statement, "application/json")
+
+
+@require_GET
+def seal(request: PersonRequest, pk: uuid.UUID) -> HttpResponse:
+    """The portal's signature over the statement, DER."""
+    held = _exported(request, pk)
+    return _file(bytes(held.seal), offline.names(held).seal, "application/octet-stream")
+
+
+@login_not_required
+@require_GET
+def key(request: HttpRequest, pk: str) -> HttpResponse:
+    """A public key of the portal, for whoever checks a signature without an account."""
+    held = get_object_or_404(PortalKey, pk=pk)
+    return _file(held.public_pem.encode(), offline.file_name(held.pk), "application/x-pem-file")
+
+
+def _card(shown: Signature, verdict: Verdict) -> dict[str, Any]:
+    """The manifestation of 11.50, as `components/signature.html` draws it."""
+    return {
+        "printed_name": shown.printed_name,
+        "role": shown.role,
+        "meaning": shown.get_meaning_display(),
+        "sentence": shown.sentence,
+        "signed_at": shown.signed_at,
+        "top_hash": shown.top_hash,
+        "state": verdict.state,
+        "note": f"Reason: {shown.reason}" if shown.reason else "",
+    }
+
+
+def _visible(request: PersonRequest, pk: uuid.UUID) -> Signature:
+    rows = Signature.objects.visible_to(request.user).select_related("version__record__type", "key")
+    return get_object_or_404(rows, pk=pk)
+
+
+def _exported(request: PersonRequest, pk: uuid.UUID) -> Signature:
+    held = _visible(request, pk)
+    trail.access(request.user, "export", held.version, {"signature": str(pk)})
+    return held
+
+
+def _file(data: bytes, name: str, media_type: str) -> HttpResponse:
+    return HttpResponse(
+        data, content_type=media_type, headers={"Content-Disposition": f'attachment; filename="{name}"'}
+    )
+
+
+def _readable(raw: bytes) -> list[tuple[str, str]]:
+    """The statement's fields in order, or nothing where it cannot be read (the verdict says so then)."""
+    try:
+        said = json.loads(raw)
+    except ValueError:
+        return []
+    return [(name, str(value)) for name, value in said.items()] if isinstance(said, dict) else []
