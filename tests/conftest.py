@@ -1,7 +1,8 @@
 """Each test that touches rows runs committed, on its own clone of a template database; S3 is the guarded stand-in.
 
 Templates: `empty` (migrated), `people` (one person per role, enrolled, the founding over), `firm` (a small firm with
-records and documents in every state). Ask for one by the fixture of its name.
+records and documents in every state), `furnished` (the firm, and something behind every URL). Ask for one by the fixture
+of its name.
 """
 
 import atexit
@@ -122,6 +123,12 @@ def _firm() -> None:
     firm.build()
 
 
+def _furnished() -> None:
+    from tests import furnished
+
+    furnished.furnish()
+
+
 @pytest.fixture(scope="session")
 def django_db_setup() -> None:
     """Databases are made per test, from templates."""
@@ -143,6 +150,12 @@ def template_people(template_empty, django_db_blocker) -> str:
 def template_firm(template_people, django_db_blocker) -> str:
     with django_db_blocker.unblock():
         return template("firm", template_people, _firm)
+
+
+@pytest.fixture(scope="session")
+def template_furnished(template_firm, django_db_blocker) -> str:
+    with django_db_blocker.unblock():
+        return template("furnished", template_firm, _furnished)
 
 
 def _on_clone(template_name: str, blocker) -> Iterator[str]:
@@ -179,6 +192,15 @@ def firm(template_firm, django_db_blocker):
     from tests.firm import Firm
 
     for _ in _on_clone(template_firm, django_db_blocker):
+        yield Firm()
+
+
+@pytest.fixture
+def furnished(template_furnished, django_db_blocker):
+    """The firm with something behind every URL (`tests/furnished.py`)."""
+    from tests.firm import Firm
+
+    for _ in _on_clone(template_furnished, django_db_blocker):
         yield Firm()
 
 
