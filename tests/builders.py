@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import cache
 
@@ -41,11 +42,12 @@ def keep(data: bytes, media_type: str = "application/octet-stream") -> worm.Pin:
     """The bytes in the WORM store of the tests' stand-in, whose bucket is made where it is missing."""
     client = s3.client()
     if settings.WORM_BUCKET not in {bucket["Name"] for bucket in client.list_buckets()["Buckets"]}:
-        client.create_bucket(
-            Bucket=settings.WORM_BUCKET,
-            ObjectLockEnabledForBucket=True,
-            CreateBucketConfiguration={"LocationConstraint": settings.S3_REGION},
-        )
+        with suppress(client.exceptions.BucketAlreadyOwnedByYou):  # by another worker, just now
+            client.create_bucket(
+                Bucket=settings.WORM_BUCKET,
+                ObjectLockEnabledForBucket=True,
+                CreateBucketConfiguration={"LocationConstraint": settings.S3_REGION},
+            )
     return worm.put(data, media_type=media_type, retain_until=clock.now() + KEPT_FOR)
 
 
