@@ -227,7 +227,10 @@ def _trace(who: Identity, issues: Lookup, enforced: Collection[str], walked: tup
     handed = None
     if who.access_key_id and who.access_key_id not in walked and len(walked) < DEEPEST:
         handed = _through_key(who, issues, enforced, (*walked, who.access_key_id))
-    if handed is not None and handed.standing in (Standing.PROVEN, Standing.SERVICE):
+    if handed is not None and handed.standing == Standing.PROVEN:
+        return handed
+    # A program that took a role for a person says so by the source identity: then the person acted, not the program.
+    if handed is not None and handed.standing == Standing.SERVICE and not who.source_identity:
         return handed
     if handed is not None and handed.name and not who.source_identity:
         return handed

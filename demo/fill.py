@@ -48,7 +48,7 @@ def steps() -> list[tuple[str, Callable[[], object]]]:
         ("people and areas", gather),
         ("buckets", make_buckets),
         ("SOPs written", write_sops),
-        ("SOPs reviewed", lambda: sign(content.REVIEWER)),
+        ("SOPs reviewed", lambda: sign(content.REVIEWER, leave=_stage("in_review"))),
         ("SOPs approved: the founding is over", lambda: sign(content.APPROVER)),
         ("definition and documents written", write_documents),
         ("documents reviewed", lambda: sign(content.REVIEWER, leave=_stage("in_review"))),
