@@ -2,6 +2,7 @@
 
 import uuid
 from datetime import timedelta
+from typing import Any
 
 from django.db import models
 
@@ -9,6 +10,13 @@ from audit.clock import Now
 from audit.trail import Subject
 
 LEASE = timedelta(minutes=2)
+OPERATES = "administrator"
+
+
+class JobQuerySet(models.QuerySet["Job"]):
+    def visible_to(self, user: Any) -> "JobQuerySet":
+        """What the person asked for; for an administrator, who keeps the work going, all of it."""
+        return self.all() if user.has_role(OPERATES) else self.filter(requested_by=user.trail_actor().key)
 
 
 class Job(models.Model):
@@ -35,6 +43,8 @@ class Job(models.Model):
     finished_at = models.DateTimeField(null=True)
     lease_until = models.DateTimeField(null=True)
     attempts = models.IntegerField(default=0)
+
+    objects = JobQuerySet.as_manager()
 
     class Meta:
         indexes = [

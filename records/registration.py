@@ -45,10 +45,12 @@ class ContractFailed(trail.Refused):
 
 @dataclass(frozen=True)
 class Found:
-    """What lies under a prefix: pinned, not yet hashed. `deleted` are keys that a delete marker hides."""
+    """What lies under a prefix: pinned, not yet hashed. `deleted` are keys that a delete marker hides, `modified` says by
+    logical key when each version was written (UTC)."""
 
     entries: list[manifest.Entry]
     deleted: list[str]
+    modified: Mapping[str, datetime]
 
     @property
     def total_bytes(self) -> int:
@@ -70,7 +72,8 @@ def look(bucket: str, prefix: str, *, by: User) -> Found:
         for found in listing.objects
         if found.key[len(prefix) :] and not found.key.endswith("/")
     ]
-    return Found(entries, listing.deleted)
+    modified = {found.key[len(prefix) :]: found.last_modified for found in listing.objects}
+    return Found(entries, listing.deleted, modified)
 
 
 def failures(
