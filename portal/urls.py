@@ -9,5 +9,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("signatures.urls")),
     path("", include("sops.urls")),
     path("", include("portal.pages.urls")),
+    path("records/", include("portal.pages.records")),
+    path("definitions/", include("portal.pages.definitions")),
+    path("jobs/", include("jobs.urls")),
+    path("storage/", include("storage.urls")),
     path("trails/", include("cloudtrail.urls")),
 ]
