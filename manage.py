@@ -10,9 +10,13 @@ def main() -> None:
     from portal import embedded
 
     embedded.ensure(sys.argv[1:])
+    from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
 
-    execute_from_command_line(sys.argv)
+    try:
+        execute_from_command_line(sys.argv)
+    except ImproperlyConfigured as wrong:  # a setting that is missing or unsafe: its sentence is all that helps
+        sys.exit(str(wrong))
 
 
 if __name__ == "__main__":

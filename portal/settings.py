@@ -25,16 +25,26 @@ def required(name: str, why: str) -> str:
     return value
 
 
+def seed_keys(told: str) -> list[bytes]:
+    try:
+        keys = [bytes.fromhex(key) for key in told.split(",")]
+    except ValueError:
+        keys = []
+    if {len(key) for key in keys} != {32}:
+        raise ImproperlyConfigured("SEED_KEYS must be keys of 32 bytes in hex, newest first, with commas between them.")
+    return keys
+
+
 if DEMO and not EMBEDDED:
     raise ImproperlyConfigured(
         "COUNTERSIGN_DEMO shows one-time codes on the log-in page: it runs on the embedded servers only."
     )
 
 SECRET_KEY = required("SECRET_KEY", "sessions and links in mails are signed with it.")
-# Hex, 32 bytes each, newest first: seeds of second factors are encrypted with the first and read with any.
-SEED_KEYS = [
-    bytes.fromhex(key) for key in required("SEED_KEYS", "the seeds of second factors are encrypted with it.").split(",")
-]
+if len(SECRET_KEY) < 50 or len(set(SECRET_KEY)) < 5:
+    raise ImproperlyConfigured("SECRET_KEY is too short to be secret: give it 50 random characters or more.")
+# Seeds of second factors are encrypted with the first and read with any.
+SEED_KEYS = seed_keys(required("SEED_KEYS", "the seeds of second factors are encrypted with it."))
 # PEM of the portal's P-256 key; made at the first start where the servers are embedded.
 SIGNING_KEY_FILE = Path(required("SIGNING_KEY_FILE", "the portal seals each signature's statement with it."))
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "testserver"] if EMBEDDED else [])
@@ -42,6 +52,8 @@ if not ALLOWED_HOSTS:
     raise ImproperlyConfigured(
         "ALLOWED_HOSTS is not set: name the host names that the portal answers to. See docs/install.md."
     )
+if "*" in ALLOWED_HOSTS:
+    raise ImproperlyConfigured("ALLOWED_HOSTS must name hosts: links in mails are made from what a request says its host is.")
 SITE_URL = env.str("SITE_URL", default="http://127.0.0.1:8000" if EMBEDDED else f"https://{ALLOWED_HOSTS[0]}")
 
 INSTALLED_APPS = [
@@ -119,6 +131,10 @@ for _database in DATABASES.values():
     _database["CONN_MAX_AGE"] = 60
     _database["CONN_HEALTH_CHECKS"] = True
     _database["ATOMIC_REQUESTS"] = False
+if EMBEDDED and DATABASES["default"]["HOST"]:  # the embedded server has a socket, and no host
+    raise ImproperlyConfigured(
+        "COUNTERSIGN_EMBEDDED serves without TLS, on this machine alone: take it away where DATABASE_URL names another server."
+    )
 if DATABASES["default"]["USER"] == DATABASES["owner"]["USER"] or DATABASES["default"]["USER"] == "postgres":
     raise ImproperlyConfigured(
         "DATABASE_URL must use another role than MIGRATE_DATABASE_URL: the portal may not own its tables."
