@@ -227,12 +227,8 @@ def _trace(who: Identity, issues: Lookup, enforced: Collection[str], walked: tup
     handed = None
     if who.access_key_id and who.access_key_id not in walked and len(walked) < DEEPEST:
         handed = _through_key(who, issues, enforced, (*walked, who.access_key_id))
-    if handed is not None and handed.standing == Standing.PROVEN:
-        return handed
     # A program that took a role for a person says so by the source identity: then the person acted, not the program.
-    if handed is not None and handed.standing == Standing.SERVICE and not who.source_identity:
-        return handed
-    if handed is not None and handed.name and not who.source_identity:
+    if handed is not None and (handed.standing is Standing.PROVEN or (handed.name and not who.source_identity)):
         return handed
     return _claim(who, enforced, handed.hops if handed is not None else ())
 

@@ -39,6 +39,8 @@ class TrailForm(forms.ModelForm):
             "prefix": "What stands in front of AWSLogs/, with a slash at its end; usually nothing.",
             "region": "Leave it empty to pull every region.",
             "organisation": "Only for an organisation's trail: o- and letters and digits.",
+            "started_from": "Files delivered earlier stay where they are.",
+            "enabled": "New files come in by themselves; else only when somebody asks.",
             "source_identity_enforced": (
                 "Say so only if every role's trust policy in this account demands a source identity that the identity "
                 "provider sets: then a source identity alone proves who it was. Else it counts as claimed."

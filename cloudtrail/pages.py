@@ -78,7 +78,7 @@ def verdict(trail: Any) -> dict[str, Any]:
     return {
         "tone": tone,
         "say": say,
-        "meta": f"{trail.files_stored} files stored, {trail.events_stored or 0} events",
+        "meta": f"Files stored: {trail.files_stored} · events: {trail.events_stored or 0}",
         "know": [
             "Each file is fetched by its version, unpacked within bounds, and decoded to its last event.",
             "Its events and its line in this ledger are stored in one transaction: once, or not at all.",
@@ -94,7 +94,7 @@ def verdict(trail: Any) -> dict[str, Any]:
 
 def trail_facts(trail: Any, now: datetime) -> list[dict[str, Any]]:
     """The facts at the side of a trail's page. The trail comes `with_counts`."""
-    listing = getattr(trail, "listing", None)
+    listed = trail.listing.last_listed_at if hasattr(trail, "listing") else None
     return [
         {"label": "Account", "value": trail.account or "not stated"},
         {"label": "Region", "value": trail.region or "all that it delivers"},
@@ -103,8 +103,9 @@ def trail_facts(trail: Any, now: datetime) -> list[dict[str, Any]]:
             "value": f"{trail.bucket}/{trail.prefix}" if trail.bucket else "none: files are handed over",
         },
         {"label": "Pulled from", "at": trail.started_from},
-        {"label": "Last listed", "at": listing.last_listed_at if listing else None},
-        {"label": "Latest delivery", "at": trail.last_delivered_at},
+        {"label": "Last listed", "value": "never"} | ({"at": listed} if listed else {}),
+        {"label": "Latest delivery", "value": "none"}
+        | ({"at": trail.last_delivered_at} if trail.last_delivered_at else {}),
         {"label": "Behind", "value": lag(trail.last_delivered_at, now)},
         {"label": "Source identity", "value": "enforced" if trail.source_identity_enforced else "counts as claimed"},
     ]

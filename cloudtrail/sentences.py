@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
-from cloudtrail.kinds import Kind, kind_of, verb_of
+from cloudtrail.kinds import Kind, denied, kind_of, verb_of
 from cloudtrail.queries import Match, Touched
 
 FOLDED_WITHIN = timedelta(minutes=30)
@@ -79,12 +79,14 @@ def sentence(run: Run | Touched, names: Names | None = None) -> str:
     run = run if isinstance(run, Run) else Run((run,))
     newest = run.newest
     who = actor(newest.standing, newest.name)
+    verb = verb_of(shown(newest.event_name))
     if run.kind is Kind.REFUSED:
-        done = f"{who} tried and was refused ({shown(newest.error_code)}): {verb_of(newest.event_name)} {_what(run, names)}"
+        outcome = "was refused" if denied(newest.error_code) else "failed"
+        done = f"{who} tried to {verb.infinitive} {_what(run, names)} and {outcome} ({shown(newest.error_code)})"
     elif newest.match is Match.SOURCE:
         done = f"{who} copied {_what(run, names)} to another place"
     else:
-        done = f"{who} {verb_of(newest.event_name)} {_what(run, names)}"
+        done = f"{who} {verb.past} {_what(run, names)}"
     if run.bytes and run.kind in (Kind.READ, Kind.WRITE, Kind.COPY):
         done += f" ({amount(run.bytes)})"
     if len(run.events) > len(run.objects):

@@ -100,6 +100,17 @@ def test_the_chain_outweighs_a_source_identity():
     assert told(given.session("ASIA1", sourceIdentity="somebody-else"), handed) == (Standing.PROVEN, "maja")
 
 
+def test_a_program_that_takes_a_role_for_a_person_leaves_the_word_to_the_source_identity():
+    service = {"type": "AWSService", "invokedBy": "ecs-tasks.amazonaws.com"}
+    handed = issues_of(
+        given.assume_role("ASIA1", by=service), given.assume_role("ASIA2", by=given.session("ASIA1", role="portal"))
+    )
+    asked = given.session("ASIA2", role="portal-person", sourceIdentity="anna")
+    assert told(given.session("ASIA2", role="portal-person"), handed) == (Standing.SERVICE, "ecs-tasks.amazonaws.com")
+    assert told(asked, handed) == (Standing.CLAIMED, "anna")
+    assert told(asked, handed, enforced={given.ACCOUNT}) == (Standing.PROVEN, "anna")
+
+
 def test_identity_center_names_its_sessions_after_its_users():
     path = "aws-reserved/sso.amazonaws.com/eu-central-1/"
     session = given.session("ASIA1", role="AWSReservedSSO_Analyst_1a2b", name="anna@firm.example", path=path)

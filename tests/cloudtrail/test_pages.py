@@ -10,7 +10,6 @@ from jobs.models import Job
 from tests.cloudtrail import given
 from tests.cloudtrail.test_ingest import load
 
-pytestmark = pytest.mark.urls("tests.cloudtrail.urls")
 HOSTILE = "<script>alert(1)</script>"
 
 

@@ -25,7 +25,9 @@ def test_a_read_in_one_sentence():
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"error_code": "AccessDenied", "event_name": "DeleteObject"}, "tried and was refused (AccessDenied): deleted b/"),
+        ({"error_code": "AccessDenied", "event_name": "DeleteObject"}, "tried to delete b/runs/r1.fastq.gz and was refused (AccessDenied)"),
+        ({"error_code": "NoSuchKey"}, "tried to read b/runs/r1.fastq.gz and failed (NoSuchKey)"),
+        ({"event_name": "CopyObject"}, "wrote by copying b/runs/r1.fastq.gz"),
         ({"match": Match.SOURCE, "event_name": "CopyObject"}, "copied b/runs/r1.fastq.gz to another place"),
         ({"match": Match.PREFIX, "event_name": "DeleteObjects", "key": "runs/"}, "deleted in one batch what begins with b/runs/"),
         ({"match": Match.BUCKET, "event_name": "PutBucketPolicy"}, "called PutBucketPolicy on bucket b"),
