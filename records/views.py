@@ -6,15 +6,13 @@ from typing import Any
 from django.contrib import messages
 from django.http import Http404, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.utils.safestring import SafeString, mark_safe
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accounts.http import PersonRequest
 from accounts.permissions import demand
 from audit import trail
 from audit.clock import now
-from printing.markdown import to_html
-from records import documents, drafts, open_places, redline, transitions
+from records import documents, drafts, open_places, redline, texts, transitions
 from records.drafts import IMAGE_BYTES, Section
 from records.kinds import Kind
 from records.models import Attachment, Buffer, Draft, Version
@@ -101,7 +99,7 @@ def _rows(draft: Draft, sections: Sequence[Section], *, readonly: bool) -> list[
         {
             "number": number,
             "section": section,
-            "preview": _preview(draft, section["text"], prefix=f"{section['id']}-"),
+            "preview": texts.html_of(draft.record, section, marks=True),
             "places": open_places.count(section["title"]) + open_places.count(section["text"]),
             "first": number == 1,
             "last": number == len(sections),
@@ -182,13 +180,7 @@ def preview(request: PersonRequest, number: str) -> HttpResponse:
     """A text as it will read: safe HTML, its open places marked."""
     draft = _draft(request, number)
     text = request.POST.get("text", "")[: drafts.SECTION_LETTERS]
-    return HttpResponse(_preview(draft, text, prefix="p-"))
-
-
-def _preview(draft: Draft, text: str, *, prefix: str) -> SafeString:
-    base = f"{draft.record.get_absolute_url()}images/"
-    html = open_places.marked(to_html(text, lambda name: base + name, prefix=prefix, shift=2))
-    return mark_safe(html)  # noqa: S308 - to_html has cleaned it; the marks are ours
+    return HttpResponse(texts.html_of(draft.record, {"text": text}, prefix="p-", marks=True))
 
 
 @require_POST

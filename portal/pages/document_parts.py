@@ -1,5 +1,6 @@
 """What the pages of documents are made of: rows of the list, the frame of a document, its comparisons and its issued copies."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,7 +9,6 @@ from typing import Any
 
 from django.conf import settings
 from django.db.models import Min
-from django.utils.safestring import SafeString, mark_safe
 
 from accounts.models import User
 from accounts.permissions import may
@@ -18,8 +18,8 @@ from audit.models import Entry
 from portal.pages import manifestation
 from printing import issued
 from printing.issued import Tone
-from printing.markdown import to_html
-from records import documents, manifest, open_places, redline
+from printing.templatetags.look import short_hash
+from records import documents, manifest, redline, texts
 from records.drafts import Section
 from records.kinds import Kind
 from records.lifecycle import State
@@ -31,6 +31,8 @@ from storage.s3 import StorageError
 KINDS = (Kind.DOCUMENT, Kind.SOP, Kind.DEFINITION)
 OBSOLETE = ("superseded", "retired", "rejected", "recalled")
 FACE_ORDER = {"effective": 0, "scheduled": 1, "in_review": 2}
+DIGEST = re.compile(r"[0-9a-f]{40,128}")
+KEY = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 Context = dict[str, Any]
 
 
@@ -221,8 +223,12 @@ def facts(record: Record, version: Version | None) -> list[Context]:
         {"label": "What changed", "value": version.message or "not said"},
         {"label": "Top hash", "hash": version.top_hash},
         {"label": "Rendition SHA-256", "hash": version.rendition_sha256},
-        {"label": "Rendition", "value": f"{version.rendition_pages} pages, as sealed", "url": f"{version.get_absolute_url()}rendition.pdf"},
-    ]  # fmt: skip
+        {
+            "label": "Rendition",
+            "value": f"{version.rendition_pages} pages, as sealed",
+            "url": f"{version.get_absolute_url()}rendition.pdf",
+        },
+    ]
     if version.definition:
         told.append(
             {"label": "Admitted by", "value": version.definition.label, "url": version.definition.get_absolute_url()}
@@ -287,31 +293,17 @@ def text_of(version: Version) -> tuple[list[Section], str]:
         return [], f"The sealed text cannot be read now. {error}"
 
 
-def rendered(record: Record, sections: Iterable[Mapping[str, str]], *, open_marks: bool = False) -> list[Context]:
-    """Sections as safe HTML, with the record's own images."""
-    base = record.get_absolute_url()
-    found = []
-    for number, section in enumerate(sections, start=1):
-        html = to_html(
-            section["text"],
-            lambda name: f"{base}images/{name}",
-            prefix=f"{section.get('id') or number}-",
-            shift=2,
-        )
-        found.append(
-            {
-                "id": f"section-{number}",
-                "number": number,
-                "title": section["title"],
-                "html": safe(open_places.marked(html) if open_marks else html),
-            }
-        )
-    return found
-
-
-def safe(html: str) -> SafeString:
-    """`to_html` has cleaned it; the marks around open places are ours."""
-    return mark_safe(html)  # noqa: S308
+def rendered(record: Record, sections: Iterable[Mapping[str, str]], *, marks: bool = False) -> list[Context]:
+    """Sections for `portal/document_sections.html`."""
+    return [
+        {
+            "id": f"section-{number}",
+            "number": number,
+            "title": section["title"],
+            "html": texts.html_of(record, section, prefix=f"{number}-", marks=marks),
+        }
+        for number, section in enumerate(sections, start=1)
+    ]
 
 
 @dataclass(frozen=True)
@@ -385,12 +377,12 @@ def _source(entry: Entry) -> str:
 
 
 def _detail(entry: Entry) -> str:
-    """Role, reason and the plain values of the detail, in one line."""
+    """Role, reason and the plain values of the detail, in one line; digests in short form, keys of rows not at all."""
     told = [entry.actor_role, f"“{entry.reason}”" if entry.reason else ""]
     told += [
-        f"{name.replace('_', ' ')}: {value}"
+        f"{name.replace('_', ' ')}: {short_hash(value) if DIGEST.fullmatch(str(value)) else value}"
         for name, value in entry.detail.items()
-        if isinstance(value, str | int) and value != "" and len(str(value)) < 200
+        if isinstance(value, str | int) and value != "" and len(str(value)) < 200 and not KEY.fullmatch(str(value))
     ]
     return " · ".join(part for part in told if part)
 

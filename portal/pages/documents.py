@@ -13,6 +13,7 @@ from django.utils.http import urlencode
 from django.views.decorators.http import require_GET, require_http_methods
 
 from accounts.http import PersonRequest
+from accounts.models import User
 from accounts.permissions import demand, may
 from audit import clock, trail
 from audit.models import Entry
@@ -171,7 +172,7 @@ def _draft_page(request: PersonRequest, record: Record, versions: list[Version],
     trail.access(request.user, "view", record, {"draft": shown.revision})
     context = parts.frame(request.user, record, versions, None, now, "document") | {
         "shown": shown,
-        "sections": parts.rendered(record, shown.sections, open_marks=True),
+        "sections": parts.rendered(record, shown.sections, marks=True),
         "places": sum(open_places.left(shown.sections).values()),
     }
     return render(request, "portal/document_draft.html", context)
@@ -345,6 +346,7 @@ def submit(request: PersonRequest, number: str) -> HttpResponse:
         "ordinal": _next_ordinal(versions),
         "crumbs": [{"label": "Documents", "url": "/documents/"}, {"label": record.number, "url": record.get_absolute_url()},
                    {"label": "Submit"}],
+        "writers": User.objects.filter(pk__in={*live.contributors, str(request.user.pk)}),
         "images": len(renditions.shown_images(record, live.sections)),
         "mode": "inline",
     } | _since_approved(live, versions)  # fmt: skip
