@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, F, Q, QuerySet
 
 from accounts.models import Qualification, User
 from records.lifecycle import State
@@ -44,7 +44,7 @@ def state_of(row: Qualification, now: datetime) -> str:
 
 def readings_of(user: User, now: datetime, limit: int) -> list[Reading]:
     """All that a person is or was asked to read and may see, open ones first, soonest first."""
-    rows = list(Qualification.objects.filter(user=user).order_by("-met_at__isnull", "due_at")[:limit])
+    rows = list(Qualification.objects.filter(user=user).order_by(F("met_at").desc(nulls_first=True), "due_at")[:limit])
     versions = Version.objects.visible_to(user).select_related("record").in_bulk([row.version_id for row in rows])
     signed = _signed(Signature.objects.filter(signer=user, version__in=versions))
     return [

@@ -1,0 +1,157 @@
+"""The desk: what waits, soonest first, and figures that are true."""
+
+import pytest
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
+
+from audit import clock
+from jobs.models import Job
+from portal import navigation
+from portal.pages import desk
+from records import verification
+from records.models import Record
+from signatures.models import Step
+from tests import acts, builders
+from tests.signatures.test_pages import text
+
+
+def figures(user) -> dict[str, tuple[str, str]]:
+    """By the page that is behind them."""
+    return {figure.url: (figure.value, figure.words) for figure in desk.figures(user, clock.now())}
+
+
+def test_an_empty_desk_says_what_to_do_next(people):
+    assert "Write a document, or continue one." in text(people.client(people.author).get("/"))
+    assert "Register a data package" in text(people.client(people.operator).get("/"))
+    assert "What is asked of you appears here" in text(people.client(people.approver).get("/"))
+
+
+def test_what_waits_stands_soonest_first_with_its_due_date(people, ticking):
+    late = builders.a_document_in_review(people, due_at=acts.in_days(1))
+    ticking.advance(days=3)
+    soon = builders.a_document_in_review(people, due_at=acts.in_days(1))
+    later = builders.a_document_in_review(people, due_at=acts.in_days(9))
+    someday = builders.a_document_in_review(people)
+    tasks = list(desk.signatures(people.reviewer, clock.now()))
+    assert [task.number for task in tasks] == [version.record.number for version in (late, soon, later, someday)]
+    assert [(task.due, task.tone) for task in tasks] == [
+        ("2 days late", "bad"), ("due tomorrow", "warn"), ("in 9 days", "mute"), ("", "mute"),
+    ]  # fmt: skip
+    page = text(people.client(people.reviewer).get("/"))
+    assert page.index("2 days late") < page.index("due tomorrow") < page.index("in 9 days")
+
+
+def test_a_line_tells_who_signed_before_and_how_many_sign_after(people):
+    version = builders.a_document_in_review(people)
+    (task,) = desk.signatures(people.reviewer, clock.now())
+    assert task.hint.startswith("Submitted by Ana Lindqvist") and task.hint.endswith("1 more after yours.")
+    acts.sign(people.reviewer, version)
+    assert list(desk.signatures(people.reviewer, clock.now())) == []
+    (task,) = desk.signatures(people.approver, clock.now())
+    assert task.hint.startswith("Review by Maja Ruiz") and task.hint.endswith("You are the last signature.")
+
+
+def test_readings_drafts_and_failed_jobs_wait_too(people):
+    sop = builders.an_sop(people, gate="signing")
+    acts.sign(people.reviewer, sop)
+    acts.sign(people.approver, sop)
+    Job.objects.create(
+        kind="records.verify", key="a", state="failed", error="S3 is away.", finished_at=clock.now(),
+        requested_by=str(people.reviewer.pk), requested_by_name="Maja Ruiz",
+    )  # fmt: skip
+    reader = text(people.client(people.reviewer).get("/"))
+    assert f"/training/read/{sop.pk}/" in reader
+    assert "You cannot sign from then on without it." in reader
+    assert "S3 is away." in reader
+    author = text(people.client(people.author).get("/"))
+    assert "/documents/SOP-0001/edit/" in author
+    assert "S3 is away." not in author
+
+
+def test_the_badge_counts_signatures_and_readings_in_one_query(people):
+    builders.a_document_in_review(people)
+    sop = builders.an_sop(people)
+    acts.sign(people.reviewer, sop)
+    acts.sign(people.approver, sop)
+    user = people.reviewer
+    assert user.roles
+    with CaptureQueriesContext(connection) as queries:
+        assert navigation.waiting(user) == 2
+    assert len(queries) == 1
+    assert '<span class="badge">2' in text(people.client(user).get("/"))
+
+
+@pytest.mark.parametrize(
+    ("who", "rooms"),
+    [
+        ("author", "Desk Records Documents Training Audit CloudTrail Inspection Jobs"),
+        ("operator", "Desk Records Documents Training Audit CloudTrail Jobs"),
+        ("inspector", "Desk Records Documents Training Audit CloudTrail Inspection Jobs Administration"),
+        ("administrator", "Desk Audit CloudTrail Jobs Administration"),
+    ],
+)
+def test_the_rail_shows_the_rooms_of_the_role(people, rf, who, rooms):
+    request = rf.get("/records/KRAS-001/")
+    request.user = getattr(people, who)
+    nav = list(navigation.navigation(request)["nav"])
+    assert " ".join(item["label"] for item in nav if "label" in item) == rooms
+    assert [item["label"] for item in nav if item.get("active")] == (["Records"] if "Records" in rooms else [])
+
+
+def test_documents_effective_are_counted(people, ticking):
+    first = builders.a_document_in_review(people)
+    builders.a_document_in_review(people)
+    assert figures(people.inspector)["/documents/"] == ("0 / 2", "documents effective; 2 in review")
+    acts.sign(people.reviewer, first)
+    acts.sign(people.approver, first)
+    assert figures(people.inspector)["/documents/"] == ("1 / 2", "documents effective; 1 in review")
+    assert figures(people.outsider)["/documents/"] == ("0 / 0", "documents effective; 0 in review")
+    assert Record.objects.count() == 2
+
+
+def test_verified_versions_are_counted_while_the_proof_is_fresh(people, ticking):
+    versions = [builders.a_package(people), builders.a_package(people)]
+    assert figures(people.inspector)["/records/"] == ("2", "record versions, 0 verified in the last 24 h")
+    for version in versions:
+        verification.verify(version, by=people.inspector)
+    assert figures(people.inspector)["/records/"] == ("2", "record versions, all verified in the last 24 h")
+    ticking.advance(hours=25)
+    verification.verify(versions[0], by=people.inspector)
+    assert figures(people.inspector)["/records/"] == ("2", "record versions, 1 verified in the last 24 h")
+
+
+def test_signatures_asked_for_and_late_are_counted(people, ticking):
+    builders.a_document_in_review(people, due_at=acts.in_days(1))
+    builders.a_package(people)
+    assert figures(people.inspector)["/documents/?status=in_review"] == ("2", "signatures asked for, none late")
+    ticking.advance(days=2)
+    assert figures(people.inspector)["/documents/?status=in_review"] == ("2", "signatures asked for, 1 late")
+
+
+def test_a_trail_that_was_never_pulled_is_said_to_be_so(people):
+    from cloudtrail.models import Listing, Trail
+
+    assert figures(people.inspector)["/trails/"][0] == "none"
+    with transaction.atomic():
+        from audit import trail
+        from audit.actions import Action
+
+        made = Trail.objects.create(name="Organisation", account="111122223333", bucket="gxp-trail")
+        trail.record(Action.TRAIL_CREATED, made, by=people.administrator)
+    assert figures(people.inspector)["/trails/"] == ("never", "pulled: 1 of 1 CloudTrail trails")
+    Listing.objects.create(trail=made, last_listed_at=clock.now())
+    assert figures(people.inspector)["/trails/"][0] == "< 1 min"
+
+
+def test_the_desk_takes_a_constant_number_of_queries(people, ticking):
+    counts = []
+    for _ in range(2):
+        for _ in range(3):
+            builders.a_document_in_review(people)
+        client = people.client(people.reviewer)
+        client.get("/")
+        with CaptureQueriesContext(connection) as queries:
+            assert client.get("/").status_code == 200
+        counts.append(len(queries))
+    assert counts[0] == counts[1]
+    assert Step.objects.awaiting(people.reviewer).count() == 6
