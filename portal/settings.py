@@ -53,7 +53,9 @@ if not ALLOWED_HOSTS:
         "ALLOWED_HOSTS is not set: name the host names that the portal answers to. See docs/install.md."
     )
 if "*" in ALLOWED_HOSTS:
-    raise ImproperlyConfigured("ALLOWED_HOSTS must name hosts: links in mails are made from what a request says its host is.")
+    raise ImproperlyConfigured(
+        "ALLOWED_HOSTS must name hosts: links in mails are made from what a request says its host is."
+    )
 SITE_URL = env.str("SITE_URL", default="http://127.0.0.1:8000" if EMBEDDED else f"https://{ALLOWED_HOSTS[0]}")
 
 INSTALLED_APPS = [
