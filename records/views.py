@@ -44,7 +44,7 @@ def edit(request: PersonRequest, number: str) -> HttpResponse:
     try:
         with trail.refusals(request.user):
             if request.POST.get("arrange"):
-                return _rearrange(request, draft, sections)
+                return _rearrange(request, draft, list(sections))
             saved = drafts.save(
                 draft, sections, by=request.user, message=request.POST.get("message", ""), on_top_of=_on_top_of(request)
             )
@@ -137,7 +137,7 @@ def _rearrange(request: PersonRequest, draft: Draft, sections: list[Section]) ->
     """`arrange` is `up:3`, `down:3`, `remove:3` or `add:3` (after the third; 0 for the beginning)."""
     what, _, place = request.POST["arrange"].partition(":")
     at = int(place) if place.isdecimal() and len(place) < 4 else -1
-    if what not in ARRANGEMENTS or not (what == "add" or at >= 1) or at > len(sections):
+    if what not in ARRANGEMENTS or not (0 if what == "add" else 1) <= at <= len(sections):
         raise Http404
     focus = at
     if what == "add":

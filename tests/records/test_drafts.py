@@ -1,6 +1,9 @@
 """A draft is held by one person, saved with history and an entry, and autosaved without either."""
 
+import io
+
 import pytest
+from PIL import Image
 
 from accounts.models import User
 from accounts.transitions import set_roles
@@ -10,10 +13,14 @@ from records.models import Buffer, Draft, Version
 from tests import builders
 from tests.firm import make_buckets
 
-PNG = bytes.fromhex(
-    "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c6360000002000001"
-    "e221bc330000000049454e44ae426082"
-)
+
+def _png() -> bytes:
+    stream = io.BytesIO()
+    Image.new("RGB", (4, 3), "teal").save(stream, "PNG")
+    return stream.getvalue()
+
+
+PNG = _png()
 
 
 @pytest.fixture(autouse=True)
