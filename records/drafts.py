@@ -233,4 +233,4 @@ def _save(draft: Draft, by: User, fields: list[str]) -> None:
 
 def sign_history(draft: Draft, by: User) -> None:
     """Who and when, for the row of the draft's history that the next save writes: by the one clock."""
-    draft._history_user, draft._history_date = by, clock.now()
+    draft._history_user, draft._history_date = by, clock.now()  # type: ignore[attr-defined]
