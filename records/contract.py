@@ -101,8 +101,9 @@ class Definition:
         return values
 
     def to_bytes(self) -> bytes:
-        """The same definition always gives the same bytes: sorted members, no white space, UTF-8."""
-        return json.dumps(asdict(self), sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
+        """The same definition always gives the same bytes: members in the order of the fields, no white space, UTF-8. The
+        metadata schema keeps its own order, which is that of the form at registration."""
+        return json.dumps(asdict(self), ensure_ascii=False, separators=(",", ":")).encode()
 
 
 _TEXT = {"type": "string", "maxLength": 10_000}

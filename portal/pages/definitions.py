@@ -178,7 +178,7 @@ class FieldForm(forms.Form):
         max_length=200, required=False, widget=forms.TextInput(attrs={"class": "mono", "spellcheck": "false"})
     )
     title = forms.CharField(max_length=200, required=False)
-    type = forms.ChoiceField(choices=list(schema_table.TYPES.items()), required=False)
+    type = forms.ChoiceField(choices=list(schema_table.TYPES.items()), required=False, initial="string")
     required = forms.BooleanField(label="Must be there", required=False, initial=True)
     description = forms.CharField(max_length=2000, required=False, label="Help for who fills it in")
     choices = forms.CharField(
@@ -263,8 +263,11 @@ def _rows(form: type[forms.Form], data: Any, prefix: str, initial: Sequence[dict
     if data is None:
         return kind(prefix=prefix, initial=list(initial))
     if data.get("add") == prefix:
-        data = data.copy()
-        data[f"{prefix}-TOTAL_FORMS"] = str(int(data.get(f"{prefix}-TOTAL_FORMS") or 0) + 1)
+        data, count = data.copy(), _number(data.get(f"{prefix}-TOTAL_FORMS", ""))
+        data[f"{prefix}-TOTAL_FORMS"] = str(count + 1)
+        for name, field in form.base_fields.items():
+            if field.initial is not None:
+                data[f"{prefix}-{count}-{name}"] = str(field.initial)
     return kind(data, prefix=prefix, initial=list(initial))
 
 

@@ -126,7 +126,7 @@ def facts(version: Version, definition: Definition | None) -> list[Context]:
     ]
     told += [
         {"label": title(name, definition), "value": worded(value)}
-        for name, value in list(version.metadata.items())[:HIGHLIGHTS]
+        for name, value in list(in_order(version.metadata, definition).items())[:HIGHLIGHTS]
         if isinstance(value, str | int | float | bool)
     ]
     if definition:
@@ -151,7 +151,14 @@ def metadata_table(metadata: Mapping[str, Any], definition: Definition | None) -
     """(title, value) of all metadata, nested values by their path."""
     from printing.record_sheet import metadata_rows
 
-    return list(metadata_rows({title(name, definition): value for name, value in metadata.items()}))
+    ordered = in_order(metadata, definition)
+    return list(metadata_rows({title(name, definition): value for name, value in ordered.items()}))
+
+
+def in_order(metadata: Mapping[str, Any], definition: Definition | None) -> dict[str, Any]:
+    """The values in the order of the definition's fields; the database does not keep one."""
+    known = list(definition.metadata_schema.get("properties", {})) if definition else []
+    return {name: metadata[name] for name in [*known, *metadata] if name in metadata}
 
 
 # Text and previews ---------------------------------------------------------------------------------------------------
@@ -180,9 +187,12 @@ def readme_of(version: Version) -> Shown | None:
         return Shown(problem=f"The README cannot be read now. {error}")
 
 
+TABLE = '<div class="scroll" tabindex="0" role="region" aria-label="Table"><table>'
+
+
 def safe(html: str) -> SafeString:
-    """`to_html` has cleaned it."""
-    return mark_safe(html)  # noqa: S308
+    """`to_html` has cleaned it; a table that is too wide scrolls by itself, by keyboard too."""
+    return mark_safe(html.replace("<table>", TABLE).replace("</table>", "</table></div>"))  # noqa: S308
 
 
 @dataclass(frozen=True)

@@ -264,13 +264,15 @@ class Check:
         self.wrong_files = {one.where for one in self.files}
 
     @property
-    def fields(self) -> list[tuple[str, str, str]]:
-        """(id, label, sentence) of each problem of the form."""
+    def fields(self) -> list[tuple[str, str]]:
+        """(id, sentence) of each problem of the form; each sentence names its field."""
         if self.form is None or not self.typed:
             return []
-        found = [("", "", str(error)) for error in self.form.non_field_errors()]
+        found = [("", str(error)) for error in self.form.non_field_errors()]
         for bound in self.form:
-            found += [(bound.id_for_label, str(bound.label), str(error)) for error in bound.errors]
+            for error in bound.errors:
+                named = str(error).startswith((str(bound.label), f'"{bound.name}'))
+                found.append((bound.id_for_label, str(error) if named else f"{bound.label}: {error}"))
         return found
 
     @property
@@ -279,9 +281,7 @@ class Check:
 
     @property
     def failures(self) -> list[Failure]:
-        told = [Failure("metadata", sentence if not label or label in sentence else f"{label}: {sentence}")
-                for _, label, sentence in self.fields]  # fmt: skip
-        return [*self.files, *self.others, *told]
+        return [*self.files, *self.others, *(Failure("metadata", sentence) for _, sentence in self.fields)]
 
 
 def refusals_of(record: Record, count: int = 3) -> Sequence[TrailEntry]:
