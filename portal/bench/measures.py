@@ -5,13 +5,16 @@ import os
 import time
 from collections.abc import Callable
 
+from django.conf import settings
 from django.contrib.auth.hashers import check_password
 from django.db import connection
 from django.test import Client
 
 from accounts.models import Sitting, User
 from audit import chain
-from portal.bench import ground
+from cloudtrail import transitions as cloudtrail
+from cloudtrail.events import decode, gunzip
+from portal.bench import ground, trail
 from portal.bench.figures import Figure, p95, queries, ratio, samples, seconds
 from portal.consequences import approved
 from records import registration, verification
@@ -24,6 +27,7 @@ PACKAGE_FILES, FILE_BYTES = 8, 16 * 1024 * 1024
 SIGNINGS = 12
 CHAIN_ENTRIES = 50_000
 PAGE_ROUNDS = 30
+TRAIL_FILES, EVENTS_EACH = 200, 500
 
 
 def register() -> list[Figure]:
@@ -142,4 +146,39 @@ def browser(user: User) -> Client:
     return client
 
 
-MEASURES: dict[str, Callable[[], list[Figure]]] = {"register": register, "sign": sign, "walk": walk, "pages": pages}
+def ingest() -> list[Figure]:
+    """Log files into the database, duplicates kept out, against gunzip, SHA-256 and typed decode of the same files alone."""
+    folder = settings.HOME_DIR / "trail"
+    paths = trail.write(folder, TRAIL_FILES, EVENTS_EACH)
+    raw = [path.read_bytes() for path in paths]
+    total = TRAIL_FILES * EVENTS_EACH
+    alone = total / seconds(lambda: [_read_alone(data) for data in raw], 3)
+    began = time.perf_counter()
+    tally, _ = cloudtrail.load(folder)
+    rate = total / (time.perf_counter() - began)
+    if tally.events != total:
+        raise SystemExit(f"{tally.events} events were stored, {total} were written")
+    return [
+        ratio(
+            "ingest",
+            rate,
+            alone,
+            "of gunzip, hash and decode",
+            f"{rate:,.0f} of {alone:,.0f} events/s, {total:,} events",
+        )
+    ]
+
+
+def _read_alone(data: bytes) -> int:
+    content = gunzip(data)
+    hashlib.sha256(content).digest()
+    return len(decode(content))
+
+
+MEASURES: dict[str, Callable[[], list[Figure]]] = {
+    "register": register,
+    "sign": sign,
+    "walk": walk,
+    "pages": pages,
+    "ingest": ingest,
+}
