@@ -5,4 +5,4 @@ class PortalConfig(AppConfig):
     name = "portal"
 
     def ready(self) -> None:
-        from portal import handlers  # noqa: F401 marks what workers can do
+        from portal import chain_walk, evidence, handlers, reports  # noqa: F401 mark what workers can do

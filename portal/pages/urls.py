@@ -1,11 +1,16 @@
 from django.urls import path
 
-from portal.pages import desk, documents, sign
+from portal.pages import audit, desk, documents, inspection, prepared, record_audit, search, sign
 
 app_name = "portal"
 urlpatterns = [
     path("", desk.page, name="desk"),
     path("sign/<uuid:pk>/", sign.page, name="sign"),
     path("sign/<uuid:pk>/open/", sign.open_dialog, name="open_dialog"),
+    *record_audit.URLS,
     *documents.URLS,
+    *audit.URLS,
+    *prepared.URLS,
+    *search.URLS,
+    *inspection.URLS,
 ]

@@ -1,0 +1,103 @@
+"""Questions to the trail: whose entries one sees, groups of actions, and where an entry hangs in the chain.
+
+The trail knows subjects by kind and key only. Which records and versions a person may see is a matter of a higher floor, and
+comes in as subqueries.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import CharField, Q, QuerySet
+from django.db.models.functions import Cast
+
+from audit.actions import REFUSALS, Action
+from audit.models import Access, Entry, Link, RowChange
+
+RECORD_KINDS = ("record", "version")
+
+GROUPS: dict[str, tuple[str, ...]] = {
+    "Signatures": ("signature.", "signatures.", "intent.", "step.", "key.", "reading."),
+    "Records and documents": ("record.", "version.", "draft.", "type.", "document.", "sop."),
+    "People and access": (
+        "user.",
+        "login.",
+        "password.",
+        "code.",
+        "confirmation.",
+        "qualification.",
+        "area.",
+        "link.",
+        "founding.",
+    ),
+    "Storage and CloudTrail": ("bucket.", "trail."),
+    "System": ("access.", "system.", "job.", "request."),
+}
+"""Beginnings of action names, by the word that a filter offers. "Refused" cuts across them all."""
+REFUSED = "Refused"
+
+
+def visible(actor: str, *, reads_all: bool, records: QuerySet[Any], versions: QuerySet[Any]) -> QuerySet[Entry]:
+    """The one rule: what speaks of a record or a version is seen by whoever may see that; what speaks of anything else
+    (people, buckets, trails, jobs) by whoever may read the reading log (`reads_all`); one's own acts always, unless their
+    record is out of sight now. `records` and `versions` are those that the person may see."""
+    of_records = Q(subject_kind="record", subject_id__in=keys(records)) | Q(
+        subject_kind="version", subject_id__in=keys(versions)
+    )
+    others = ~Q(subject_kind__in=RECORD_KINDS)
+    return Entry.objects.filter(of_records | (others if reads_all else others & Q(actor=actor))).defer("canonical")
+
+
+def visible_accesses(*, records: QuerySet[Any], versions: QuerySet[Any]) -> QuerySet[Access]:
+    """The reading log by the same rule, for whoever may read it at all. A refused read names the address that was asked for."""
+    of_records = Q(subject_kind="record", subject_id__in=keys(records)) | Q(
+        subject_kind="version", subject_id__in=keys(versions)
+    )
+    return Access.objects.filter(of_records | ~Q(subject_kind__in=RECORD_KINDS)).defer("canonical")
+
+
+def keys(rows: QuerySet[Any]) -> QuerySet[Any]:
+    """Primary keys as the trail writes them."""
+    return rows.order_by().annotate(key_=Cast("pk", CharField())).values("key_")
+
+
+def of_group(group: str) -> Q:
+    """Entries of one group of actions; everything for a group that there is not."""
+    if group == REFUSED:
+        return Q(action__in=REFUSALS)
+    named = [action for action in Action.values if action.startswith(GROUPS.get(group, ()))]
+    return Q(action__in=named) if named else Q()
+
+
+def changes_of(entry: Entry) -> QuerySet[RowChange]:
+    """Row changes of the same act about the same subject; an act may change rows of several subjects."""
+    same = RowChange.objects.filter(xact=entry.xact, subject_kind=entry.subject_kind, subject_id=entry.subject_id)
+    return same.defer("canonical").order_by("pk")
+
+
+@dataclass(frozen=True)
+class Included:
+    """Where an entry hangs in the chain, and whether its link's hash follows from the one before and the stored bytes."""
+
+    entry: Entry
+    seq: int
+    hash: str
+    previous: str
+    follows: bool
+
+
+def included(entries: Iterable[Entry]) -> dict[int, Included]:
+    """By entry: its link, hashed again now. One that is in no link is left out. Select the entries with `canonical`."""
+    held = {entry.pk: entry for entry in entries}
+    links = {link.entry_id: link for link in Link.objects.filter(entry_id__in=held)}
+    before = dict(Link.objects.filter(seq__in=[link.seq - 1 for link in links.values()]).values_list("seq", "hash"))
+    found = {}
+    for pk, entry in held.items():
+        if (link := links.get(pk)) is None:
+            continue
+        previous = bytes(before.get(link.seq - 1, b""))
+        follows = hashlib.sha256(previous + bytes(entry.canonical)).digest() == bytes(link.hash)
+        known = link.seq == 1 or link.seq - 1 in before
+        found[pk] = Included(entry, link.seq, bytes(link.hash).hex(), previous.hex(), follows and known)
+    return found

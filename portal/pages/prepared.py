@@ -1,0 +1,87 @@
+"""Files that a job makes for one person: how far it is, and the file when it is done."""
+
+import uuid
+from typing import Any
+
+from django.http import Http404, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.urls import path, reverse
+from django.views.decorators.http import require_GET
+
+from accounts.http import PersonRequest
+from audit import trail
+from jobs.models import Job
+from portal import evidence, reports
+from records.models import Record
+from storage import worm
+from storage.s3 import StorageError
+
+UNREADABLE = 502
+KINDS = {reports.TIMELINE: "Audit view", evidence.EVIDENCE: "Evidence pack"}
+
+
+@require_GET
+def prepared(request: PersonRequest, job_id: uuid.UUID) -> HttpResponse:
+    job, record = _mine(request, job_id)
+    result = job.result or {}
+    context = progress_context(job) | {
+        "record": record,
+        "facts": [
+            {"label": "File", "value": result.get("name", "")},
+            {"label": "SHA-256", "hash": result.get("sha256", "")},
+            {"label": "Pages", "value": result.get("pages", "")},
+            {"label": "Lines", "value": result.get("lines", "")},
+        ],
+        "crumbs": [
+            {"label": record.number, "url": record.get_absolute_url()},
+            {"label": "Audit", "url": f"{record.get_absolute_url()}audit/"},
+            {"label": KINDS[job.kind]},
+        ],
+    }
+    return render(request, "portal/prepared.html", context)
+
+
+@require_GET
+def progress(request: PersonRequest, job_id: uuid.UUID) -> HttpResponse:
+    job, _ = _mine(request, job_id)
+    return render(request, "components/progress.html", progress_context(job))
+
+
+@require_GET
+def fetch(request: PersonRequest, job_id: uuid.UUID) -> HttpResponse:
+    """The file, hashed again on its way from the store."""
+    job, record = _mine(request, job_id)
+    if job.state != Job.State.DONE or not job.result:
+        raise Http404
+    result = job.result
+    try:
+        data = worm.get(worm.Pin.from_json(result["pin"]))
+    except StorageError as error:
+        return render(request, "refused.html", {"message": f"The file cannot be read: {error}"}, status=UNREADABLE)
+    trail.access(request.user, "export", record, {
+        "part": KINDS[job.kind].lower(), "job": str(job.pk), "sha256": result["sha256"]})  # fmt: skip
+    headers = {"Content-Disposition": f'attachment; filename="{result["name"]}"'}
+    return HttpResponse(data, content_type=result["media_type"], headers=headers)
+
+
+def progress_context(job: Job) -> dict[str, Any]:
+    return {
+        "job": job,
+        "title": job.args.get("title", KINDS[job.kind]),
+        "poll_url": reverse("portal:prepared-progress", args=[job.pk]),
+        "done_url": reverse("portal:prepared-file", args=[job.pk]),
+        "done_label": f"Download {job.result['name']}" if job.result else "Download",
+    }
+
+
+def _mine(request: PersonRequest, job_id: uuid.UUID) -> tuple[Job, Record]:
+    """A job of one's own, about a record that one may still see."""
+    job = get_object_or_404(Job, pk=job_id, kind__in=KINDS, requested_by=str(request.user.pk))
+    return job, get_object_or_404(Record.objects.visible_to(request.user).select_related("type"), pk=job.args["record"])
+
+
+URLS = [
+    path("prepared/<uuid:job_id>/", prepared, name="prepared"),
+    path("prepared/<uuid:job_id>/progress/", progress, name="prepared-progress"),
+    path("prepared/<uuid:job_id>/file/", fetch, name="prepared-file"),
+]

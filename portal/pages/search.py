@@ -1,0 +1,107 @@
+"""Search: a number, a title, the start of a hash, a signature, a person. Whatever one may not see does not exist here either."""
+
+import uuid
+from typing import Any
+
+from django.db.models import Prefetch, Q
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import path
+from django.views.decorators.http import require_GET
+
+from accounts.http import PersonRequest
+from accounts.models import User
+from accounts.permissions import may
+from records.models import Record, Version
+from signatures.models import Signature
+
+MOST = 20  # of each group
+LONGEST = 200  # letters of a query
+HEX_DIGITS = 4  # that make the start of a hash
+HEX = frozenset("0123456789abcdef")
+
+Rows = list[Any]
+
+
+@require_GET
+def search(request: PersonRequest) -> HttpResponse:
+    words = request.GET.get("q", "").replace("\0", "").strip()[:LONGEST]
+    exact = Record.objects.visible_to(request.user).filter(number__iexact=words).select_related("type").first()
+    if words and exact and "all" not in request.GET:
+        return redirect(exact)
+    groups = find(words, request.user) if words else []
+    context = {
+        "words": words,
+        "groups": [group for group in groups if group["rows"]],
+        "most": MOST,
+        "crumbs": [{"label": "Search"}],
+    }
+    return render(request, "portal/search.html", context)
+
+
+def find(words: str, user: User) -> list[dict[str, Any]]:
+    """What there is of each kind, in one query each (and one for the newest versions of the records found)."""
+    return [
+        group("Records and documents", "records", records(words, user)),
+        group("Versions by top hash", "versions", versions(words, user)),
+        group("Signatures", "signatures", signatures(words, user)),
+        group("People", "people", people(words, user)),
+    ]
+
+
+def group(title: str, kind: str, rows: Rows) -> dict[str, Any]:
+    return {"title": title, "kind": kind, "rows": rows[:MOST], "more": len(rows) > MOST}
+
+
+def records(words: str, user: User) -> Rows:
+    """By number or title; numbers that begin with the words come first."""
+    found = Record.objects.visible_to(user).filter(Q(number__icontains=words) | Q(title__icontains=words))
+    newest = Version.objects.only("record_id", "ordinal", "revision", "state").order_by("-ordinal")
+    rows = found.select_related("type", "area").prefetch_related(Prefetch("versions", newest, to_attr="newest_first"))
+    ordered = rows.annotate(begins=Q(number__istartswith=words)).order_by("-begins", "number")
+    return list(ordered[: MOST + 1])
+
+
+def versions(words: str, user: User) -> Rows:
+    digits = hash_start(words)
+    if not digits:
+        return []
+    found = Version.objects.visible_to(user).filter(top_hash__startswith=digits)
+    return list(
+        found.select_related("record__type").defer("manifest").order_by("record__number", "ordinal")[: MOST + 1]
+    )
+
+
+def signatures(words: str, user: User) -> Rows:
+    """By the start of the statement's hash, or by the signature's id."""
+    digits, whole = hash_start(words), identity(words)
+    wanted = Q(statement_sha256__startswith=digits) if digits else Q(pk__in=[])
+    if whole:
+        wanted |= Q(pk=whole)
+    if not digits and not whole:
+        return []
+    found = Signature.objects.visible_to(user).filter(wanted).select_related("version__record__type")
+    return list(found.defer("statement", "seal", "version__manifest").order_by("signed_at")[: MOST + 1])
+
+
+def people(words: str, user: User) -> Rows:
+    if not may(user, "people.read"):
+        return []
+    named = Q(legal_name__icontains=words) | Q(username__icontains=words) | Q(email__istartswith=words)
+    return list(User.objects.filter(named).prefetch_related("groups")[: MOST + 1])
+
+
+def hash_start(words: str) -> str:
+    """The digits of the start of a SHA-256, or "": at least four, nothing else, `sha256:` in front allowed."""
+    digits = words.lower().removeprefix("sha256:")
+    return digits if HEX_DIGITS <= len(digits) <= 64 and HEX.issuperset(digits) else ""
+
+
+def identity(words: str) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(words)
+    except ValueError:
+        return None
+
+
+URLS = [path("search/", search, name="search")]
