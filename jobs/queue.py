@@ -109,9 +109,8 @@ def retry(job: Job, *, by: trail.HasActor) -> None:
 
 def sweep() -> int:
     """Wake what waits without a worker: lost messages, killed workers. A job that keeps failing its lease is given up."""
-    Job.objects.filter(state=Job.State.RUNNING, lease_until__lt=Now(), attempts__gte=ATTEMPTS).update(
-        state=Job.State.FAILED, finished_at=Now(), error=f"given up after {ATTEMPTS} attempts that were cut off"
-    )
+    for job in Job.objects.filter(state=Job.State.RUNNING, lease_until__lt=Now(), attempts__gte=ATTEMPTS):
+        _finish(job, Job.State.FAILED, error=f"given up after {ATTEMPTS} attempts that were cut off")
     waiting = Job.objects.filter(Q(state=Job.State.QUEUED) | Q(state=Job.State.RUNNING, lease_until__lt=Now()))
     ids = list(waiting.order_by("created_at").values_list("pk", flat=True)[:200])
     for job_id in ids:
