@@ -28,4 +28,4 @@ def file_name(key_id: str) -> str:
 def command(signature: Signature) -> str:
     """What any OpenSSL answers with "Verified OK"."""
     held = names(signature)
-    return f"openssl dgst -sha256 -verify {held.key} -signature {held.seal} {held.statement}"
+    return f"openssl dgst -sha256 -verify {held.key} \\\n  -signature {held.seal} \\\n  {held.statement}"

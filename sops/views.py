@@ -103,6 +103,7 @@ def read(request: PersonRequest, pk: uuid.UUID) -> HttpResponse:
     return _draw(request, version, {}, 200)
 
 
+@sensitive_post_parameters("password", "code")
 @require_POST
 def open_dialog(request: PersonRequest, pk: uuid.UUID) -> HttpResponse:
     return dialog.opened(request, _place(_version(request, pk)))
@@ -128,6 +129,7 @@ def _draw(request: PersonRequest, version: Version, card: dict[str, Any], status
         "pages": pages_of(request, version),
         "signed": signed,
         "readable": version.state == State.APPROVED,
+        "status": version.status_at(clock.now()),
         "crumbs": [
             {"label": "Training", "url": reverse("sops:training")},
             {"label": version.record.number, "url": reverse("sops:matrix", args=[version.record.number])},

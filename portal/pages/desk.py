@@ -211,7 +211,7 @@ def _trails(now: datetime) -> Figure:
         broken=Count("pk", filter=~Q(listing__last_error="") & Q(listing__isnull=False)),
     )  # fmt: skip
     if not told["all"]:
-        return Figure("none", "of the CloudTrail trails is pulled: there is none yet", "/trails/")
+        return Figure("no trail", "of CloudTrail is registered yet", "/trails/")
     if told["oldest"] is None or told["never"]:
         return Figure("never", f"pulled: {told['never']} of {told['all']} CloudTrail trails", "/trails/")
     trouble = f"; {told['broken']} with an error" if told["broken"] else ""

@@ -52,6 +52,7 @@ def page(request: PersonRequest, pk: uuid.UUID) -> HttpResponse:
     return _draw(request, step, {}, 200)
 
 
+@sensitive_post_parameters("password", "code")
 @require_POST
 def open_dialog(request: PersonRequest, pk: uuid.UUID) -> HttpResponse:
     """The deliberate act before the signing: it makes the intent that the dialog carries."""

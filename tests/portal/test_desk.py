@@ -131,7 +131,7 @@ def test_signatures_asked_for_and_late_are_counted(people, ticking):
 def test_a_trail_that_was_never_pulled_is_said_to_be_so(people):
     from cloudtrail.models import Listing, Trail
 
-    assert figures(people.inspector)["/trails/"][0] == "none"
+    assert figures(people.inspector)["/trails/"][0] == "no trail"
     with transaction.atomic():
         from audit import trail
         from audit.actions import Action

@@ -3,9 +3,10 @@
 import json
 import re
 import subprocess
+import threading
 
 import pytest
-from django.db import connection
+from django.db import connection, connections
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
@@ -118,6 +119,32 @@ def test_a_missing_page_is_named_and_costs_neither_code_nor_dialog(reader):
     assert "Not opened in this sitting: page 1 of 2." in text(refused)
     reader.read(1)
     assert reader.post(intent).status_code == 302
+
+
+def test_row_3_twenty_parallel_posts_of_the_form_give_exactly_one_signature(people, reader):
+    reader.read()
+    intent, code = reader.open(), people.code(reader.user)
+    browsers = [Client(raise_request_exception=False) for _ in range(20)]
+    statuses: list[int] = []
+    gate = threading.Barrier(len(browsers))
+
+    def post(browser: Client) -> None:
+        browser.cookies = reader.client.cookies
+        fields = {"intent": intent.pk, "meaning": "review", "username": "reviewer", "password": PASSWORD, "code": code}
+        gate.wait()
+        try:
+            statuses.append(browser.post(reader.url, fields).status_code)
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=post, args=[browser]) for browser in browsers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert Signature.objects.count() == 1
+    assert statuses.count(302) == 1
+    assert set(statuses) <= {302, 403, 409}
 
 
 def test_a_wrong_code_keeps_the_dialog_and_says_so_and_is_on_the_trail(reader):
@@ -281,7 +308,7 @@ def test_a_signature_is_shown_to_who_may_see_its_version_and_the_key_to_everybod
 def test_what_the_page_gives_verifies_with_openssl_and_one_changed_byte_does_not(reader, tmp_path):
     signature = reader.sign()
     page = reader.client.get(f"/signatures/{signature.pk}/").content.decode()
-    command = re.search(r"openssl dgst[^<]*", page)[0].split()
+    command = ["sh", "-c", re.search(r"openssl dgst[^<]*", page)[0]]
     for path in (f"/signatures/{signature.pk}/statement.json", f"/signatures/{signature.pk}/signature.der",
                  f"/keys/{signature.key_id}.pem"):  # fmt: skip
         answer = reader.client.get(path)
