@@ -5,6 +5,8 @@ PORT ?= 8000
 BIN := .venv/bin
 MANAGE := $(BIN)/python -W ignore manage.py
 STAMP := .venv/.installed
+PINNED := -r requirements.txt -r requirements-dev.txt
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 # Tests that are slow by nature, and how many workers share the others.
 WORKERS ?= auto
 
@@ -30,10 +32,11 @@ bench: install
 
 install: $(STAMP)
 
-$(STAMP): requirements.txt requirements-dev.txt
+$(STAMP): requirements.txt requirements-dev.txt requirements-install.txt
 	@test -x $(BIN)/python || { echo "making .venv"; $(PYTHON) -m venv .venv; }
 	@echo "installing what requirements.txt and requirements-dev.txt pin"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt -r requirements-dev.txt
+	@$(PIP) -r requirements-install.txt && $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes $(PINNED) \
+	  || $(PIP) $(PINNED)
 	@touch $(STAMP)
 
 check: install
@@ -44,7 +47,7 @@ check: install
 	$(MANAGE) makemigrations --check --dry-run
 	$(BIN)/python -m pytest -q tests/test_floors.py tests/test_house.py
 
-# Pin anew from the .in files; needs uv (pip install uv).
-requirements:
-	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header requirements.in -o requirements.txt
-	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header requirements-dev.in -o requirements-dev.txt
+# Pin anew from the .in files.
+requirements: install
+	for set in requirements requirements-dev requirements-install; do $(BIN)/uv pip compile -q --universal --python-version 3.11 \
+	  --generate-hashes --no-annotate --no-header $$set.in -o $$set.txt; done
