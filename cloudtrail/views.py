@@ -35,7 +35,8 @@ def add(request: PersonRequest) -> HttpResponse:
         made = transitions.add_trail(form.cleaned_data, by=request.user)
         messages.success(request, f"{made} is registered.")
         return redirect(made)
-    return render(request, "cloudtrail/trail_form.html", {"form": form, "crumbs": pages.crumbs("Add a trail")})
+    context = {"form": form, "crumbs": pages.crumbs("Add a trail")}
+    return render(request, "cloudtrail/trail_form.html", context, status=400 if form.errors else 200)
 
 
 @require_http_methods(["GET", "POST"])
@@ -49,7 +50,7 @@ def edit(request: PersonRequest, trail_id: uuid.UUID) -> HttpResponse:
         messages.success(request, "The change is stored and on the audit trail.")
         return redirect("cloudtrail:trail", trail_id)
     context = {"form": form, "trail": Trail.objects.get(pk=trail_id), "crumbs": pages.crumbs(changed, "Edit")}
-    return render(request, "cloudtrail/trail_form.html", context)
+    return render(request, "cloudtrail/trail_form.html", context, status=400 if form.errors else 200)
 
 
 @require_GET
