@@ -1,6 +1,7 @@
 """The request of somebody who is logged in, for the views behind the log-in: `request.user` is a User, never anonymous."""
 
 from django.http import HttpRequest
+from django_htmx.middleware import HtmxDetails
 
 from accounts.models import Sitting, User
 
@@ -10,3 +11,4 @@ class PersonRequest(HttpRequest):
 
     user: User
     sitting: Sitting
+    htmx: HtmxDetails

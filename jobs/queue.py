@@ -58,7 +58,7 @@ def wake(job_id: uuid.UUID) -> None:
     from jobs.tasks import run_job
 
     try:
-        run_job.apply_async([str(job_id)], retry=False)
+        run_job.apply_async((str(job_id),), retry=False)
     except Exception:
         log.warning("the broker did not take the wake-up of job %s; the sweep will", job_id, exc_info=True)
 

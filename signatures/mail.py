@@ -25,7 +25,9 @@ def tell_next(version: Version) -> None:
 def tell(job: Job) -> dict[str, int]:
     """Send the mails of one step, unless it was signed meanwhile."""
     step = Step.objects.waiting().select_related("version__record").filter(pk=job.args["step"]).first()
-    people = list(asked(step)) if step else []
+    if step is None:
+        return {"mails": 0}
+    people = list(asked(step))
     for number, person in enumerate(people):
         job.progress(number, len(people))
         send_mail(*_letter(step, person), settings.DEFAULT_FROM_EMAIL, [person.email])

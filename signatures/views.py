@@ -6,6 +6,7 @@ from typing import Any
 
 from django.contrib.auth.decorators import login_not_required
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_GET
@@ -31,7 +32,7 @@ def pages_of(request: PersonRequest, version: Version) -> list[dict[str, Any]]:
 # No browser keeps it: each sitting fetches each page, or it has not been opened.
 @cache_control(private=True, no_store=True)
 @require_GET
-def page(request: PersonRequest, version: uuid.UUID, number: int) -> HttpResponse:
+def page(request: PersonRequest, version: uuid.UUID, number: int) -> HttpResponseBase:
     """A page of the rendition as an image, noted as served to this person in this sitting (§2 row 10)."""
     shown = get_object_or_404(Version.objects.visible_to(request.user).select_related("record"), pk=version)
     if not 1 <= number <= shown.rendition_pages:

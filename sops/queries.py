@@ -96,9 +96,9 @@ def tallies(sops: Sequence[Sop], now: datetime) -> list[Tally]:
     }
     found = []
     for sop in sops:
-        version = newest.get(sop.record_id)
-        told = counted.get(version.pk) if version else None
-        found.append(Tally(sop, version, told["asked"], told["done"], told["overdue"]) if told else Tally(sop, version))
+        latest = newest.get(sop.record_id)
+        told = counted.get(latest.pk) if latest else None
+        found.append(Tally(sop, latest, told["asked"], told["done"], told["overdue"]) if told else Tally(sop, latest))
     return found
 
 

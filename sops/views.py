@@ -62,14 +62,13 @@ def matrix(request: PersonRequest, number: str) -> HttpResponse:
     if version:
         trail.access(request.user, "view", version, {"training": sop.record.number})
     now = clock.now()
-    newest = bool(version) and version.pk == versions[0].pk
     context = {
         "sop": sop,
         "versions": versions,
         "version": version,
         "status": version.status_at(now) if version else "",
         "readings": queries.readings_on(version, now) if version else [],
-        "not_asked": queries.not_asked(sop, version) if newest else [],
+        "not_asked": queries.not_asked(sop, version) if version and version == versions[0] else [],
         "may_manage": may(request.user, "training.manage"),
         "crumbs": [{"label": "Training", "url": reverse("sops:training")}, {"label": sop.record.number}],
     }

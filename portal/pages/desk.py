@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db.models import Count, F, Min, OuterRef, Q, Subquery
 from django.http import HttpResponse
@@ -140,7 +141,7 @@ def failed_jobs(user: User, now: datetime) -> Iterable[Task]:
         )  # fmt: skip
 
 
-def _due(due_at: datetime | None, now: datetime) -> dict[str, object]:
+def _due(due_at: datetime | None, now: datetime) -> dict[str, Any]:
     """The pill of a due date, counted in days of UTC."""
     if due_at is None:
         return {}

@@ -47,7 +47,7 @@ def page(request: PersonRequest, pk: uuid.UUID) -> HttpResponse:
         return dialog.answered(
             request, _place(step), _verb(request), lambda card, status: _draw(request, step, card, status)
         )
-    if step.signature_id:
+    if step.signature:
         return redirect(step.signature)
     return _draw(request, step, {}, 200)
 
@@ -119,7 +119,7 @@ def _draw(request: PersonRequest, step: Step, card: dict[str, Any], status: int)
     shown = request.GET.get("show", WHAT)
     entries = trail_since(version, before)
     obstacle = why_not(step, request.user)
-    context = {
+    context: dict[str, Any] = {
         "step": step,
         "version": version,
         "before": before,
@@ -172,7 +172,7 @@ def trail_since(version: Version, before: Version | None) -> QuerySet[Entry]:
 
 
 def _days(entries: QuerySet[Entry]) -> list[dict[str, Any]]:
-    drawn = [
+    drawn: list[dict[str, Any]] = [
         {
             "at": entry.at,
             "source": _source(entry),
