@@ -9,11 +9,12 @@ from uuid import UUID
 from django.contrib import messages
 from django.db.models import Count, QuerySet
 from django.forms import Form
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
 from accounts import codes, forms, queries, transitions
+from accounts.http import PersonRequest
 from accounts.models import Area, Sitting, User
 from accounts.permissions import demand, may
 from accounts.views import FORM_METHODS, answered
@@ -109,7 +110,7 @@ def open_acts(user: User, state: str, by: User) -> list[tuple[str, Act]]:
 
 
 @require_GET
-def people(request: HttpRequest) -> HttpResponse:
+def people(request: PersonRequest) -> HttpResponse:
     demand(request.user, "people.read")
     filters = forms.Filters(request.GET)
     filters.is_valid()
@@ -124,7 +125,7 @@ def people(request: HttpRequest) -> HttpResponse:
 
 
 @require_http_methods(FORM_METHODS)
-def invite(request: HttpRequest) -> HttpResponse:
+def invite(request: PersonRequest) -> HttpResponse:
     demand(request.user, "people.manage")
     form = forms.Invite(request.POST or None)
     status = answered(form, lambda: transitions.invite(by=request.user, **form.cleaned_data), request)
@@ -135,14 +136,14 @@ def invite(request: HttpRequest) -> HttpResponse:
 
 
 @require_GET
-def person(request: HttpRequest, pk: UUID) -> HttpResponse:
+def person(request: PersonRequest, pk: UUID) -> HttpResponse:
     demand(request.user, "people.read")
     now = clock.now()
     user = get_object_or_404(queries.people(now).select_related("identity_proved_by", "invited_by"), pk=pk)
     context = {
         "person": user,
         "me_too": user.pk == request.user.pk,
-        "acts": open_acts(user, user.state, request.user),
+        "acts": open_acts(user, getattr(user, "state", ""), request.user),
         "device": codes.device_in_use(user),
         "locks": queries.locks(user, now),
         "granted": queries.granted(user),
@@ -153,7 +154,7 @@ def person(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 
 @require_GET
-def person_trail(request: HttpRequest, pk: UUID) -> HttpResponse:
+def person_trail(request: PersonRequest, pk: UUID) -> HttpResponse:
     demand(request.user, "people.read")
     user = get_object_or_404(User, pk=pk)
     page = page_of(queries.about(user), request)
@@ -161,7 +162,7 @@ def person_trail(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 
 @require_http_methods(FORM_METHODS)
-def person_act(request: HttpRequest, pk: UUID, act: str) -> HttpResponse:
+def person_act(request: PersonRequest, pk: UUID, act: str) -> HttpResponse:
     demand(request.user, "people.manage")
     user = get_object_or_404(User, pk=pk)
     if act not in ACTS:
@@ -177,7 +178,7 @@ def person_act(request: HttpRequest, pk: UUID, act: str) -> HttpResponse:
 
 
 @require_http_methods(FORM_METHODS)
-def areas(request: HttpRequest) -> HttpResponse:
+def areas(request: PersonRequest) -> HttpResponse:
     demand(request.user, "people.read")
     if request.method == "POST":
         demand(request.user, "people.manage")
@@ -192,7 +193,7 @@ def areas(request: HttpRequest) -> HttpResponse:
 
 
 @require_http_methods(FORM_METHODS)
-def area(request: HttpRequest, pk: UUID) -> HttpResponse:
+def area(request: PersonRequest, pk: UUID) -> HttpResponse:
     demand(request.user, "people.manage")
     found = get_object_or_404(Area, pk=pk)
     form = forms.ChangeArea(request.POST or None, initial={"name": found.name, "description": found.description})
@@ -203,7 +204,7 @@ def area(request: HttpRequest, pk: UUID) -> HttpResponse:
     return render(request, "accounts/area.html", {"area": found, "form": form}, status=status)
 
 
-def page_of(rows: QuerySet[Any], request: HttpRequest) -> dict[str, Any]:
+def page_of(rows: QuerySet[Any], request: PersonRequest) -> dict[str, Any]:
     """One page of rows, with the addresses of the pages beside it; nothing is counted."""
     number = request.GET.get("page", "1")
     page = min(int(number), 10_000) if number.isascii() and number.isdigit() and int(number) else 1
@@ -218,7 +219,7 @@ def page_of(rows: QuerySet[Any], request: HttpRequest) -> dict[str, Any]:
     }
 
 
-def _page_url(request: HttpRequest, page: int) -> str:
+def _page_url(request: PersonRequest, page: int) -> str:
     asked = request.GET.copy()
     asked["page"] = str(page)
     return f"?{asked.urlencode()}"

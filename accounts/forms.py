@@ -12,13 +12,20 @@ from accounts.queries import STATES
 from accounts.roles import Role
 
 
+class TypedOnce(forms.TextInput):
+    """Shows nothing of what was typed before."""
+
+    def format_value(self, value: Any) -> None:
+        return None
+
+
 class Code(forms.CharField):
     """Six digits; spaces between them are forgiven."""
 
     def __init__(self, **kwargs: Any) -> None:
         kwargs.setdefault("label", "One-time code")
         attributes = {"inputmode": "numeric", "autocomplete": "one-time-code", "spellcheck": "false"}
-        super().__init__(max_length=12, widget=forms.TextInput(attrs=attributes), **kwargs)
+        super().__init__(max_length=12, widget=TypedOnce(attrs=attributes), **kwargs)
 
 
 class Password(forms.CharField):

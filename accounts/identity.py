@@ -112,9 +112,19 @@ def log_out(request: HttpRequest, *, why: str = "asked") -> None:
     user = request.user
     if user.is_authenticated:
         with transaction.atomic():
-            Sitting.objects.filter(pk=request.session.get("sitting"), ended_at__isnull=True).update(ended_at=Now())
+            sitting = sitting_of(request)
+            if sitting:
+                Sitting.objects.filter(pk=sitting.pk).update(ended_at=Now())
             trail.record(Action.LOGIN_ENDED, user, by=user, detail={"why": why})
     logout(request)
+
+
+def sitting_of(request: HttpRequest) -> Sitting | None:
+    """The sitting of the request's session, if it goes on and is this person's."""
+    key, user = request.session.get("sitting"), request.user
+    if not key or not isinstance(user, User):
+        return None
+    return Sitting.objects.filter(pk=str(key), user=user, ended_at__isnull=True).first()
 
 
 def end_sittings(user: User, *, but: Sitting | None = None) -> None:

@@ -16,12 +16,12 @@ from audit.clock import Now
 Purpose = Invitation.Purpose
 TOKEN_BYTES = 32
 OVER = "This link is not valid any more: it was used, it expired, or a newer one took its place. Ask for another one."
-SUBJECTS = {
+SUBJECTS: dict[str, str] = {
     Purpose.ENROL: "Your account on Countersign",
     Purpose.PASSWORD: "A new password for Countersign",
     Purpose.CODE: "A new one-time code device for Countersign",
 }
-TEXTS = {
+TEXTS: dict[str, str] = {
     Purpose.ENROL: "an account was made for you (user name {username}). Set a password and a one-time code device here:",
     Purpose.PASSWORD: "somebody, most likely you, asked for a new password for the user name {username}. Set it here:",
     Purpose.CODE: "your one-time code device was withdrawn. Set up a new one here, with your password:",

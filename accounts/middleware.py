@@ -26,9 +26,7 @@ class SittingMiddleware:
         return self.get_response(request)
 
     def _sit(self, request: HttpRequest) -> None:
-        sitting = Sitting.objects.filter(
-            pk=request.session.get("sitting"), user=request.user, ended_at__isnull=True
-        ).first()
+        sitting = identity.sitting_of(request)
         now = clock.now()
         if sitting is None:
             logout(request)

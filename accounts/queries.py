@@ -48,7 +48,7 @@ def matching(rows: QuerySet[User], filters: Mapping[str, Any]) -> QuerySet[User]
     if area := filters.get("area"):
         rows = rows.filter(areas=area)
     if state := filters.get("state"):
-        rows = rows.filter(state=state)
+        rows = rows.filter(Q(state=state))
     return rows.order_by("legal_name", "pk")
 
 

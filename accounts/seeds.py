@@ -18,7 +18,7 @@ def encrypt(seed: bytes, device: uuid.UUID) -> bytes:
     return nonce + AESGCM(settings.SEED_KEYS[0]).encrypt(nonce, seed, device.bytes)
 
 
-def decrypt(box: bytes, device: uuid.UUID) -> bytes:
+def decrypt(box: bytes | memoryview, device: uuid.UUID) -> bytes:
     """Raises ValueError if no key opens the box, or if it belongs to another device."""
     for key in settings.SEED_KEYS:
         try:

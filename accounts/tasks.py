@@ -1,14 +1,18 @@
 """Mails with links. A token is made when its mail is, so that no queue ever holds one."""
 
+from datetime import timedelta
+
 from django.db import transaction
 
 from accounts import codes, links
 from accounts.models import User, folded
 from audit import clock, trail
 from audit.actions import Action
+from audit.clock import Now
 from jobs import queue
 from jobs.models import Job
 
+NOT_AGAIN_FOR = timedelta(minutes=5)
 SEND, RESET = "accounts.send_link", "accounts.reset_link"
 
 
@@ -26,8 +30,14 @@ def reset_link(job: Job) -> None:
     user = (
         User.objects.filter(username_folded=folded(typed)).first() or User.objects.filter(email__iexact=typed).first()
     )
-    if user and user.has_usable_password():
+    if user and user.has_usable_password() and not _sent_lately(user):
         _send(user, links.Purpose.PASSWORD, None)
+
+
+def _sent_lately(user: User) -> bool:
+    """True while a link for a new password is fresh: nobody fills a mailbox by asking again and again."""
+    links_sent = user.invitations.filter(purpose=links.Purpose.PASSWORD, used_at__isnull=True, expires_at__gt=Now())
+    return links_sent.filter(sent_at__gt=clock.now() - NOT_AGAIN_FOR).exists()
 
 
 def _send(user: User, purpose: str, by: User | None) -> None:
@@ -36,4 +46,8 @@ def _send(user: User, purpose: str, by: User | None) -> None:
     with transaction.atomic(durable=True):
         token = links.issue(user, purpose, by=by)
         trail.record(Action.LINK_SENT, user, by=by or trail.SYSTEM, detail={"purpose": str(purpose)})
-    links.mail(user, purpose, token)
+    try:
+        links.mail(user, purpose, token)
+    except Exception:
+        links.withdraw(user, purpose)  # nobody has it, and the next try makes another
+        raise

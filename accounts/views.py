@@ -17,6 +17,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accounts import codes, demo, forms, identity, links, transitions
+from accounts.http import PersonRequest
 from accounts.models import CodeDevice, User
 from audit import trail
 
@@ -85,7 +86,7 @@ def live_codes(request: HttpRequest) -> HttpResponse:
 
 @never_cache
 @require_GET
-def my_live_code(request: HttpRequest) -> HttpResponse:
+def my_live_code(request: PersonRequest) -> HttpResponse:
     """What the phone of the person shows now, for the sign dialog of the demo. 404 outside of the demo."""
     return render(request, "accounts/_my_live_code.html", {"live": demo.live_codes(request.user)})
 
@@ -196,7 +197,7 @@ def _shown(device: CodeDevice) -> dict[str, str]:
 
 
 @require_GET
-def account(request: HttpRequest) -> HttpResponse:
+def account(request: PersonRequest) -> HttpResponse:
     user = request.user
     context = {
         "person": user,
@@ -210,7 +211,7 @@ def account(request: HttpRequest) -> HttpResponse:
 
 @sensitive_post_parameters()
 @require_http_methods(FORM_METHODS)
-def change_password(request: HttpRequest) -> HttpResponse:
+def change_password(request: PersonRequest) -> HttpResponse:
     form = forms.ChangePassword(request.POST or None)
     status = answered(
         form,
@@ -232,7 +233,7 @@ def change_password(request: HttpRequest) -> HttpResponse:
 @never_cache
 @sensitive_post_parameters()
 @require_http_methods(FORM_METHODS)
-def replace_device(request: HttpRequest) -> HttpResponse:
+def replace_device(request: PersonRequest) -> HttpResponse:
     form = forms.ReplaceDevice(request.POST or None)
     device = _device_in_hand(request, request.user)
     status = answered(
@@ -254,7 +255,7 @@ def replace_device(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
-def end_other_sittings(request: HttpRequest) -> HttpResponse:
+def end_other_sittings(request: PersonRequest) -> HttpResponse:
     transitions.end_other_sittings(request.user, sitting=request.sitting)
     messages.success(request, "You were logged out everywhere else.")
     return redirect("accounts:account")

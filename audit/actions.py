@@ -7,7 +7,7 @@ class Action(TextChoices):
     """`AREA_VERB = "area.verb", "what the person did, in the past tense"`: the label is the verb of the timeline's sentence."""
 
     # audit
-    ACCESS_SEALED = "access.sealed", "sealed the reading log"
+    ACCESS_SEALED = "access.sealed", "sealed"
     SYSTEM_MIGRATED = "system.migrated", "migrated stored data"
     REQUEST_REFUSED = "request.refused", "was refused"
 
@@ -30,13 +30,13 @@ class Action(TextChoices):
     AREA_CHANGED = "area.changed", "changed the area"
     AREA_REFUSED = "area.refused", "was refused a change of the area"
     LOGIN_SUCCEEDED = "login.succeeded", "logged in"
-    LOGIN_REFUSED = "login.refused", "was refused at log-in"
+    LOGIN_REFUSED = "login.refused", "was refused log-in as"
     LOGIN_ENDED = "login.ended", "logged out"
-    PASSWORD_RESET_ASKED = "password.reset_asked", "asked for a password reset"
+    PASSWORD_RESET_ASKED = "password.reset_asked", "asked for a password reset for"
     PASSWORD_CHANGED = "password.changed", "changed the password"
     CODE_ENROLLED = "code.enrolled", "enrolled a one-time code device"
     CODE_RESET = "code.reset", "withdrew the one-time code device of"
-    CONFIRMATION_REFUSED = "confirmation.refused", "was refused with password and one-time code"
+    CONFIRMATION_REFUSED = "confirmation.refused", "was refused, by password and one-time code, for"
     QUALIFICATION_SET = "qualification.set", "set a qualification of"
 
     # storage

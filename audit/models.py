@@ -39,7 +39,10 @@ class Entry(models.Model):
     def sentence(self) -> str:
         """`Maja Ruiz signed URS-0001 version 2`, without the time."""
         verb = Action(self.action).label if self.action in Action.values else self.action
-        return f"{self.actor_name} {verb} {self.subject_label}".strip()
+        if self.subject_id != self.actor:
+            return f"{self.actor_name} {verb} {self.subject_label}".strip()
+        own = "their own account" if verb.endswith((" of", " for", " as", " to")) else ""
+        return f"{self.actor_name} {verb} {own}".strip()
 
 
 class RowChange(models.Model):

@@ -651,3 +651,37 @@ def test_a_role_given_by_sql_without_an_entry_is_refused_at_commit(people):
             "INSERT INTO accounts_user_groups (user_id, group_id) SELECT %s, id FROM auth_group WHERE name = 'approver'",
             [people.author.pk],
         )
+
+
+def test_nobody_fills_a_mailbox_by_asking_again_and_again(people, ticking):
+    for _ in range(3):
+        ask("author")
+    assert len(mail.outbox) == 1
+    ticking.advance(minutes=6)
+    ask("author")
+    assert len(mail.outbox) == 2
+
+
+def test_a_mail_that_could_not_be_sent_leaves_no_link_and_can_be_tried_again(people, monkeypatch):
+    def away(*arguments: object) -> None:
+        raise OSError("the mail server is away")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("accounts.links.send_mail", away)
+        transitions.ask_reset("author")
+        [job] = Job.objects.all()
+        assert queue.run(job.pk).state == "failed"
+    assert not Invitation.objects.filter(expires_at__gt=clock.now()).exists()
+    queue.retry(job, by=people.administrator)
+    post()
+    assert len(mail.outbox) == 1
+
+
+def test_the_sentence_of_an_entry_about_oneself_does_not_name_one_twice(people):
+    sitting = people.sitting(people.author)
+    transitions.end_other_sittings(people.author, sitting=sitting)
+    assert last("login.ended").sentence == "Ana Lindqvist logged out"
+    carol = invite(people)
+    enrol(mailed_token(), carol)
+    assert last("user.enrolled").sentence == "Carol Winter set password and one-time code of their own account"
+    assert last("user.invited").sentence == "Dave Mbeki invited Carol Winter"
