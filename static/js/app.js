@@ -176,6 +176,19 @@ const ready = (form) => {
 };
 window.addEventListener("pageshow", () => document.querySelectorAll("form[data-sent]").forEach(ready));
 
+// Tables and code of a text that scroll sideways can be reached and scrolled by keyboard.
+(() => {
+  const reach = () => {
+    for (const box of document.querySelectorAll(".prose :is(table, pre)")) {
+      if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+      else box.removeAttribute("tabindex");
+    }
+  };
+  reach();
+  addEventListener("resize", reach);
+  document.addEventListener("htmx:afterSwap", reach);
+})();
+
 // Filters that need no button: <select data-submit>. What went wrong is where the reader is: [data-focus].
 document.addEventListener("change", (event) => { if (event.target.matches("[data-submit]")) event.target.form.requestSubmit(); });
 document.querySelector("[data-focus]")?.focus();

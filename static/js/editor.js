@@ -14,11 +14,12 @@
   const WRAPS = { bold: ["**", "**", "bold"], italic: ["*", "*", "italic"], code: ["`", "`", "code"], link: ["[", "](https://)", "text"] };
   const PREFIXES = { heading: "## ", list: "- ", numbers: "1. ", quote: "> " };
   const TABLE = "| Column | Column |\n|---|---|\n| | |\n";
-  const ENDED = "you are logged out. This tab keeps your text: log in again in another tab, then go on here";
+  const KEPT = "This tab keeps your text: load the page again, log in, and put it back";
 
-  // A session that ended answers with the log-in page, by a redirect.
+  // A session that ended answers with the log-in page, by a redirect; one that began anew has another token, and is refused.
   const json = async (answer) => {
-    if (answer.redirected || answer.status === 403) throw new Error(ENDED);
+    if (answer.redirected) throw new Error(`you are logged out. ${KEPT}`);
+    if (answer.status === 403) throw new Error(`the server does not take it from this page any more. ${KEPT}`);
     const told = await answer.json().catch(() => ({}));
     if (!answer.ok) throw Object.assign(new Error(told.error ?? `the server answered ${answer.status}`), { final: answer.status === 409 });
     return told;
