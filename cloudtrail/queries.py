@@ -170,9 +170,10 @@ def touching(
     since: datetime,
     until: datetime,
     *,
-    person: str | Collection[str] | None = None,
+    person: str | None = None,
     kind: Kind | str | None = None,
     standing: str | None = None,
+    actors: Collection[int] | None = None,
     after: str = "",
     limit: int = 100,
 ) -> Page:
@@ -180,11 +181,13 @@ def touching(
 
     What counts: the object itself, at the version or at an unnamed one; it as the source of a copy; a listing or batch
     delete whose prefix may include it; a change of its bucket's configuration; a change of a trail or an encryption key.
-    A read that names another version than those asked for is not about them. `person` is an actor's printed name, or several.
-    Raises ValueError for an `after` that is no cursor.
+    A read that names another version than those asked for is not about them. `person` is an actor's printed name;
+    `actors` are keys of actors. Raises ValueError for an `after` that is no cursor.
     """
     where, values = _filters(since, until, person, kind, standing, after)
-    values |= {"probes": _probes(objects_of(what)), "limit": limit + 1}
+    if actors is not None:
+        where += " AND e.actor_id = ANY(%(chosen)s)"
+    values |= {"probes": _probes(objects_of(what)), "limit": limit + 1, "chosen": list(actors or ())}
     with connection.cursor() as cursor:
         cursor.execute(_sql(where, _PAGE), values)
         names = [column.name for column in cursor.description]
@@ -240,11 +243,12 @@ def by_person(what: Record | Version | Iterable[Object], since: datetime, until:
 
 @dataclass(frozen=True)
 class Tally:
-    """How often one actor did things of one kind on one day (UTC); bytes that S3 sent, first and last time."""
+    """How often one actor did things of one kind in one role on one day (UTC); bytes that S3 sent, first and last time."""
 
     day: date
     standing: str
     name: str
+    role: str
     kind: Kind
     events: int
     bytes_out: int
@@ -253,15 +257,15 @@ class Tally:
 
 
 def tallies(what: Record | Version | Iterable[Object], since: datetime, until: datetime) -> list[Tally]:
-    """Everything that touched a record in [since, until), counted by day, actor and kind."""
+    """Everything that touched a record in [since, until), counted by day, actor, role and kind."""
     where, values = _filters(since, until, None, None, None, "")
     values |= {"probes": _probes(objects_of(what))}
     with connection.cursor() as cursor:
         cursor.execute(_sql(where, _BY_DAY), values)
         rows = cursor.fetchall()
     return [
-        Tally(day, standing, name, kind_of(call, "refused" if refused else ""), *counted)
-        for day, standing, name, call, refused, *counted in rows
+        Tally(day, standing, name, role, kind_of(call, "refused" if refused else ""), *counted)
+        for day, standing, name, role, call, refused, *counted in rows
     ]
 
 
@@ -310,10 +314,10 @@ FROM ({matches}) touched JOIN cloudtrail_actor a ON a.id = touched.actor_id
 GROUP BY 1, 2, 3, 4
 """
 _BY_DAY = """
-SELECT (touched.time AT TIME ZONE 'UTC')::date, a.standing, a.name, touched.event_name, touched.error_code <> '', count(*),
-       sum(touched.bytes_out)::bigint, min(touched.time), max(touched.time)
+SELECT (touched.time AT TIME ZONE 'UTC')::date, a.standing, a.name, a.role, touched.event_name, touched.error_code <> '',
+       count(*), sum(touched.bytes_out)::bigint, min(touched.time), max(touched.time)
 FROM ({matches}) touched JOIN cloudtrail_actor a ON a.id = touched.actor_id
-GROUP BY 1, 2, 3, 4, 5
+GROUP BY 1, 2, 3, 4, 5, 6
 """
 
 
@@ -326,7 +330,7 @@ def _sql(where: str, question: str) -> str:
 def _filters(
     since: datetime,
     until: datetime,
-    person: str | Collection[str] | None,
+    person: str | None,
     kind: Kind | str | None,
     standing: str | None,
     after: str,
@@ -356,12 +360,12 @@ _KIND_SQL = {
 }
 
 
-def _actors(person: str | Collection[str] | None, standing: str | None) -> list[int]:
+def _actors(person: str | None, standing: str | None) -> list[int]:
     from cloudtrail.models import Actor
 
     actors = Actor.objects.all()
     if person is not None:
-        actors = actors.filter(name__in=[person] if isinstance(person, str) else person)
+        actors = actors.filter(name=person)
     if standing is not None:
         actors = actors.filter(standing=standing)
     return list(actors.values_list("pk", flat=True))
