@@ -14,10 +14,12 @@ from pathlib import Path
 
 from accounts.models import Area, Invitation, User
 from accounts.transitions import ask_reset, invite
+from audit.models import Entry
 from cloudtrail import transitions as cloudtrail
 from cloudtrail.models import LogFile, Trail
 from jobs import queue
 from jobs.models import Job
+from portal import evidence
 from records import drafts, verification
 from records.models import Attachment, Version
 from signatures.models import PortalKey, Signature, Step
@@ -58,7 +60,10 @@ def _trails(cast: firm.Firm) -> None:
     deliver()
     cloudtrail.pull(made)
     with tempfile.TemporaryDirectory() as folder:
-        for file, data in (("A" * 16, b"not gzip"), ("B" * 16, gzip.compress(json.dumps({"Records": [given.s3()]}).encode()))):
+        for file, data in (
+            ("A" * 16, b"not gzip"),
+            ("B" * 16, gzip.compress(json.dumps({"Records": [given.s3()]}).encode())),
+        ):
             path = Path(folder) / _log_key(file)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
@@ -81,15 +86,21 @@ def _open_links(cast: firm.Firm) -> None:
 
 def _known(user: User, purpose: str, token: str) -> None:
     digest = hashlib.sha256(token.encode()).hexdigest()
-    Invitation.objects.update_or_create(user=user, purpose=purpose, defaults={"token_sha256": digest, "expires_at": acts.in_days(7)})
+    Invitation.objects.update_or_create(
+        user=user, purpose=purpose, defaults={"token_sha256": digest, "expires_at": acts.in_days(7)}
+    )
 
 
 def _jobs(cast: firm.Firm) -> None:
     version = cast.version("KRAS-001")
     args = {"version": str(version.pk), "title": "Verify KRAS-001 version 1", "page": version.get_absolute_url()}
     queue.enqueue("records.verify", args=args, key="waiting", by=cast.operator)
-    failed = queue.enqueue("records.verify", args={**args, "version": str(cast.operator.pk)}, key="failing", by=cast.operator)
+    failed = queue.enqueue(
+        "records.verify", args={**args, "version": str(cast.operator.pk)}, key="failing", by=cast.operator
+    )
     queue.run(failed.pk)
+    pack = evidence.ask_for(version, ["readme", "manifest"], 90, by=cast.inspector)
+    assert queue.run(pack.pk).state == Job.State.DONE
 
 
 def places() -> dict[str, str]:
@@ -114,6 +125,10 @@ def places() -> dict[str, str]:
         "broken": str(broken.pk),
         "job": str(Job.objects.get(state="queued", kind="records.verify").pk),
         "failed_job": str(Job.objects.get(state="failed").pk),
+        "pack": str(Job.objects.get(kind=evidence.EVIDENCE).pk),
+        "entry": str(
+            Entry.objects.filter(subject_kind="version", subject_id=str(cast.version("KRAS-001").pk)).first().pk
+        ),
         "image": Attachment.objects.get().name,
         "kras": str(cast.kras.pk),
         "approved": str(Version.objects.get(record__number="URS-0001").pk),
