@@ -188,6 +188,7 @@ def prove(request: PersonRequest, number: str) -> HttpResponse:
 @require_GET
 def progress(request: PersonRequest, number: str, ordinal: int) -> HttpResponse:
     """The reading as it goes; when it is over, the page is fetched anew."""
+    demand(request.user, "inspection.read")
     record = get_object_or_404(Record.objects.visible_to(request.user), number=number)
     version = get_object_or_404(record.versions.select_related("record__type"), ordinal=ordinal)
     shown = record_parts.verdict_of(version, clock.now())
@@ -270,6 +271,7 @@ def _accessed(request: PersonRequest, version: Version, now: datetime) -> Contex
     covered = coverage.coverage(asked.since, asked.until, now, {one.bucket for one in told.objects})
     made = reports.Report(asked, cells, covered, now, request.user.legal_name)
     people = record_audit.by_person(cells)
+    latest = timeline.page(asked, limit=LATEST, told=told).lines
     kept = {"days": str(DAYS)}
     return {
         "answer": _who_accessed(made, people),
@@ -278,7 +280,7 @@ def _accessed(request: PersonRequest, version: Version, now: datetime) -> Contex
         "kinds": record_audit.kinds(cells, asked, kept),
         "activity": record_audit.activity(cells, asked),
         "coverage": coverage.bar(covered),
-        "days": record_audit.by_day(record_audit.fold(timeline.page(asked, limit=LATEST, told=told).lines), told.names),
+        "days": record_audit.by_day(timeline.fold(latest), told.names),
         "exports": record_audit.exports(made, kept),
         "know": [
             "Acts come from the audit trail, views and exports from the reading log, which is sealed into the same chain; reads"
@@ -302,8 +304,11 @@ def _who_accessed(made: reports.Report, people: list[Any]) -> Context:
     record = made.asked.record
     if not made.total:
         return {"tone": "mute", "say": f"No source tells of any access to {record.number} in the last {DAYS} days."}
-    parts = [_count(named, "person", "people"), _count(claimed, "name that was only claimed", "names that were only claimed"),
-             _count(services, "service", "services")]  # fmt: skip
+    parts = [
+        _count(named, "proven identity", "proven identities"),
+        _count(claimed, "name that was only claimed", "names that were only claimed"),
+        _count(services, "service", "services"),
+    ]
     who = _list([part for part in parts if part])
     say = f"In the last {DAYS} days {who} accessed {record.number}, as far as the sources tell."
     if unknown:
