@@ -1,6 +1,7 @@
 """The rendition: the PDF that is made at submission or registration, kept under Object Lock, shown to signers page by page,
 and never made again."""
 
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -128,7 +129,7 @@ def page_image(version: Version, page: int) -> Path:
     if not path.exists():
         pdf = worm.get(worm.Pin.from_json(version.rendition))
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        fresh = path.with_suffix(".part")
+        fresh = path.with_suffix(f".{uuid.uuid4().hex}.part")  # two readers may draw the same page at once
         fresh.write_bytes(pages.page_png(pdf, page))
         fresh.rename(path)
     return path

@@ -111,6 +111,27 @@ def test_page_images_are_kept_by_no_browser_and_shown_only_to_who_may_see_the_ve
     assert Opened.objects.count() == 1
 
 
+def test_two_readers_who_ask_for_the_same_page_at_once_both_get_it(people, reader):
+    url = f"/sign/pages/{reader.version.pk}/1.png"
+    browsers = [people.client(person) for person in (people.reviewer, people.approver, people.inspector, people.author)]
+    statuses: list[int] = []
+    gate = threading.Barrier(len(browsers))
+
+    def get(browser: Client) -> None:
+        gate.wait()
+        try:
+            statuses.append(browser.get(url).status_code)
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=get, args=[browser]) for browser in browsers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert statuses == [200] * 4
+
+
 def test_a_missing_page_is_named_and_costs_neither_code_nor_dialog(reader):
     reader.read(2)
     intent = reader.open()
