@@ -8,5 +8,5 @@ urlpatterns = [
     path("signatures/<uuid:pk>/", views.signature, name="signature"),
     path("signatures/<uuid:pk>/statement.json", views.statement, name="statement"),
     path("signatures/<uuid:pk>/signature.der", views.seal, name="seal"),
-    re_path(r"^keys/(?P<pk>[0-9a-f]{64})\.pem$", views.key, name="key"),
+    re_path(r"^keys/(?P<pk>[0-9a-f]{64})\.pem$", views.public_key, name="key"),
 ]

@@ -85,7 +85,7 @@ def seal(request: PersonRequest, pk: uuid.UUID) -> HttpResponse:
 
 @login_not_required
 @require_GET
-def key(request: HttpRequest, pk: str) -> HttpResponse:
+def public_key(request: HttpRequest, pk: str) -> HttpResponse:
     """A public key of the portal, for whoever checks a signature without an account."""
     held = get_object_or_404(PortalKey, pk=pk)
     return _file(held.public_pem.encode(), offline.file_name(held.pk), "application/x-pem-file")
