@@ -1,6 +1,5 @@
 """What the pages of documents are made of: rows of the list, the frame of a document, its comparisons and its issued copies."""
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,13 +11,9 @@ from django.db.models import Min
 
 from accounts.models import User
 from accounts.permissions import may
-from audit import trail
-from audit.actions import REFUSALS
-from audit.models import Entry
 from portal.pages import manifestation
 from printing import issued
 from printing.issued import Tone
-from printing.templatetags.look import short_hash
 from records import documents, manifest, redline, texts
 from records.drafts import Section
 from records.kinds import Kind
@@ -31,8 +26,6 @@ from storage.s3 import StorageError
 KINDS = (Kind.DOCUMENT, Kind.SOP, Kind.DEFINITION)
 OBSOLETE = ("superseded", "retired", "rejected", "recalled")
 FACE_ORDER = {"effective": 0, "scheduled": 1, "in_review": 2}
-DIGEST = re.compile(r"[0-9a-f]{40,128}")
-KEY = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 Context = dict[str, Any]
 
 
@@ -244,7 +237,7 @@ def actions(
     in_review = next((each for each in versions if each.state == State.IN_REVIEW), None)
     mine = Step.objects.awaiting(user).filter(version=version).first() if version else None
     definition = record.type.kind == Kind.DEFINITION
-    base = f"/definitions/{record.number}/" if definition else record.get_absolute_url()
+    base = f"/definitions/{record.defines.code}/" if definition else record.get_absolute_url()
     held = draft.checked_out_by_id if draft else None
     return {
         "sign": f"/sign/{mine.pk}/" if mine else "",
@@ -350,41 +343,6 @@ def compared(old: str, new: str, left_label: str, right_label: str) -> Context:
         "changed": changed,
         "same": not changed,
     }
-
-
-# Audit ---------------------------------------------------------------------------------------------------------------
-
-
-def timeline(entries: Sequence[Entry]) -> list[Context]:
-    """Entries, newest first, as the days of `components/timeline.html`."""
-    days: list[Context] = []
-    for entry in entries:
-        day = entry.at.astimezone(UTC).date()
-        if not days or days[-1]["day"] != day:
-            days.append({"day": day, "entries": []})
-        days[-1]["entries"].append(
-            {"at": entry.at, "source": _source(entry), "sentence": entry.sentence, "detail": _detail(entry)}
-        )
-    return days
-
-
-def _source(entry: Entry) -> str:
-    if entry.action in REFUSALS:
-        return "refused"
-    if entry.actor == trail.SYSTEM.key:
-        return "system"
-    return "signature" if entry.action == "signature.applied" else "portal"
-
-
-def _detail(entry: Entry) -> str:
-    """Role, reason and the plain values of the detail, in one line; digests in short form, keys of rows not at all."""
-    told = [entry.actor_role, f"“{entry.reason}”" if entry.reason else ""]
-    told += [
-        f"{name.replace('_', ' ')}: {short_hash(value) if DIGEST.fullmatch(str(value)) else value}"
-        for name, value in entry.detail.items()
-        if isinstance(value, str | int) and value != "" and len(str(value)) < 200 and not KEY.fullmatch(str(value))
-    ]
-    return " · ".join(part for part in told if part)
 
 
 # Issued copies -------------------------------------------------------------------------------------------------------

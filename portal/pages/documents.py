@@ -1,11 +1,10 @@
-"""Pages of documents: the list, a new one, a version with its text, changes, history and audit, submission, issued copies."""
+"""Pages of documents: the list, a new one, a version with its text, changes and history, submission, issued copies."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from django.contrib import messages
-from django.db.models import Q
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import path
@@ -16,7 +15,6 @@ from accounts.http import PersonRequest
 from accounts.models import User
 from accounts.permissions import demand, may
 from audit import clock, trail
-from audit.models import Entry
 from portal.pages import document_forms as forms
 from portal.pages import document_parts as parts
 from portal.pages import manifestation, paging
@@ -288,28 +286,6 @@ def _between_saves(record: Record, revision: int) -> dict[str, Any]:
     return parts.compared(old, documents.as_text(pair[0].sections), *labels) | {"revision": revision, "save": pair[0]}
 
 
-@require_GET
-def audit(request: PersonRequest, number: str) -> HttpResponse:
-    """Every entry about the record and its versions, newest first."""
-    now = clock.now()
-    record, versions = _record(request, number)
-    demand(request.user, "trail.read", record)
-    trail.access(request.user, "view", record, {"part": "audit"})
-    keys = [str(version.pk) for version in versions]
-    entries = Entry.objects.filter(
-        Q(subject_kind="record", subject_id=str(record.pk)) | Q(subject_kind="version", subject_id__in=keys)
-    ).defer("canonical")
-    before = request.GET.get("before", "")
-    if before.isdecimal():
-        entries = entries.filter(pk__lt=int(before))
-    shown = list(entries.order_by("-pk")[: PAGE + 1])
-    context = parts.frame(request.user, record, versions, parts.face(versions, now), now, "audit") | {
-        "days": parts.timeline(shown[:PAGE]),
-        "next_url": f"?before={shown[PAGE - 1].pk}" if len(shown) > PAGE else "",
-    }
-    return render(request, "portal/document_audit.html", context)
-
-
 # Submission ----------------------------------------------------------------------------------------------------------
 
 
@@ -491,7 +467,6 @@ URLS = [
     path("documents/<str:number>/changes/", changes, name="document_changes"),
     path("documents/<str:number>/history/", history, name="document_history"),
     path("documents/<str:number>/drafts/", drafts, name="document_drafts"),
-    path("documents/<str:number>/audit/", audit, name="document_audit"),
     path("documents/<str:number>/submit/", submit, name="document_submit"),
     path("documents/<str:number>/submit/preview.pdf", submit_preview, name="document_submit_preview"),
     path("documents/<str:number>/v<int:ordinal>/", document, name="document_version"),
