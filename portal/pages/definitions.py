@@ -246,7 +246,10 @@ class Editor:
         typed = schema_table.read_object(self.raw.cleaned_data["schema"], "The metadata schema")
         if self.table:
             typed = schema_table.schema_of(
-                [schema_table.FieldRow(**_only(row, schema_table.FieldRow)) for row in _kept(self.fields, "name")],
+                [
+                    schema_table.FieldRow(**_only(row, schema_table.FieldRow))
+                    for row in _kept(self.fields, "name", "title", "description", "choices", "pattern", "more")
+                ],
                 typed,
             )
         files = [

@@ -246,7 +246,7 @@ def versions(request: PersonRequest, number: str) -> HttpResponse:
     found = _record(request, number)
     trail.access(request.user, "view", found, {"page": "versions"})
     rows = list(
-        found.versions.select_related("author", "definition__record", "record__type")
+        found.versions.select_related("author", "definition__record__type", "record__type")
         .defer("manifest")
         .order_by("-ordinal")
     )

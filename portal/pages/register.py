@@ -187,7 +187,6 @@ def choose(request: PersonRequest, number: str) -> HttpResponse:
         "way": browsing.steps(prefix),
         "level": level,
         "problem": problem,
-        "manifest_form": ManifestForm(),
         "refusals": refusals_of(record),
         "look_query": urlencode({"bucket": bucket.name, "prefix": prefix}) if bucket else "",
     }
@@ -346,6 +345,7 @@ def _frame(request: PersonRequest, record: Record, step: int) -> parts.Context:
     steps = ("Choose a place", "See what is there", "Register")
     return {
         "record": record,
+        "manifest_form": ManifestForm(),
         "held": held,
         "next_ordinal": (record.versions.order_by("-ordinal").values_list("ordinal", flat=True).first() or 0) + 1,
         "steps": [
