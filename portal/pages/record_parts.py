@@ -1,8 +1,10 @@
 """What the pages of data packages are made of: rows of the list, the frame of a version, previews, comparisons."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import count
 from typing import Any
 
 from django.db.models import OuterRef, QuerySet, Subquery
@@ -187,12 +189,14 @@ def readme_of(version: Version) -> Shown | None:
         return Shown(problem=f"The README cannot be read now. {error}")
 
 
-TABLE = '<div class="scroll" tabindex="0" role="region" aria-label="Table"><table>'
+TABLE = '<div class="scroll" tabindex="0" role="region" aria-label="Table {}"><table>'
 
 
 def safe(html: str) -> SafeString:
     """`to_html` has cleaned it; a table that is too wide scrolls by itself, by keyboard too."""
-    return mark_safe(html.replace("<table>", TABLE).replace("</table>", "</table></div>"))  # noqa: S308
+    number = count(1)
+    numbered = re.sub("<table>", lambda _: TABLE.format(next(number)), html)
+    return mark_safe(numbered.replace("</table>", "</table></div>"))  # noqa: S308
 
 
 @dataclass(frozen=True)
