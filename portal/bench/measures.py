@@ -14,7 +14,8 @@ from accounts.models import Sitting, User
 from audit import chain
 from cloudtrail import transitions as cloudtrail
 from cloudtrail.events import decode, gunzip
-from portal.bench import ground, trail
+from demo import load
+from portal.bench import ground
 from portal.bench.figures import Figure, p95, queries, ratio, samples, seconds
 from portal.consequences import approved
 from records import registration, verification
@@ -149,7 +150,7 @@ def browser(user: User) -> Client:
 def ingest() -> list[Figure]:
     """Log files into the database, duplicates kept out, against gunzip, SHA-256 and typed decode of the same files alone."""
     folder = settings.HOME_DIR / "trail"
-    paths = trail.write(folder, TRAIL_FILES, EVENTS_EACH)
+    paths = load.write(folder, TRAIL_FILES, EVENTS_EACH)
     raw = [path.read_bytes() for path in paths]
     total = TRAIL_FILES * EVENTS_EACH
     alone = total / seconds(lambda: [_read_alone(data) for data in raw], 3)

@@ -15,7 +15,7 @@ KEYS = 5_000
 
 def write(folder: Path, files: int, events_each: int, seed: int = 1) -> list[Path]:
     """Write so many log files, laid out as CloudTrail delivers them; about 1.8 KB an event before compression."""
-    chance = random.Random(seed)  # noqa: S311 the same files in every run
+    chance = random.Random(seed)
     sessions = [_session(number) for number in range(PRINCIPALS)]
     paths = []
     for number in range(files):
