@@ -59,9 +59,9 @@ def record_type() -> RecordType:
     made = defining.create_type(
         "BENCH", name="Bench package", prefix="BEN", numbering="counted", digits=5, area=area(), by=author
     )
-    values = content.NGS_RUN_PACKAGE | {
-        "name": "Bench package", "required_files": [], "other_files": True, "metadata_schema": {"$schema": contract.DIALECT, "type": "object"},
-    }  # fmt: skip
+    schema = {"$schema": contract.DIALECT, "type": "object"}
+    open_to_all = {"name": "Bench package", "required_files": [], "other_files": True, "metadata_schema": schema}
+    values = content.NGS_RUN_PACKAGE | open_to_all
     draft = defining.save(Draft.objects.get(record=made.definition), values, by=author, message="", on_top_of=1)
     reviewer, approver = person("reviewer"), person("approver")
     version = defining.submit(draft, by=author, message="Bench", then=lambda version: requests.open_route(

@@ -126,8 +126,11 @@ def pages() -> list[Figure]:
         middle, high = sorted(taken)[len(taken) // 2], p95(taken)
         count = queries(lambda url=url: client.get(url))
         said = f"p50 {middle * 1e3:.1f} ms, p95 {high * 1e3:.1f} ms, {count} queries; health page {empty * 1e3:.1f} ms"
-        figures += [Figure(f"{name}, p50", round(middle * 1e3, 2), "ms", said), Figure(f"{name}, p95", round(high * 1e3, 2), "ms", said),
-                    Figure(f"{name}, queries", count, "queries", "the same at every size: a test asserts it")]  # fmt: skip
+        figures += [
+            Figure(f"{name}, p50", round(middle * 1e3, 2), "ms", said),
+            Figure(f"{name}, p95", round(high * 1e3, 2), "ms", said),
+            Figure(f"{name}, queries", count, "queries", "the same at every size: a test asserts it"),
+        ]
     return figures
 
 
