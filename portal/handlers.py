@@ -69,7 +69,7 @@ def register(job: Job) -> dict[str, Any]:
     record = Record.objects.select_related("type", "area").get(pk=job.args["record"])
     user = User.objects.get(pk=job.requested_by)
     package = manifest.parse(job.args["package"].encode()) if job.args["package"] else None
-    entries = list(package.entries) if package else [manifest.Entry(*row, "", {}) for row in job.args["entries"]]
+    entries = list(package.entries) if package else [_entry(*row) for row in job.args["entries"]]
     metadata = job.args["metadata"]
     version = Version.objects.filter(
         record=record,
@@ -97,6 +97,10 @@ def register(job: Job) -> dict[str, Any]:
                 then=then,
             )
     return {"version": str(version.pk), "top_hash": version.top_hash, "page": _page(version)}
+
+
+def _entry(name: str, bucket: str, key: str, version_id: str, size: int) -> manifest.Entry:
+    return manifest.Entry(name, bucket, key, version_id, size, "", {})
 
 
 def paced(job: Job) -> Progress:

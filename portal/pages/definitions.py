@@ -69,7 +69,7 @@ def listing(request: PersonRequest) -> HttpResponse:
 
 def rows(types: Sequence[RecordType], now: datetime) -> list[Row]:
     """Rows of these types, in three queries however many they are."""
-    records = [kind.definition_id for kind in types]
+    records: list[Any] = [kind.definition_id for kind in types]
     found = Version.objects.filter(record__in=records).select_related("effectivity", "record__type").defer("manifest")
     versions: dict[Any, list[Version]] = defaultdict(list)
     for version in found.prefetch_related("files").order_by("-ordinal"):
@@ -79,8 +79,9 @@ def rows(types: Sequence[RecordType], now: datetime) -> list[Row]:
     }
     made = []
     for kind in types:
-        row = Row(kind, draft=drafted.get(kind.definition_id))
-        for version in versions[kind.definition_id]:
+        record: Any = kind.definition_id
+        row = Row(kind, draft=drafted.get(record))
+        for version in versions.get(record, []):
             status = version.status_at(now)
             if status == "effective":
                 row.version, row.said, row.since = version, _said(version), version.effectivity.during.lower
@@ -110,8 +111,11 @@ class NewType(forms.Form):
     numbering = forms.ChoiceField(
         choices=RecordType.Numbering.choices, widget=forms.RadioSelect, initial=RecordType.Numbering.COUNTED
     )
-    prefix = forms.CharField(
-        required=False, max_length=12, help_text="What each number begins with. Typed numbers may do without."
+    begins_with = forms.CharField(
+        label="Numbers begin with",
+        required=False,
+        max_length=12,
+        help_text="Such as KRAS in KRAS-001. Typed numbers may do without.",
     )
     digits = forms.IntegerField(min_value=1, max_value=8, initial=3, help_text="KRAS-001 has 3.")
     area = forms.ModelChoiceField(Area.objects.none(), empty_label=None, help_text="Where the definition is kept.")
@@ -128,7 +132,9 @@ def new(request: PersonRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         try:
             with trail.refusals(request.user):
-                made = defining.create_type(**form.cleaned_data, by=request.user)
+                asked = dict(form.cleaned_data)
+                prefix = asked.pop("begins_with")
+                made = defining.create_type(**asked, prefix=prefix, by=request.user)
         except trail.Refused as refused:
             form.add_error(None, refused.message)
         else:
@@ -317,11 +323,11 @@ def _as_document(definition: Definition) -> list[dict[str, Any]]:
 @require_http_methods(["GET", "POST"])
 def edit(request: PersonRequest, code: str) -> HttpResponse:
     kind = _type(request, code)
-    demand(request.user, "definition.write", kind.definition, kind.definition)
     draft = _draft(kind)
+    demand(request.user, "definition.write", draft.record, draft.record)
     definition = defining.definition_of(draft)
     if request.method == "GET":
-        trail.access(request.user, "view", kind.definition, {"page": "draft"})
+        trail.access(request.user, "view", draft.record, {"page": "draft"})
         return _editor(request, kind, draft, Editor(definition, as_json=request.GET.get("schema") == "json"))
     editor = Editor(definition, request.POST)
     if request.POST.get("add"):
@@ -374,8 +380,9 @@ def _reading(definition: Definition) -> Reading:
 def check(request: PersonRequest, code: str) -> HttpResponse:
     """What the form says as it stands: problems and the document that it will be. Nothing is kept."""
     kind = _type(request, code)
-    demand(request.user, "definition.write", kind.definition, kind.definition)
-    editor = Editor(defining.definition_of(_draft(kind)), request.POST)
+    draft = _draft(kind)
+    demand(request.user, "definition.write", draft.record, draft.record)
+    editor = Editor(defining.definition_of(draft), request.POST)
     return render(request, "portal/definition_reading.html", {"reading": read(editor)})
 
 
@@ -406,8 +413,8 @@ class Submit(SubmitForm):
 @require_http_methods(["GET", "POST"])
 def submit(request: PersonRequest, code: str) -> HttpResponse:
     kind = _type(request, code)
-    demand(request.user, "definition.write", kind.definition, kind.definition)
     draft = _draft(kind)
+    demand(request.user, "definition.write", draft.record, draft.record)
     shown = _reading(defining.definition_of(draft))
     form = Submit(request.POST or None, draft=draft, by=request.user, today=clock.now().date())
     if request.method == "POST" and form.is_valid():

@@ -75,6 +75,7 @@ def frame(user: User, record: Record, version: Version | None, tab: str) -> Cont
 
 def tabs(record: Record, version: Version | None, active: str, versions: int) -> list[Context]:
     base = record.get_absolute_url()
+    found: list[tuple[str, str, int | None]]
     if version is None:
         found = [("Overview", base, None), ("Audit", f"{base}audit/", None)]
     else:

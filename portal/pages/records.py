@@ -81,7 +81,7 @@ def listing(request: PersonRequest) -> HttpResponse:
         if asked.get(name):
             found = found.filter(**{name: asked[name]})
     if state := asked.get("state"):
-        found = found.filter(latest_state=None if state == "none" else state)
+        found = found.filter(**{"latest_state": None if state == "none" else state})
     records, previous_url, next_url = paging.by_key(found, request)
     context = {
         "filters": filters,

@@ -4,13 +4,14 @@ The version ids that were seen travel with the form, signed: what is registered 
 lies on top of it by then.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from django import forms
 from django.core import signing
+from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import path
@@ -283,7 +284,7 @@ class Check:
         return [*self.files, *self.others, *(Failure("metadata", sentence) for _, sentence in self.fields)]
 
 
-def refusals_of(record: Record, count: int = 3) -> Sequence[TrailEntry]:
+def refusals_of(record: Record, count: int = 3) -> QuerySet[TrailEntry]:
     """The last refused registrations, with all their failures, as the trail keeps them."""
     return TrailEntry.objects.filter(
         action=Action.VERSION_REFUSED, subject_kind="record", subject_id=str(record.pk)

@@ -138,7 +138,7 @@ def test_a_save_over_a_newer_save_is_refused(author):
 
 def test_a_definition_goes_from_nothing_to_the_gate(firm, ticking):
     client = firm.client(firm.author)
-    answer = client.post("/definitions/new/", {"name": "Cell images", "code": "cell", "numbering": "counted", "prefix": "CELL",
+    answer = client.post("/definitions/new/", {"name": "Cell images", "code": "cell", "numbering": "counted", "begins_with": "CELL",
                                                "digits": "3", "area": str(firm.laboratory.pk)})  # fmt: skip
     assert answer["Location"] == "/definitions/CELL/edit/"
     kind = RecordType.objects.get(pk="CELL")
@@ -163,7 +163,7 @@ def test_a_definition_goes_from_nothing_to_the_gate(firm, ticking):
 
 def test_a_definition_with_problems_is_not_submitted_and_the_refusal_is_kept(firm):
     client = firm.client(firm.author)
-    client.post("/definitions/new/", {"name": "Cells", "code": "CELL", "numbering": "counted", "prefix": "CELL",
+    client.post("/definitions/new/", {"name": "Cells", "code": "CELL", "numbering": "counted", "begins_with": "CELL",
                                       "digits": "3", "area": str(firm.laboratory.pk)})  # fmt: skip
     asked = {"message": "First issue", "reviewers": [], "approvers": [str(firm.approver.pk)]}
     answer = client.post("/definitions/CELL/submit/", asked)

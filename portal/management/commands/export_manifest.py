@@ -1,6 +1,5 @@
 """`manage.py export_manifest NUMBER VERSION`: the Quilt manifest, which `quilt3` opens with the same top hash."""
 
-import sys
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
@@ -26,9 +25,10 @@ class Command(BaseCommand):
         data = bytes(held.manifest)
         trail.access(trail.SYSTEM, "export", held, {"what": "manifest", "by": "command"})
         if output is None:
-            # As bytes where there is a real standard output; tests hand over a text stream.
-            if getattr(self.stdout, "_out", None) is sys.stdout:
-                sys.stdout.buffer.write(data)
+            # As bytes where standard output is a real one: a manifest's line ends are its own.
+            binary = getattr(getattr(self.stdout, "_out", None), "buffer", None)
+            if binary is not None:
+                binary.write(data)
             else:
                 self.stdout.write(data.decode(), ending="")
             return
