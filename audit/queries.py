@@ -38,15 +38,19 @@ GROUPS: dict[str, tuple[str, ...]] = {
 REFUSED = "Refused"
 
 
-def visible(actor: str, *, reads_all: bool, records: QuerySet[Any], versions: QuerySet[Any]) -> QuerySet[Entry]:
+def visible(
+    actor: str, *, reads_all: bool, records: QuerySet[Any], versions: QuerySet[Any], people: QuerySet[Any]
+) -> QuerySet[Entry]:
     """The one rule: what speaks of a record or a version is seen by whoever may see that; what speaks of anything else
-    (people, buckets, trails, jobs) by whoever may read the reading log (`reads_all`); one's own acts always, unless their
-    record is out of sight now. `records` and `versions` are those that the person may see."""
+    (buckets, trails, jobs, and `people` of one's areas) by whoever may read the reading log (`reads_all`); one's own acts
+    always, unless their record is out of sight now. `records` and `versions` are those that the person may see."""
     of_records = Q(subject_kind="record", subject_id__in=keys(records)) | Q(
         subject_kind="version", subject_id__in=keys(versions)
     )
     others = ~Q(subject_kind__in=RECORD_KINDS)
-    return Entry.objects.filter(of_records | (others if reads_all else others & Q(actor=actor))).defer("canonical")
+    known = ~Q(subject_kind="user") | Q(subject_id__in=keys(people))
+    seen = (known | Q(actor=actor)) if reads_all else Q(actor=actor)
+    return Entry.objects.filter(of_records | (others & seen)).defer("canonical")
 
 
 def visible_accesses(*, records: QuerySet[Any], versions: QuerySet[Any]) -> QuerySet[Access]:

@@ -20,8 +20,9 @@ from audit import clock, queries, trail
 from audit.actions import REFUSALS
 from audit.models import Access, Entry, RowChange
 from portal import chain_walk
+from portal.pages.day_field import DayField
 from printing.csv import write_rows
-from printing.templatetags.look import iso
+from printing.templatetags.look import iso, utc
 from records.models import Record, Version
 
 PAGE = 50
@@ -52,7 +53,14 @@ def entries_for(user: User) -> QuerySet[Entry]:
         reads_all=may(user, "access.read"),
         records=Record.objects.visible_to(user),
         versions=Version.objects.visible_to(user),
+        people=colleagues(user),
     )
+
+
+def colleagues(user: User) -> QuerySet[User]:
+    """People with an area in common, who have no area yet, or everybody for whoever keeps the accounts."""
+    everybody = User.objects.all()
+    return everybody if may(user, "people.manage") else everybody.filter(Q(areas=None) | Q(areas__in=user.areas.all()))
 
 
 def accesses_for(user: User) -> QuerySet[Access]:
@@ -71,8 +79,8 @@ class Filters(forms.Form):
         required=False,
         choices=[("", "Everything"), ("view", "Views"), ("export", "Exports"), ("refused", "Refused reads")],
     )
-    since = forms.DateField(required=False, widget=forms.DateInput(attrs={"type": "date"}))
-    until = forms.DateField(required=False, widget=forms.DateInput(attrs={"type": "date"}))
+    since = DayField()
+    until = DayField()
 
     def __init__(self, data: Any) -> None:
         super().__init__(data, auto_id="f-%s")
@@ -170,7 +178,8 @@ def facts(shown: Entry) -> list[Context]:
         ("Request", shown.request_id),
         ("Transaction", str(shown.xact)),
     ]
-    return [{"label": "Time", "at": shown.at}, *({"label": label, "value": value} for label, value in told if value)]
+    at = {"label": "Time", "value": utc(shown.at, "us")}
+    return [at, *({"label": label, "value": value} for label, value in told if value)]
 
 
 def change(row: RowChange) -> Context:

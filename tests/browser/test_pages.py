@@ -75,7 +75,7 @@ def test_the_policy_allows_nothing_inline_and_nothing_from_elsewhere(visitors):
     assert "unsafe" not in policy and "http" not in policy
 
 
-def test_a_page_of_somebody_logged_in_is_kept_by_no_cache(visitors):
+def test_browsers_are_told_to_frame_guess_and_tell_nothing(visitors):
     headers = visitors("inspector").open("/").headers
     assert headers["x-frame-options"] == "DENY"
     assert headers["x-content-type-options"] == "nosniff"
