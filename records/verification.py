@@ -1,7 +1,8 @@
 """Has it changed? Every byte of a version read again from S3 by version id, hashed, and held against the seal; every row
 about it held against the trail (R4)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -40,9 +41,10 @@ def verify(version: Version, *, by: trail.HasActor | trail.Actor, progress: Prog
     files = list(version.files.all())
     total, done = sum(file.size for file in files), 0
     contradictions = sealed.contradictions(version) + rows.differences("version", str(version.pk), leave=[OWN_TABLE])
-    proofs = []
+    proofs, tops = [], _tops(files)
     for file in files:
-        proofs.append(_prove(file, lambda count: progress and progress(done + count, total, file.logical_key)))  # noqa: B023
+        top = tops.get((file.bucket, file.key))
+        proofs.append(_prove(file, top, lambda count: progress and progress(done + count, total, file.logical_key)))  # noqa: B023
         done += file.size
     rendition_problem, rendition_reachable = _prove_rendition(version)
     findings = contradictions + [proof.problem for proof in proofs if proof.problem]
@@ -57,7 +59,7 @@ def verify(version: Version, *, by: trail.HasActor | trail.Actor, progress: Prog
     return _keep(version, started, outcome, findings, proofs, by)
 
 
-def _prove(file: File, on_total: Callable[[int], Any]) -> FileProof:
+def _prove(file: File, top: s3.StoredVersion | None, on_total: Callable[[int], Any]) -> FileProof:
     read = 0
 
     def on_bytes(count: int) -> None:
@@ -68,7 +70,7 @@ def _prove(file: File, on_total: Callable[[int], Any]) -> FileProof:
     try:
         digest = s3.digest(file.bucket, file.key, file.s3_version, on_bytes)
         head = s3.head(file.bucket, file.key, file.s3_version)
-        newer = _newer(file)
+        newer = _newer(file, top)
     except s3.ObjectGone:
         return FileProof(
             file.logical_key, "", 0, "", "", "", f"{file.logical_key}: the sealed object version is gone from S3."
@@ -85,17 +87,26 @@ def _prove(file: File, on_total: Callable[[int], Any]) -> FileProof:
     return FileProof(file.logical_key, digest.sha256, digest.size, head.lock.mode, until, newer, problem)
 
 
-def _newer(file: File) -> str:
+def _tops(files: Sequence[File]) -> dict[tuple[str, str], s3.StoredVersion]:
+    """The newest version or delete marker of each key, by one listing of each folder; empty where S3 does not list them
+    (then the files themselves tell whether they can be read)."""
+    folders = {(file.bucket, file.key[: file.key.rfind("/") + 1] or file.key) for file in files}
+    tops: dict[tuple[str, str], s3.StoredVersion] = {}
+    for bucket, folder in sorted(folders):
+        with suppress(StorageError):
+            tops |= {(bucket, held.key): held for held in s3.history(bucket, folder) if held.is_latest}
+    return tops
+
+
+def _newer(file: File, top: s3.StoredVersion | None) -> str:
     """What now lies on top of the sealed version under the same key: it does not change it, but a reader should know."""
-    for held in s3.versions(file.bucket, file.key):
-        if held.version_id == file.s3_version:
-            return ""
-        return (
-            "a delete marker"
-            if held.is_delete_marker
-            else f"a newer object version of {held.last_modified:%d %b %Y %H:%M} UTC"
-        )
-    return ""
+    if top is None or top.version_id == file.s3_version:
+        return ""
+    return (
+        "a delete marker"
+        if top.is_delete_marker
+        else f"a newer object version of {top.last_modified:%d %b %Y %H:%M} UTC"
+    )
 
 
 def _prove_rendition(version: Version) -> tuple[str, bool]:

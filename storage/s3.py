@@ -216,7 +216,7 @@ def list_prefix(bucket: str, prefix: str) -> Listing:
     Raises `NotVersioned` where the newest version of an object has no id: it could be overwritten without a trace.
     """
     objects, deleted = [], []
-    for version in _history(bucket, prefix):
+    for version in history(bucket, prefix):
         if not version.is_latest:
             continue
         if version.is_delete_marker:
@@ -230,10 +230,10 @@ def list_prefix(bucket: str, prefix: str) -> Listing:
 
 def versions(bucket: str, key: str) -> list[StoredVersion]:
     """The history of one object, newest first, delete markers included; empty where there never was one."""
-    return [version for version in _history(bucket, key) if version.key == key]
+    return [version for version in history(bucket, key) if version.key == key]
 
 
-def _history(bucket: str, prefix: str) -> Iterator[StoredVersion]:
+def history(bucket: str, prefix: str) -> Iterator[StoredVersion]:
     """Versions and delete markers under a prefix; those of one key come newest first."""
     with plainly(bucket, prefix):
         for page in client().get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix):
