@@ -315,7 +315,10 @@ def _as_document(definition: Definition) -> list[dict[str, Any]]:
     from portal.pages.record_parts import safe
 
     return [
-        {"title": section["title"], "html": safe(to_html(section["text"], prefix=f"{section['id']}-", shift=2))}
+        {
+            "title": section["title"],
+            "html": safe(to_html(section["text"], prefix=f"{section['id']}-", shift=2), section["title"]),
+        }
         for section in defining.as_sections(definition)
     ]
 

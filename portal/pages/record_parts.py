@@ -9,6 +9,7 @@ from typing import Any
 
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
 from accounts.models import User
@@ -190,13 +191,13 @@ def readme_of(version: Version) -> Shown | None:
         return Shown(problem=f"The README cannot be read now. {error}")
 
 
-TABLE = '<div class="scroll" tabindex="0" role="region" aria-label="Table {}"><table>'
+TABLE = '<div class="scroll" tabindex="0" role="region" aria-label="{} {}"><table>'
 
 
-def safe(html: str) -> SafeString:
-    """`to_html` has cleaned it; a table that is too wide scrolls by itself, by keyboard too."""
+def safe(html: str, name: str = "Table") -> SafeString:
+    """`to_html` has cleaned it; a table that is too wide scrolls by itself, by keyboard too. `name`: what its tables are called."""
     number = count(1)
-    numbered = re.sub("<table>", lambda _: TABLE.format(next(number)), html)
+    numbered = re.sub("<table>", lambda _: format_html(TABLE, name, next(number)), html)
     return mark_safe(numbered.replace("</table>", "</table></div>"))  # noqa: S308
 
 
