@@ -169,9 +169,9 @@ def test_an_intent_that_ran_out_turns_the_button_off(site, chromium):
 def test_the_editor_previews_keeps_a_buffer_and_takes_a_picture(site, chromium):
     page = opened(chromium, f"{site}/gallery.html")
     area, status = page.locator("textarea[data-markdown]"), page.locator("[data-editor-status]")
-    expect(page.locator("[data-preview]")).to_contain_text("As it will read")
     area.fill("word")
     expect(status).to_have_attribute("data-state", "unsaved")
+    expect(page.locator("[data-preview]")).to_contain_text("As it will read")
     area.press("ControlOrMeta+a")
     page.get_by_label("Bold").click()
     assert area.input_value() == "**word**"
