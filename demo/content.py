@@ -63,43 +63,83 @@ class Person:
 
 PEOPLE: tuple[Person, ...] = (
     Person(
-        "jonas.bergstrom", "Jonas Bergström", "System administrator", ("administrator",), FIRM.areas,
+        "jonas.bergstrom",
+        "Jonas Bergström",
+        "System administrator",
+        ("administrator",),
+        FIRM.areas,
         "invites people, registers buckets and trails",
     ),
     Person(
-        "leila.haddad", "Leila Haddad", "IT quality lead", ("administrator",), FIRM.areas,
+        "leila.haddad",
+        "Leila Haddad",
+        "IT quality lead",
+        ("administrator",),
+        FIRM.areas,
         "is the second pair of eyes in the founding",
     ),
     Person(
-        "ana.lindqvist", "Ana Lindqvist", "QA documentation specialist", ("author",), FIRM.areas,
+        "ana.lindqvist",
+        "Ana Lindqvist",
+        "QA documentation specialist",
+        ("author",),
+        FIRM.areas,
         "writes documents and submits them for review",
     ),
     Person(
-        "maja.ruiz", "Maja Ruiz", "Validation lead", ("reviewer",), (SITE, QUALITY, SEQUENCING, BIOINFORMATICS),
+        "maja.ruiz",
+        "Maja Ruiz",
+        "Validation lead",
+        ("reviewer",),
+        (SITE, QUALITY, SEQUENCING, BIOINFORMATICS),
         "reviews what was submitted, and signs",
     ),
     Person(
-        "chidi.okafor", "Chidi Okafor", "Head of quality assurance", ("approver",), FIRM.areas,
+        "chidi.okafor",
+        "Chidi Okafor",
+        "Head of quality assurance",
+        ("approver",),
+        FIRM.areas,
         "approves documents and record versions",
     ),
     Person(
-        "ingrid.moreau", "Ingrid Moreau", "Quality manager", ("approver",), (SITE, QUALITY, SEQUENCING),
+        "ingrid.moreau",
+        "Ingrid Moreau",
+        "Quality manager",
+        ("approver",),
+        (SITE, QUALITY, SEQUENCING),
         "approves, but has not yet read the e-signature SOP",
     ),
     Person(
-        "tomasz.zielinski", "Tomasz Zieliński", "Sequencing operator", ("operator",), (SITE, SEQUENCING),
+        "tomasz.zielinski",
+        "Tomasz Zieliński",
+        "Sequencing operator",
+        ("operator",),
+        (SITE, SEQUENCING),
         "registers data packages",
     ),
     Person(
-        "yuki.tanabe", "Yuki Tanabe", "Sequencing operator", ("operator",), (SITE, SEQUENCING),
+        "yuki.tanabe",
+        "Yuki Tanabe",
+        "Sequencing operator",
+        ("operator",),
+        (SITE, SEQUENCING),
         "registers data packages",
     ),
     Person(
-        "priya.raman", "Priya Raman", "Senior scientist", ("scientist",), (SITE, SEQUENCING, BIOINFORMATICS),
+        "priya.raman",
+        "Priya Raman",
+        "Senior scientist",
+        ("scientist",),
+        (SITE, SEQUENCING, BIOINFORMATICS),
         "reads records and their data",
     ),
     Person(
-        "helen.marsh", "Helen Marsh", "Inspector", ("inspector",), FIRM.areas,
+        "helen.marsh",
+        "Helen Marsh",
+        "Inspector",
+        ("inspector",),
+        FIRM.areas,
         "asks the four questions",
     ),
 )
@@ -141,40 +181,66 @@ METADATA_SCHEMA: dict[str, object] = {
     "type": "object",
     "additionalProperties": False,
     "required": [
-        "run_id", "panel", "study", "sequencer", "run_date", "pipeline_version", "image_digest", "samples", "analyst",
+        "run_id",
+        "panel",
+        "study",
+        "sequencer",
+        "run_date",
+        "pipeline_version",
+        "image_digest",
+        "samples",
+        "analyst",
     ],
     "properties": {
         "run_id": {
-            "type": "string", "title": "Run", "pattern": "^RUN-[0-9]{4}$",
+            "type": "string",
+            "title": "Run",
+            "pattern": "^RUN-[0-9]{4}$",
             "description": "Number of the sequencing run, for example RUN-2217.",
         },
         "panel": {"type": "string", "title": "Panel", "enum": list(PANELS), "description": "Gene panel that was run."},
         "study": {
-            "type": "string", "title": "Study", "pattern": "^ST-[0-9]{3}$",
+            "type": "string",
+            "title": "Study",
+            "pattern": "^ST-[0-9]{3}$",
             "description": "Study that the run belongs to, for example ST-114.",
         },
         "sequencer": {
-            "type": "string", "title": "Sequencer", "enum": list(SEQUENCERS),
+            "type": "string",
+            "title": "Sequencer",
+            "enum": list(SEQUENCERS),
             "description": "Asset number of the instrument.",
         },
         "run_date": {
-            "type": "string", "title": "Date of the run", "format": "date",
+            "type": "string",
+            "title": "Date of the run",
+            "format": "date",
             "description": "Day on which the run was started.",
         },
         "pipeline_version": {
-            "type": "string", "title": "Pipeline version", "pattern": "^[0-9]+\\.[0-9]+\\.[0-9]+$",
+            "type": "string",
+            "title": "Pipeline version",
+            "pattern": "^[0-9]+\\.[0-9]+\\.[0-9]+$",
             "description": "Released version of the pipeline, for example 3.2.1.",
         },
         "image_digest": {
-            "type": "string", "title": "Image digest", "pattern": "^sha256:[0-9a-f]{64}$",
+            "type": "string",
+            "title": "Image digest",
+            "pattern": "^sha256:[0-9a-f]{64}$",
             "description": "Digest of the container image that ran, never its tag.",
         },
         "samples": {
-            "type": "integer", "title": "Samples", "minimum": 1, "maximum": 96,
+            "type": "integer",
+            "title": "Samples",
+            "minimum": 1,
+            "maximum": 96,
             "description": "How many samples the run holds; the sample manifest lists as many.",
         },
         "analyst": {
-            "type": "string", "title": "Analyst", "format": "email", "maxLength": 254,
+            "type": "string",
+            "title": "Analyst",
+            "format": "email",
+            "maxLength": 254,
             "description": "E-mail address of the person who ran the analysis.",
         },
     },
@@ -244,11 +310,18 @@ IMAGE_320 = "sha256:7d1f0e5c9a44b2c86e17f3a05dd8b91c42e6780fa3b95d21c07e64f8ab13
 IMAGE_321 = "sha256:c2a96b3f5e8d1470b9e24c7f618a3d05f7b2e9418c6d50a3e1f87b29d4c06e1a"
 
 
-def _metadata(run: str, panel: str, study: str, sequencer: str, pipeline: str, image: str, samples: int,
-              analyst: str = OPERATOR) -> dict[str, object]:
+def _metadata(
+    run: str, panel: str, study: str, sequencer: str, pipeline: str, image: str, samples: int, analyst: str = OPERATOR
+) -> dict[str, object]:
     return {
-        "run_id": run, "panel": panel, "study": study, "sequencer": sequencer, "pipeline_version": pipeline,
-        "image_digest": image, "samples": samples, "analyst": f"{analyst}@{FIRM.domain}",
+        "run_id": run,
+        "panel": panel,
+        "study": study,
+        "sequencer": sequencer,
+        "pipeline_version": pipeline,
+        "image_digest": image,
+        "samples": samples,
+        "analyst": f"{analyst}@{FIRM.domain}",
     }
 
 
@@ -272,19 +345,22 @@ KRAS_001 = Package(
     samples=("LU-3301", "LU-3302", "LU-3303", "LU-3304", "REF-0007"),
     versions=(
         PackageVersion(
-            "First registration of run 2217", 84,
+            "First registration of run 2217",
+            84,
             _metadata("RUN-2217", "lung-kras-12", "ST-114", "NVS-01", "3.2.0", IMAGE_320, 5),
             changes="first version",
             approval_reason="Manifest, report and pipeline version agree with study plan ST-114.",
         ),
         PackageVersion(
-            "Concentration of LU-3302 corrected in the sample manifest: 14.2 was typed for 12.4 ng/µl", 84,
+            "Concentration of LU-3302 corrected in the sample manifest: 14.2 was typed for 12.4 ng/µl",
+            84,
             _metadata("RUN-2217", "lung-kras-12", "ST-114", "NVS-01", "3.2.0", IMAGE_320, 5),
             changes="samples/manifest.csv",
             approval_reason="Correction checked against the bench sheet of LU-3302.",
         ),
         PackageVersion(
-            "Report made again with pipeline 3.2.1, which counts duplicate reads correctly; reads unchanged", 84,
+            "Report made again with pipeline 3.2.1, which counts duplicate reads correctly; reads unchanged",
+            84,
             _metadata("RUN-2217", "lung-kras-12", "ST-114", "NVS-01", "3.2.1", IMAGE_321, 5),
             changes="qc/report.pdf, qc/metrics.json, pipeline/run.json, README.md",
             approval_reason="I compared both reports: only the duplicate rate differs. Reads are the same objects.",
@@ -304,7 +380,8 @@ KRAS_002 = Package(
     samples=("CO-1180", "CO-1181", "CO-1182"),
     versions=(
         PackageVersion(
-            "First registration of run 2231", 31,
+            "First registration of run 2231",
+            31,
             _metadata("RUN-2231", "colon-kras-8", "ST-114", "NVS-02", "3.2.1", IMAGE_321, 3, SECOND_OPERATOR),
             changes="first version",
             approval_reason="Contract met; figures agree with the report.",
@@ -324,7 +401,8 @@ BRCA_001 = Package(
     samples=("BR-0415", "BR-0416", "BR-0417", "BR-0418"),
     versions=(
         PackageVersion(
-            "First registration of run 2240", 6,
+            "First registration of run 2240",
+            6,
             _metadata("RUN-2240", "breast-brca-24", "ST-121", "NVS-02", "3.2.1", IMAGE_321, 4),
             changes="first version",
         ),
@@ -334,16 +412,17 @@ BRCA_001 = Package(
 PACKAGES: tuple[Package, ...] = (KRAS_001, KRAS_002, BRCA_001)
 
 # What an operator tried and was refused: the report had not been copied when the package was offered.
-REFUSED_REGISTRATION = {
+WRONG_METADATA: dict[str, object] = {"samples": 0}
+REFUSED_REGISTRATION: dict[str, object] = {
     "number": "BRCA-001",
     "left_out": ("qc/report.pdf",),
     "message": "First registration of run 2240",
-    "wrong_metadata": {"samples": 0},
 }
 
 # What the story of the fourth version changes: a re-run on the second sequencer's software.
 KRAS_001_V4 = PackageVersion(
-    "README names the storage place of the remaining library", 84,
+    "README names the storage place of the remaining library",
+    84,
     _metadata("RUN-2217", "lung-kras-12", "ST-114", "NVS-01", "3.2.1", IMAGE_321, 5),
     changes="README.md",
     approval_reason="Text only; reads, report and figures are the objects of version 3.",
@@ -440,11 +519,19 @@ def filled(text: str) -> str:
 
 DOCUMENTATION: tuple[Document, ...] = (
     Document(
-        "VP", "Validation plan, sequencing records on S3", starter("VP"), "effective", created_days_ago=88,
+        "VP",
+        "Validation plan, sequencing records on S3",
+        starter("VP"),
+        "effective",
+        created_days_ago=88,
         notes={"review": "Scope and roles agree with the validation policy.", "approve": "Plan accepted."},
     ),
     Document(
-        "URS", "User requirements, sequencing records on S3", starter("URS"), "effective", created_days_ago=86,
+        "URS",
+        "User requirements, sequencing records on S3",
+        starter("URS"),
+        "effective",
+        created_days_ago=86,
         changes=(
             (
                 "Source: 21 CFR 11.10(c); Annex 11, 7.1. Criticality: low.",
@@ -463,23 +550,43 @@ DOCUMENTATION: tuple[Document, ...] = (
         },
     ),
     Document(
-        "RA", "Risk assessment, sequencing records on S3", starter("RA"), "effective", created_days_ago=80,
+        "RA",
+        "Risk assessment, sequencing records on S3",
+        starter("RA"),
+        "effective",
+        created_days_ago=80,
         notes={"review": "Scores agreed in the workshop of the risk team.", "approve": "Residual risks accepted."},
     ),
     Document(
-        "FS", "Functional specification, sequencing records on S3", starter("FS"), "effective", created_days_ago=75,
+        "FS",
+        "Functional specification, sequencing records on S3",
+        starter("FS"),
+        "effective",
+        created_days_ago=75,
         notes={"review": "Traced to the requirements line by line.", "approve": "Accepted."},
     ),
     Document(
-        "DS", "Design specification, sequencing records on S3", starter("DS"), "effective", created_days_ago=70,
+        "DS",
+        "Design specification, sequencing records on S3",
+        starter("DS"),
+        "effective",
+        created_days_ago=70,
         notes={"review": "Agrees with the configuration as built.", "approve": "Accepted."},
     ),
     Document(
-        "IQ", "Installation qualification, sequencing records on S3", starter("IQ"), "effective", created_days_ago=40,
+        "IQ",
+        "Installation qualification, sequencing records on S3",
+        starter("IQ"),
+        "effective",
+        created_days_ago=40,
         notes={"review": "Steps can be executed as written.", "approve": "Released for execution."},
     ),
     Document(
-        "OQ", "Operational qualification, sequencing records on S3", starter("OQ"), "approved", created_days_ago=30,
+        "OQ",
+        "Operational qualification, sequencing records on S3",
+        starter("OQ"),
+        "approved",
+        created_days_ago=30,
         effective_in_days=5,
         notes={
             "review": "Every critical requirement is challenged.",
@@ -487,27 +594,50 @@ DOCUMENTATION: tuple[Document, ...] = (
         },
     ),
     Document(
-        "PQ", "Performance qualification, sequencing records on S3", starter("PQ"), "draft", created_days_ago=20,
+        "PQ",
+        "Performance qualification, sequencing records on S3",
+        starter("PQ"),
+        "draft",
+        created_days_ago=20,
         notes={"save": "Scenarios agreed with the laboratory"},
     ),
     Document(
-        "VSR", "Validation summary report, sequencing records on S3", starter("VSR"), "draft", created_days_ago=4,
+        "VSR",
+        "Validation summary report, sequencing records on S3",
+        starter("VSR"),
+        "draft",
+        created_days_ago=4,
         notes={"save": "Frame of the report, results still open"},
     ),
     Document(
-        "URS", "User requirements, transfer of runs from the sequencers to S3", DOCUMENTS / "URS-transfer.md",
-        "in_review", area=SEQUENCING, system="Run transfer service", created_days_ago=9,
+        "URS",
+        "User requirements, transfer of runs from the sequencers to S3",
+        DOCUMENTS / "URS-transfer.md",
+        "in_review",
+        area=SEQUENCING,
+        system="Run transfer service",
+        created_days_ago=9,
         submit_message="First submission, after the workshop with the sequencing laboratory",
     ),
     Document(
-        "URS", "User requirements, KRAS reporting pipeline", DOCUMENTS / "URS-pipeline.md", "reviewed",
-        area=BIOINFORMATICS, system="KRAS reporting pipeline", created_days_ago=14,
+        "URS",
+        "User requirements, KRAS reporting pipeline",
+        DOCUMENTS / "URS-pipeline.md",
+        "reviewed",
+        area=BIOINFORMATICS,
+        system="KRAS reporting pipeline",
+        created_days_ago=14,
         submit_message="First submission",
         notes={"review": "Testable as written. The tolerance of URS-005 was checked against the method validation."},
     ),
     Document(
-        "URS", "User requirements, barcode check at sample receipt", DOCUMENTS / "URS-barcode.md", "rejected",
-        area=SEQUENCING, system="Barcode check at sample receipt", created_days_ago=18,
+        "URS",
+        "User requirements, barcode check at sample receipt",
+        DOCUMENTS / "URS-barcode.md",
+        "rejected",
+        area=SEQUENCING,
+        system="Barcode check at sample receipt",
+        created_days_ago=18,
         submit_message="First submission",
         changes=(
             (
@@ -518,7 +648,7 @@ DOCUMENTATION: tuple[Document, ...] = (
         ),
         notes={
             "review": "Complete for the receipt desk.",
-            "reject": "URS-003 says \"quickly\" and \"warn\". Neither can be tested. Give a time, and say whether the"
+            "reject": 'URS-003 says "quickly" and "warn". Neither can be tested. Give a time, and say whether the'
             " receipt is stopped.",
             "save": "URS-003 made testable after the rejection",
         },
@@ -546,22 +676,44 @@ class Sop:
 
 SOPS: tuple[Sop, ...] = (
     Sop(
-        "e-signatures", "Electronic signatures", "effective",
-        ("author", "reviewer", "approver", "operator"), 14, gate="signing",
+        "e-signatures",
+        "Electronic signatures",
+        "effective",
+        ("author", "reviewer", "approver", "operator"),
+        14,
+        gate="signing",
     ),
     Sop(
-        "record-registration", "Registration of records", "effective", ("operator", "approver"), 14,
+        "record-registration",
+        "Registration of records",
+        "effective",
+        ("operator", "approver"),
+        14,
         created_days_ago=87,
     ),
     Sop(
-        "access-management", "Access management", "effective", ("reviewer", "approver"), 14, created_days_ago=87,
+        "access-management",
+        "Access management",
+        "effective",
+        ("reviewer", "approver"),
+        14,
+        created_days_ago=87,
     ),
     Sop(
-        "audit-trail-review", "Review of audit trails", "in_review", ("reviewer", "approver"), 30,
+        "audit-trail-review",
+        "Review of audit trails",
+        "in_review",
+        ("reviewer", "approver"),
+        30,
         created_days_ago=12,
     ),
     Sop(
-        "backup-and-restore", "Backup and restore", "draft", ("administrator",), 30, created_days_ago=8,
+        "backup-and-restore",
+        "Backup and restore",
+        "draft",
+        ("administrator",),
+        30,
+        created_days_ago=8,
     ),
 )
 
@@ -580,7 +732,7 @@ REASONS: dict[str, str] = {
 
 COMMENTS: tuple[str, ...] = (
     "Please say which clock the time is taken from.",
-    "\"Promptly\" cannot be tested. Give a number.",
+    '"Promptly" cannot be tested. Give a number.',
     "Agreed in the workshop, see the minutes of the risk team.",
     "The source should name the paragraph, not only the part.",
 )

@@ -106,7 +106,7 @@ def _user(username: str) -> User:
 
 def make_buckets() -> None:
     for name in (RECORDS_BUCKET, settings.WORM_BUCKET, TRAIL_BUCKET):
-        make_bucket(settings.S3_ENDPOINT_URL, name)
+        make_bucket(_endpoint(), name)
     by = _user(content.ADMINISTRATORS[0])
     register_bucket(RECORDS_BUCKET, label="Registered runs", purpose="records", by=by)
     register_bucket(settings.WORM_BUCKET, label="Frozen bytes of the portal", purpose="worm", by=by)
@@ -131,9 +131,14 @@ def _written(number: str, version: int) -> datetime:
     return clock.now().replace(microsecond=0) - timedelta(days=said.run_days_ago - 1 - 20 * (version - 1))
 
 
+def _endpoint() -> str:
+    assert settings.S3_ENDPOINT_URL, "the demo stands on the stand-in"
+    return settings.S3_ENDPOINT_URL
+
+
 @cache
 def _filler() -> Filler:
-    return Filler(settings.S3_ENDPOINT_URL)
+    return Filler(_endpoint())
 
 
 def _today() -> date:
@@ -292,7 +297,7 @@ def _be_refused(record: Record, by: User) -> None:
     for key, data in offered.items():
         _filler().put(RECORDS_BUCKET, f"inbox/{record.number}/{key}", data, created=_written(record.number, 1))
     found = registration.look(RECORDS_BUCKET, f"inbox/{record.number}/", by=by)
-    wrong = packages.metadata_of(record.number, 1, _today()) | content.REFUSED_REGISTRATION["wrong_metadata"]
+    wrong = {**packages.metadata_of(record.number, 1, _today()), **content.WRONG_METADATA}
     try:
         with trail.refusals(by):
             registration.register(

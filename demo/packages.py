@@ -108,7 +108,9 @@ def storage_key(number: str, logical_key: str) -> str:
 def _readme(package: content.Package, version: int) -> bytes:
     text = package.readme
     if package.number == "KRAS-001" and version >= 3:
-        text += "\nThe report was made again with pipeline 3.2.1, which counts duplicate reads by both ends of a pair.\n"
+        text += (
+            "\nThe report was made again with pipeline 3.2.1, which counts duplicate reads by both ends of a pair.\n"
+        )
     if package.number == "KRAS-001" and version >= 4:
         text += FREEZER
     return text.encode()
@@ -213,7 +215,9 @@ def _with_errors(sequence: str, chance: random.Random) -> str:
 
 def _qualities(chance: random.Random, best: float) -> str:
     """Phred scores plus 33, falling towards the end of the read."""
-    return "".join(chr(33 + max(2, min(40, round(chance.gauss(best - 10 * place / LENGTH, 3))))) for place in range(LENGTH))
+    return "".join(
+        chr(33 + max(2, min(40, round(chance.gauss(best - 10 * place / LENGTH, 3))))) for place in range(LENGTH)
+    )
 
 
 def _fastq(lines: tuple[tuple[str, str, str], ...]) -> bytes:
@@ -278,7 +282,12 @@ def _report(
     limits = "Limits: at least 75 % of bases at Q30, coverage of 100 or more, at most 40 % duplicates."
     out = io.BytesIO()
     SimpleDocTemplate(
-        out, pagesize=A4, invariant=1, title=f"Quality control, {figures['run']}", author=content.FIRM.name, lang="en-GB"
+        out,
+        pagesize=A4,
+        invariant=1,
+        title=f"Quality control, {figures['run']}",
+        author=content.FIRM.name,
+        lang="en-GB",
     ).build(
         [
             Paragraph(f"Quality control of {figures['run']}", style["Title"]),

@@ -136,7 +136,9 @@ class _Scribe:
 
     # Requests
 
-    def touched(self, session: Session, when: datetime, name: str, thing: Stored, *, pinned: bool = False, **more: Any) -> None:
+    def touched(
+        self, session: Session, when: datetime, name: str, thing: Stored, *, pinned: bool = False, **more: Any
+    ) -> None:
         """A request about one object, and its line in the answer key."""
         moved = thing.size if name in ("GetObject", "CopyObject") and not more.get("error") else 0
         parameters = {"versionId": thing.version_id} if pinned else {}
@@ -146,7 +148,9 @@ class _Scribe:
             session, when, name, thing.bucket, key=thing.key, parameters=parameters, elements=written,
             bytes_in=thing.size if name == "PutObject" else 0, bytes_out=moved, **more,
         )  # fmt: skip
-        self._answer(event, session, when, name, thing, thing.version_id if pinned or written else "", more.get("error"))
+        self._answer(
+            event, session, when, name, thing, thing.version_id if pinned or written else "", more.get("error")
+        )
 
     def copied_out(self, session: Session, when: datetime, thing: Stored) -> None:
         """A copy into another bucket: the request names the other bucket, the record's object only as its source."""
@@ -350,7 +354,9 @@ def _pipeline_wrote(scribe: _Scribe, written: Iterable[Stored]) -> None:
     for thing in written:
         runs[thing.created.replace(minute=0, second=0, microsecond=0)].append(thing)
     for things in runs.values():
-        session = scribe.service_role("ecs-tasks.amazonaws.com", "ngs-pipeline", things[0].created - timedelta(seconds=20))
+        session = scribe.service_role(
+            "ecs-tasks.amazonaws.com", "ngs-pipeline", things[0].created - timedelta(seconds=20)
+        )
         for thing in things:
             scribe.touched(session, thing.created, "PutObject", thing)
 

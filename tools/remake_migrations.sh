@@ -12,9 +12,7 @@ for app in $apps; do
 done
 restore() { for app in $apps; do find "$kept/$app" -name '*.py' -exec mv {} "$app/migrations/" \; ; done; rm -rf "$kept"; }
 trap restore EXIT
-DATABASE_URL='postgresql://nobody@/x?host=/nowhere' MIGRATE_DATABASE_URL='postgresql://owner@/x?host=/nowhere' CELERY_BROKER_URL=redis:// \
-  COUNTERSIGN_EMBEDDED=1 SECRET_KEY=$(printf 'no-secret-%.0s' {1..6}) SEED_KEYS=$(printf '00%.0s' {1..32}) SIGNING_KEY_FILE=/dev/null \
-  .venv/bin/python -W ignore manage.py makemigrations --skip-checks --name initial $apps
+tools/without_servers.sh .venv/bin/python -W ignore manage.py makemigrations --skip-checks --name initial $apps
 for app in $apps; do
   [ -f "$app/migrations/0001_initial.py" ] || continue
   grep -q '"audit", "0000_clock"' "$app/migrations/0001_initial.py" ||

@@ -1,4 +1,4 @@
-"""The verbs of a validation document: create and submit, and what approval does. Approved means effective, at once or on the planned date."""
+"""The verbs of a validation document: create and submit, and what approval does: it takes effect, at once or as planned."""
 
 from collections.abc import Sequence
 from datetime import datetime

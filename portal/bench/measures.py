@@ -4,6 +4,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable
+from functools import partial
 
 from django.conf import settings
 from django.contrib.auth.hashers import check_password
@@ -101,7 +102,7 @@ def walk() -> list[Figure]:
     figures = []
     for name, columns in (("walk the chain, hashes only", False), ("walk the chain, every column compared", True)):
         links = chain.walk(columns=columns).links
-        rate = links / seconds(lambda columns=columns: chain.walk(columns=columns), 3)
+        rate = links / seconds(partial(chain.walk, columns=columns), 3)
         figures.append(
             ratio(name, rate, alone, "of hashing alone", f"{rate:,.0f} of {alone:,.0f} entries/s, {links:,} links")
         )
@@ -122,9 +123,9 @@ def pages() -> list[Figure]:
         answer = client.get(url)
         if answer.status_code != 200:
             raise SystemExit(f"{url} answered {answer.status_code}")
-        taken = samples(lambda url=url: client.get(url), PAGE_ROUNDS)
+        taken = samples(partial(client.get, url), PAGE_ROUNDS)
         middle, high = sorted(taken)[len(taken) // 2], p95(taken)
-        count = queries(lambda url=url: client.get(url))
+        count = queries(partial(client.get, url))
         said = f"p50 {middle * 1e3:.1f} ms, p95 {high * 1e3:.1f} ms, {count} queries; health page {empty * 1e3:.1f} ms"
         figures += [
             Figure(f"{name}, p50", round(middle * 1e3, 2), "ms", said),
