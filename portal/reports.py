@@ -12,7 +12,7 @@ from audit import clock, trail
 from jobs import queue
 from jobs.models import Job
 from portal.pages import coverage, timeline
-from portal.pages.timeline import Asked, Cell, Kind, Line
+from portal.pages.timeline import Asked, Cell, Group, Kind, Line
 from printing.csv import write_rows
 from printing.table import Column, render_table
 from printing.templatetags.look import iso, utc
@@ -30,12 +30,12 @@ COLUMNS = (
     "call", "error", "bytes_in", "bytes_out", "source_ip", "reason", "reference",
 )  # fmt: skip
 ON_PAPER = (
-    Column("Time (UTC)", 11, mono=True),
-    Column("Who", 14),
-    Column("Known", 8),
-    Column("What", 36),
-    Column("How it is known", 18),
-    Column("Reference", 13, mono=True),
+    Column("Time (UTC)", 13, mono=True),
+    Column("Who", 13),
+    Column("Known", 10),
+    Column("What", 34),
+    Column("How it is known", 20),
+    Column("Reference", 14, mono=True),
 )
 
 
@@ -110,7 +110,7 @@ def facts(report: Report) -> list[tuple[str, str]]:
         ("Record", f"{asked.record.number} {asked.record.title}"),
         ("Period", f"{utc(asked.since, 's')} to {utc(asked.until, 's')}"),
         ("Filter", narrowed(report)),
-        ("Lines", f"{report.total:,}"),
+        ("Lines", f"{report.total:,}; on paper those alike, with short pauses, are folded into one"),
         (
             "Of these",
             ", ".join(f"{n:,} {Kind(kind).label.lower()}" for kind, n in counts(report.cells).items()) or "none",
@@ -166,20 +166,19 @@ def as_json(report: Report) -> Iterator[str]:
 
 
 def as_pdf(report: Report, title: str = "Audit view") -> bytes:
+    """On paper, lines alike are folded into one, as on the page; CSV and JSON hold each."""
     asked = report.asked
-    rows = (
-        [
-            utc(line.at, "s").removesuffix(" UTC"),
-            line.who.name,
-            line.who.standing,
-            line.sentence,
-            line.known,
-            line.reference,
-        ]
-        for line in timeline.lines(asked)
-    )
+    names = timeline.tell(asked).names
+    rows = (_printed(group, names) for group in timeline.fold(timeline.lines(asked)))
     footer = f"{asked.record.number} · made {utc(report.made_at, 's')} by {report.made_by} · uncontrolled when printed"
     return render_table(f"{title} of {asked.record.number}", ON_PAPER, rows, cover=facts(report), footer=footer)
+
+
+def _printed(group: Group, names: dict[tuple[str, str], str]) -> list[str]:
+    line, more = group.newest, len(group.lines) - 1
+    sentence, known = group.told(names)
+    reference = line.reference + (f" and {more} more" if more else "")
+    return [utc(line.at, "s").removesuffix(" UTC"), line.who.name, line.who.standing, sentence, known, reference]
 
 
 def body(report: Report, kind: str) -> Iterator[bytes]:

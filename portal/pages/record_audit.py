@@ -21,13 +21,13 @@ from cloudtrail import sentences
 from cloudtrail.actors import Standing
 from portal import reports
 from portal.pages import coverage, document_parts, record_parts, timeline
-from portal.pages.timeline import Asked, Cell, Kind, Line, Person
+from portal.pages.day_field import DayField
+from portal.pages.timeline import Asked, Cell, Group, Kind, Line, Person
 from portal.reports import Report
 from records.kinds import Kind as RecordKind
 from records.models import Record, Version
 
 PRESETS = {"7": "Last 7 days", "30": "Last 30 days", "90": "Last 90 days", "365": "Last 365 days"}
-FOLDED_WITHIN = timedelta(minutes=30)
 BARS = 92  # days of an activity picture; a longer period is drawn by weeks
 
 Context = dict[str, Any]
@@ -40,8 +40,8 @@ class Filters(forms.Form):
     """The period, and what it is narrowed to. A value that makes no sense is said, and narrows nothing."""
 
     days = forms.ChoiceField(label="Period", required=False, choices=[*PRESETS.items(), ("", "From, to …")])
-    since = forms.DateField(label="From", required=False, widget=forms.DateInput(attrs={"type": "date"}))
-    until = forms.DateField(label="To", required=False, widget=forms.DateInput(attrs={"type": "date"}))
+    since = DayField(label="From")
+    until = DayField(label="To")
     version = forms.ChoiceField(label="Version", required=False)
     kind = forms.ChoiceField(
         label="Kind", required=False, choices=[("", "Every kind"), *((k.value, k.label) for k in Kind)]
@@ -129,7 +129,7 @@ def record_audit(request: PersonRequest, number: str) -> HttpResponse:
     kept = {name: value for name, value in request.GET.items() if name != "after" and value}
     context = frame(request, record, now) | {
         "filters": filters,
-        "days": by_day(fold(page.lines), told.names),
+        "days": by_day(timeline.fold(page.lines), told.names),
         "next_url": f"?{urlencode(kept | {'after': page.after})}" if page.after else "",
         "first_url": f"?{urlencode(kept)}" if after else "",
         "total": made.total,
@@ -186,31 +186,6 @@ def exports(made: Report, kept: dict[str, str]) -> Context:
 # Lines, folded and by day ---------------------------------------------------------------------------------------------
 
 
-@dataclass
-class Group:
-    """Lines alike, newest first: one line of the page, which opens."""
-
-    lines: list[Line]
-
-    @property
-    def newest(self) -> Line:
-        return self.lines[0]
-
-
-def fold(lines: Iterable[Line]) -> list[Group]:
-    """Runs of lines alike become one group, while no longer pause lies between two; each source has its own runs."""
-    groups: list[Group] = []
-    last: dict[str, Group] = {}
-    for line in lines:
-        run = last.get(line.source)
-        if run and run.newest.alike == line.alike and run.lines[-1].at - line.at <= FOLDED_WITHIN:
-            run.lines.append(line)
-        else:
-            last[line.source] = Group([line])
-            groups.append(last[line.source])
-    return groups
-
-
 def by_day(groups: Iterable[Group], names: sentences.Names) -> list[Context]:
     """Groups as the days of the timeline."""
     days: dict[date, list[Context]] = defaultdict(list)
@@ -220,22 +195,16 @@ def by_day(groups: Iterable[Group], names: sentences.Names) -> list[Context]:
 
 
 def entry(group: Group, names: sentences.Names) -> Context:
-    line, many = group.newest, len(group.lines)
-    sentence, known = line.sentence, line.known
-    touched = tuple(one.touched for one in group.lines if one.touched)
-    if many > 1 and touched:
-        run = sentences.Run(touched)
-        sentence, known = timeline.begun(sentences.sentence(run, names)), sentences.small_print(run)
-    elif many > 1:
-        sentence, known = f"{sentence}, {many} times", f"{known} · since {group.lines[-1].at:%H:%M:%S} UTC"
+    line, many = group.newest, len(group.lines) > 1
+    sentence, known = group.told(names)
     return {
         "at": line.at,
         "source": _dot(line),
         "sentence": sentence,
         "detail": known,
         "who": line.who.standing,
-        "url": line.url if many == 1 else "",
-        "parts": group.lines if many > 1 else [],
+        "url": "" if many else line.url,
+        "parts": group.lines if many else [],
     }
 
 

@@ -16,8 +16,9 @@ from heapq import merge
 from itertools import islice
 from typing import Any
 
+from django.conf import settings
 from django.db.models import Count, Max, Min, Q, QuerySet
-from django.db.models.functions import TruncDate
+from django.db.models.functions import Lower, TruncDate
 
 from accounts.models import User
 from accounts.permissions import may
@@ -28,12 +29,14 @@ from cloudtrail import queries as s3_events
 from cloudtrail import sentences
 from cloudtrail.actors import Standing
 from cloudtrail.kinds import Kind as S3Kind
+from cloudtrail.models import Actor
 from cloudtrail.queries import Object, Touched
 from records.models import File, Record, Version
 
 PAGE = 100
 CHUNK = 1000  # lines that an export asks for at a time
 _PERMISSION_SET = re.compile(r"AWSReservedSSO_(.+)_[0-9a-f]{16}")
+FOLDED_WITHIN = timedelta(minutes=30)  # the longest pause in a run of lines that are shown as one
 MICROSECOND = timedelta(microseconds=1)
 
 
@@ -284,14 +287,13 @@ def _s3(told: Told, after: Place | None, limit: int) -> list[Line]:
     asked = told.asked
     if not told.sees_s3 or not told.objects or asked.kind not in ("", *S3Kind):
         return []
-    names, standing = _actor_filter(asked, told.directory)
     until, cursor = asked.until, ""
     if after and after[1] == Rank.S3:
         cursor = f"{after[0].isoformat()}|{after[2]}|{after[3]}"
     elif after:
         until = min(until, after[0] + MICROSECOND)
     found = s3_events.touching(
-        told.objects, asked.since, until, person=names, standing=standing, kind=asked.kind or None, after=cursor,
+        told.objects, asked.since, until, actors=_actors(asked, told.directory), kind=asked.kind or None, after=cursor,
         limit=limit + 1,
     )  # fmt: skip
     return [_event(touched, told) for touched in found.lines]
@@ -343,26 +345,22 @@ def _of_person(rows: QuerySet[Any], asked: Asked) -> QuerySet[Any]:
     return rows
 
 
-def _actor_filter(asked: Asked, people: dict[str, Person]) -> tuple[list[str] | None, str | None]:
-    """The actors' names and the standing that CloudTrail's lines are narrowed to; None for no matter which."""
-    standing: str | None = asked.standing or None
+def _actors(asked: Asked, people: dict[str, Person]) -> list[int] | None:
+    """Keys of the actors that CloudTrail's lines are narrowed to; None for no matter whom."""
+    if not asked.person and not asked.standing:
+        return None
+    actors = Actor.objects.all()
+    if asked.standing:
+        actors = actors.filter(standing=asked.standing)
     if not asked.person:
-        return None, standing
-    named, bar, name = asked.person.partition("|")
-    if not bar:
-        named = Standing.PROVEN
-    if standing not in (None, named):
-        return [], standing
-    # Events name a person in whatever case the identity provider has; the few spellings are asked for by name.
-    return ([name] if bar else _spellings(asked.person, people)), named
-
-
-def _spellings(key: str, people: dict[str, Person]) -> list[str]:
-    from cloudtrail.models import Actor
-
-    known = {alias for alias, person in people.items() if person.key == key}
-    proven = Actor.objects.filter(standing=Standing.PROVEN).values_list("name", flat=True).distinct()
-    return [name for name in proven if name.lower() in known]
+        return list(actors.values_list("pk", flat=True))
+    standing, bar, name = asked.person.partition("|")
+    aliases = [name.lower()] if bar else [alias for alias, person in people.items() if person.key == asked.person]
+    actors = actors.filter(standing=standing if bar else Standing.PROVEN)
+    rows = (
+        actors.annotate(spelled=Lower("name")).filter(spelled__in=aliases).values_list("pk", "standing", "name", "role")
+    )
+    return [pk for pk, *told in rows if s3_person(*told, people).key == asked.person]
 
 
 # --- Lines ------------------------------------------------------------------------------------------------------------
@@ -413,8 +411,8 @@ def _view(row: Access) -> Line:
 
 
 def _event(touched: Touched, told: Told) -> Line:
-    who = s3_person(touched.standing, touched.name, told.directory)
-    in_portal = who.key in told.directory
+    who = s3_person(touched.standing, touched.name, touched.role, told.directory)
+    in_portal = who is told.directory.get(touched.name.lower())
     named = replace(touched, name=who.name if in_portal else touched.name, role=role_name(touched.role))
     run = sentences.Run((named,))
     known = sentences.small_print(run)
@@ -460,10 +458,60 @@ def _portal_person(key: str, name: str) -> Person:
     return Person(key, name, standing or Standing.PROVEN)
 
 
-def s3_person(standing: str, name: str, people: dict[str, Person]) -> Person:
-    """Whom CloudTrail names: one of the portal's people only where it is proved, never where it is merely claimed."""
-    known = people.get(name.lower()) if standing == Standing.PROVEN else None
-    return known or Person(f"{standing}|{name}", sentences.actor(standing, name), standing)
+def s3_person(standing: str, name: str, role: str, people: dict[str, Person]) -> Person:
+    """Whom CloudTrail names. One of the portal's people only where a role's session is proved to be theirs: by the mail address
+    that the identity provider vouches for, or by the source identity of the role in which the portal asks S3 for a person.
+    A user of IAM who merely bears such a name is somebody else, and so is a name that is only claimed."""
+    vouched = "@" in name or role == (settings.S3_PERSON_ROLE_ARN or "").rpartition("/")[2]
+    known = people.get(name.lower()) if standing == Standing.PROVEN and role and vouched else None
+    return known or Person(f"{standing}|{name}", begun(sentences.actor(standing, name)), standing)
+
+
+# --- Folding ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Group:
+    """Lines alike, newest first: one line for a reader, which may open."""
+
+    lines: list[Line]
+
+    @property
+    def newest(self) -> Line:
+        return self.lines[0]
+
+    def told(self, names: sentences.Names) -> tuple[str, str]:
+        """The sentence of them all, and how they are known."""
+        line, many = self.newest, len(self.lines)
+        touched = tuple(one.touched for one in self.lines if one.touched)
+        if many == 1:
+            return line.sentence, line.known
+        if touched:
+            run = sentences.Run(touched)
+            return begun(sentences.sentence(run, names)), sentences.small_print(run)
+        return f"{line.sentence}, {many} times", f"{line.known} · since {self.lines[-1].at:%H:%M:%S} UTC"
+
+
+def fold(lines: Iterable[Line]) -> Iterator[Group]:
+    """Runs of lines alike become one group, while no longer pause lies between two; each source has its own runs, so a group
+    may span lines of others. Groups come in the order of their newest lines."""
+    waiting: list[Group] = []
+    running: dict[str, Group] = {}
+    for line in lines:
+        run = running.get(line.source)
+        if run and run.newest.alike == line.alike and run.lines[-1].at - line.at <= FOLDED_WITHIN:
+            run.lines.append(line)
+            continue
+        running[line.source] = Group([line])
+        waiting.append(running[line.source])
+        while waiting and _over(waiting[0], running, line):
+            yield waiting.pop(0)
+    yield from waiting
+
+
+def _over(group: Group, running: dict[str, Group], now: Line) -> bool:
+    """Nothing more can join the group: another runs in its place, or the pause is too long already."""
+    return running[group.newest.source] is not group or group.lines[-1].at - now.at > FOLDED_WITHIN
 
 
 # --- Counting ---------------------------------------------------------------------------------------------------------
@@ -483,7 +531,7 @@ def cells(asked: Asked, told: Told | None = None) -> list[Cell]:
     if told.sees_s3 and told.objects:
         found += [
             Cell(
-                one.day, s3_person(one.standing, one.name, told.directory), Kind(one.kind.value), one.events, one.first,
+                one.day, s3_person(one.standing, one.name, one.role, told.directory), Kind(one.kind.value), one.events, one.first,
                 one.last, one.bytes_out,
             )
             for one in s3_events.tallies(told.objects, asked.since, asked.until)
