@@ -293,7 +293,7 @@ def _ensure_bench() -> None:
     atexit.register(destroy, folder)
     os.environ["COUNTERSIGN_HOME"] = str(folder)
     os.environ["S3_ENDPOINT_URL"] = servers.thin_s3()
-    os.environ["S3_ACCESS_KEY_ID"] = os.environ["S3_SECRET_ACCESS_KEY"] = "bench"
+    os.environ["S3_ACCESS_KEY_ID"] = os.environ["S3_SECRET_ACCESS_KEY"] = "bench"  # noqa: S105 asked by nobody
     configure(servers)
 
 

@@ -105,17 +105,15 @@ def as_sections(definition: Definition) -> list[Section]:
     """The definition as people read and sign it."""
     kind = "is" if definition.part11 else "is not"
     files = ["| File | Pattern | At least | At most |", "|---|---|---|---|"]
-    files += [
-        f"| {_cell(file.label)} | `{file.pattern}` | {file.min_count} | {'any number' if file.max_count is None else file.max_count} |"
-        for file in definition.required_files
-    ]
+    files += [_file_row(file) for file in definition.required_files]
     others = "Other files are allowed." if definition.other_files else "No other files are allowed."
     required = set(definition.metadata_schema.get("required", []))
     fields = ["| Field | Meaning | Required |", "|---|---|---|"]
     fields += [
-        f"| `{name}` | {_cell(str(spec.get('title', '')))}. {_cell(str(spec.get('description', '')))} | {'yes' if name in required else 'no'} |"
-        for name, spec in definition.metadata_schema.get("properties", {}).items() if isinstance(spec, dict)
-    ]  # fmt: skip
+        _field_row(name, spec, name in required)
+        for name, spec in definition.metadata_schema.get("properties", {}).items()
+        if isinstance(spec, dict)
+    ]
     signers = [
         f"{place}. {signer.role}, {signer.meaning}: “{signer.sentence}”"
         for place, signer in enumerate(definition.signers, 1)
@@ -134,6 +132,16 @@ def as_sections(definition: Definition) -> list[Section]:
         {"id": f"s{number}", "title": title, "guidance": "", "text": text}
         for number, (title, text) in enumerate(texts.items(), 1)
     ]
+
+
+def _file_row(file: contract.RequiredFile) -> str:
+    most = "any number" if file.max_count is None else file.max_count
+    return f"| {_cell(file.label)} | `{file.pattern}` | {file.min_count} | {most} |"
+
+
+def _field_row(name: str, spec: dict[str, Any], required: bool) -> str:
+    meaning = " ".join(f"{_cell(str(spec[part]))}." for part in ("title", "description") if spec.get(part))
+    return f"| `{name}` | {meaning} | {'yes' if required else 'no'} |"
 
 
 def _section(definition: Definition) -> Section:
