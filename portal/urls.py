@@ -11,7 +11,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("portal.pages.urls")),
     path("records/", include("portal.pages.records")),
     path("definitions/", include("portal.pages.definitions")),
-    path("jobs/", include("jobs.urls")),
+    path("jobs/", include("portal.pages.jobs")),
     path("storage/", include("storage.urls")),
     path("trails/", include("cloudtrail.urls")),
 ]

@@ -195,7 +195,7 @@ TABLE = '<div class="scroll" tabindex="0" role="region" aria-label="{} {}"><tabl
 
 
 def safe(html: str, name: str = "Table") -> SafeString:
-    """`to_html` has cleaned it; a table that is too wide scrolls by itself, by keyboard too, and is called `name` and a number."""
+    """`to_html` has cleaned it. A table that is too wide scrolls by itself, by keyboard too; it is called `name` and a number."""
     number = count(1)
     numbered = re.sub("<table>", lambda _: format_html(TABLE, name, next(number)), html)
     return mark_safe(numbered.replace("</table>", "</table></div>"))  # noqa: S308

@@ -5,10 +5,12 @@ from typing import Any
 
 from django.contrib import messages
 from django.db.models.fields.json import KT
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import path
 from django.views.decorators.http import require_GET, require_POST
 
+from accounts.http import PersonRequest
 from jobs import queue
 from jobs.models import Job
 
@@ -16,10 +18,10 @@ PAGE = 50
 
 
 @require_GET
-def listing(request: HttpRequest) -> HttpResponse:
-    """The newest first; ?state= narrows, ?before= (a time) goes on."""
-    state, before = request.GET.get("state", ""), request.GET.get("page", "1")
-    page = int(before) if before.isdecimal() and len(before) < 5 else 1
+def listing(request: PersonRequest) -> HttpResponse:
+    """The newest first; ?state= narrows, ?page= goes on."""
+    state, asked = request.GET.get("state", ""), request.GET.get("page", "1")
+    page = int(asked) if asked.isdecimal() and len(asked) < 5 else 1
     jobs = Job.objects.visible_to(request.user).annotate(words=KT("args__title")).defer("args", "result")
     if state in Job.State.values:
         jobs = jobs.filter(state=state)
@@ -34,21 +36,21 @@ def listing(request: HttpRequest) -> HttpResponse:
         "next_url": f"?{kept}page={page + 1}" if len(found) > PAGE else "",
         "crumbs": [{"label": "Jobs"}],
     }
-    return render(request, "jobs/jobs.html", context)
+    return render(request, "portal/jobs.html", context)
 
 
 @require_GET
-def job(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
+def job(request: PersonRequest, job_id: uuid.UUID) -> HttpResponse:
     shown = _job(request, job_id)
     crumbs = [{"label": "Jobs", "url": "/jobs/"}, {"label": shown.title}]
-    return render(request, "jobs/job.html", {"job": shown, "crumbs": crumbs, "go": "go"} | _facts(shown))
+    return render(request, "portal/job.html", {"job": shown, "crumbs": crumbs, "go": "go"} | _facts(shown))
 
 
 @require_GET
-def progress(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
+def progress(request: PersonRequest, job_id: uuid.UUID) -> HttpResponse:
     """The component that asks for itself. With ?go the browser goes on to the result's page when the job is done."""
     shown = _job(request, job_id)
-    answer = render(request, "jobs/progress.html", {"job": shown, "go": request.GET.get("go", "")})
+    answer = render(request, "portal/job_progress.html", {"job": shown, "go": request.GET.get("go", "")})
     if "go" in request.GET and request.headers.get("HX-Request"):
         if shown.state == Job.State.DONE and shown.page:
             answer["HX-Redirect"] = shown.page
@@ -58,14 +60,14 @@ def progress(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
 
 
 @require_POST
-def retry(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
+def retry(request: PersonRequest, job_id: uuid.UUID) -> HttpResponse:
     shown = _job(request, job_id)
-    queue.retry(shown, by=request.user)  # type: ignore[arg-type]
+    queue.retry(shown, by=request.user)
     messages.info(request, f"“{shown.title}” waits for a worker again.")
     return redirect("jobs:job", shown.pk)
 
 
-def _job(request: HttpRequest, job_id: uuid.UUID) -> Job:
+def _job(request: PersonRequest, job_id: uuid.UUID) -> Job:
     return get_object_or_404(Job.objects.visible_to(request.user), pk=job_id)
 
 
@@ -84,3 +86,12 @@ def _facts(shown: Job) -> dict[str, Any]:
             {"label": "Kind", "value": shown.kind},
         ]
     }
+
+
+app_name = "jobs"
+urlpatterns = [
+    path("", listing, name="list"),
+    path("<uuid:job_id>/", job, name="job"),
+    path("<uuid:job_id>/progress/", progress, name="progress"),
+    path("<uuid:job_id>/retry/", retry, name="retry"),
+]
