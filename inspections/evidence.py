@@ -80,8 +80,8 @@ def build(
     with pikepdf.open(io.BytesIO(whole)) as pack:
         for one in enclosed:
             held = pikepdf.AttachedFileSpec(
-                pack, one.data, filename=one.name, mime_type=one.media_type, description=one.told
-            )
+                pack, one.data, filename=one.name, mime_type=one.media_type, description=one.told, creation_date="", mod_date=""
+            )  # fmt: skip
             held.relationship = pikepdf.Name.Data
             pack.attachments[one.name] = held
         pack.docinfo["/Title"] = f"Evidence pack of {head.number}, version {head.version}"

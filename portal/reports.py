@@ -127,7 +127,7 @@ def facts(report: Report) -> list[tuple[str, str]]:
 
 def row(line: Line) -> list[Any]:
     touched = line.touched
-    on_s3 = [""] * 8
+    on_s3: list[Any] = [""] * 8
     if touched:
         on_s3 = [touched.bucket, touched.key, touched.s3_version, f"{touched.event_source} {touched.event_name}",
                  touched.error_code, touched.bytes_in, touched.bytes_out, touched.source_ip]  # fmt: skip

@@ -110,7 +110,7 @@ def keyset(rows: QuerySet[Any], request: PersonRequest) -> tuple[list[Any], Cont
     if before.isdecimal() and len(before) < 19:
         rows = rows.filter(pk__lt=int(before))
     found = list(rows.order_by("-pk")[: PAGE + 1])
-    kept = {name: value for name, value in request.GET.items() if name != "before" and value}
+    kept = {name: str(value) for name, value in request.GET.items() if name != "before" and value}
     pages = {
         "previous_url": f"?{urlencode(kept)}" if before else "",
         "next_url": f"?{urlencode(kept | {'before': found[PAGE - 1].pk})}" if len(found) > PAGE else "",
@@ -289,7 +289,7 @@ def export_accesses(request: PersonRequest) -> HttpResponseBase:
 def _csv(
     request: PersonRequest, rows: QuerySet[Any], columns: tuple[str, ...], name: str, subject: trail.Subject
 ) -> HttpResponseBase:
-    trail.access(request.user, "export", subject, {"format": "csv", "filter": urlencode(request.GET.items())})
+    trail.access(request.user, "export", subject, {"format": "csv", "filter": request.GET.urlencode()})
     answer = StreamingHttpResponse(write_rows(columns, _cells(rows, columns)), content_type="text/csv; charset=utf-8")
     answer["Content-Disposition"] = f'attachment; filename="{name}-{clock.now():%Y%m%d}.csv"'
     return answer

@@ -79,7 +79,7 @@ def _worked_lately() -> bool:
 
 def _ask_broker() -> Part:
     with app.connection_for_write() as held:
-        held.ensure_connection(max_retries=1, timeout=PATIENCE)
+        held.ensure_connection(max_retries=1, timeout=int(PATIENCE))
     return _well("The broker answers.")
 
 

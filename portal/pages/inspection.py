@@ -189,6 +189,7 @@ def prove(request: PersonRequest, number: str) -> HttpResponse:
 def progress(request: PersonRequest, number: str, ordinal: int) -> HttpResponse:
     """The reading as it goes; when it is over, the page is fetched anew."""
     demand(request.user, "inspection.read")
+    demand(request.user, "inspection.read")
     record = get_object_or_404(Record.objects.visible_to(request.user), number=number)
     version = get_object_or_404(record.versions.select_related("record__type"), ordinal=ordinal)
     shown = record_parts.verdict_of(version, clock.now())

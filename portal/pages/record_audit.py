@@ -8,7 +8,7 @@ from typing import Any
 
 from django import forms
 from django.db.models import Prefetch
-from django.http import HttpResponse, QueryDict, StreamingHttpResponse
+from django.http import HttpResponse, HttpResponseBase, QueryDict, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import path
 from django.utils.http import urlencode
@@ -126,7 +126,7 @@ def record_audit(request: PersonRequest, number: str) -> HttpResponse:
     people = by_person(found)
     filters.offer([row.who for row in people])
     trail.access(request.user, "view", asked.version or record, {"part": "audit view", "lines": made.total})
-    kept = {name: value for name, value in request.GET.items() if name != "after" and value}
+    kept = {name: str(value) for name, value in request.GET.items() if name != "after" and value}
     context = frame(request, record, now) | {
         "filters": filters,
         "days": by_day(timeline.fold(page.lines), told.names),
@@ -326,7 +326,7 @@ def activity(found: Sequence[Cell], asked: Asked) -> Context:
 
 
 @require_GET
-def export(request: PersonRequest, number: str) -> HttpResponse:
+def export(request: PersonRequest, number: str) -> HttpResponseBase:
     """The same lines as CSV, JSON or PDF, at once."""
     record = _record(request, number)
     kind = _form(request.GET)

@@ -198,7 +198,7 @@ class Told:
 
 def tell(asked: Asked) -> Told:
     versions = {str(version.pk): version for version in _versions(asked)}
-    pins = File.objects.filter(version__in=versions).order_by("version__ordinal", "ordinal")
+    pins = File.objects.filter(version__in=list(versions.values())).order_by("version__ordinal", "ordinal")
     pinned: dict[tuple[str, str], set[str]] = {}
     names: dict[tuple[str, str], str] = {}
     for bucket, key, s3_version, logical_key in pins.values_list("bucket", "key", "s3_version", "logical_key"):
@@ -360,7 +360,7 @@ def _actors(asked: Asked, people: dict[str, Person]) -> list[int] | None:
     rows = (
         actors.annotate(spelled=Lower("name")).filter(spelled__in=aliases).values_list("pk", "standing", "name", "role")
     )
-    return [pk for pk, *told in rows if s3_person(*told, people).key == asked.person]
+    return [pk for pk, known, name, role in rows if s3_person(known, name, role, people).key == asked.person]
 
 
 # --- Lines ------------------------------------------------------------------------------------------------------------
