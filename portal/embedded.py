@@ -327,6 +327,12 @@ def own_secrets(folder: Path) -> dict[str, str]:
     return json.loads(path.read_text())
 
 
+def remember(folder: Path, name: str, value: str) -> None:
+    """Let every later command of this home find `name` in its environment, unless it is set there already."""
+    known = own_secrets(folder)
+    (folder / "secrets.json").write_text(json.dumps({**known, name: value}))
+
+
 def alive(pidfile: Path) -> bool:
     try:
         os.kill(int(pidfile.read_text().split()[0]), 0)

@@ -15,6 +15,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from accounts.models import User
+from portal import embedded
 
 WAIT_SECONDS = 60
 
@@ -59,7 +60,7 @@ class Command(BaseCommand):
         self.stdout.write(f" {time.monotonic() - began:.1f} s")
 
     def _fill(self) -> None:
-        from demo import fill
+        from demo import content, fill
 
         filled = settings.HOME_DIR / "demo-filled"
         if filled.exists():
@@ -69,6 +70,8 @@ class Command(BaseCommand):
         for what, act in fill.steps():
             with self._step(what):
                 act()
+        # Commands in another terminal act for a person, too: here for the demo's operator, unless --by names somebody else.
+        embedded.remember(settings.HOME_DIR, "COUNTERSIGN_BY", content.OPERATOR)
         filled.touch()
 
     def _worker(self) -> subprocess.Popen[bytes]:
