@@ -6,7 +6,7 @@ pulls CloudTrail's files, and an inspector finds who touched the record and prov
 
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from tests.firm import RECORDS_BUCKET
 from tests.furnished import deliver
 
 BROKER = 1
-JOB_SECONDS = 60_000
+JOB_SECONDS = 60
 TITLE = "User requirements, archive of sequencing runs"
 
 
@@ -54,6 +54,14 @@ class Story:
             one.page.locator(".me summary").click()
             one.page.get_by_role("button", name="Log out", exact=True).click()
             one.page.wait_for_url("**/login/**")
+
+    def wait_for_the_worker(self, who: Visitor, done: Callable[[], bool]) -> None:
+        for _ in range(JOB_SECONDS * 4):
+            with on(self.site.database):
+                if done():
+                    return
+            who.page.wait_for_timeout(250)
+        raise AssertionError((self.site.folder / "worker.log").read_text()[-3000:])
 
     def sign(self, who: Visitor, code: str = "") -> None:
         """Read every page, open the dialog, and give what it asks for."""
@@ -180,7 +188,9 @@ def an_operator_is_refused_and_then_registers(story: Story) -> None:
         page.get_by_label("Why this version").fill("The report was made again")
         page.get_by_role("button", name="Register version 3").click()
         page.wait_for_url(lambda url: "/jobs/" in url or "/v3/" in url)
-        eventually(operator, "/records/KRAS-001/v3/", 200)
+        story.wait_for_the_worker(
+            operator, lambda: Version.objects.filter(record__number="KRAS-001", ordinal=3).exists()
+        )
         page.goto("/records/KRAS-001/v3/")
         expect(page.locator("main .head")).to_contain_text("Registered")
 
@@ -199,15 +209,6 @@ def fill_in(operator: Visitor, values: dict[str, object]) -> None:
             field.select_option(str(value))
         else:
             field.fill(str(value))
-
-
-def eventually(who: Visitor, path: str, status: int) -> None:
-    """Wait until the worker has made it."""
-    for _ in range(JOB_SECONDS // 250):
-        if who.context.request.get(path).status == status:
-            return
-        who.page.wait_for_timeout(250)
-    raise AssertionError(f"{path} did not come: {(who.site.folder / 'worker.log').read_text()[-2000:]}")
 
 
 def an_approver_approves_it(story: Story) -> None:
@@ -230,15 +231,11 @@ def the_worker_pulls_the_trail(story: Story) -> None:
         page = administrator.page
         page.goto("/trails/")
         page.get_by_role("link", name="Laboratory").first.click()
-        page.get_by_role("button", name=re.compile("Pull")).first.click()
         with on(story.site.database):
             before = Entry.objects.filter(action=Action.TRAIL_PULLED).count()
-        for _ in range(JOB_SECONDS // 250):
-            with on(story.site.database):
-                if Entry.objects.filter(action=Action.TRAIL_PULLED).count() > before:
-                    return
-            page.wait_for_timeout(250)
-    raise AssertionError((story.site.folder / "worker.log").read_text()[-2000:])
+        page.get_by_role("button", name="Pull now").click()
+        pulled = Entry.objects.filter(action=Action.TRAIL_PULLED)
+        story.wait_for_the_worker(administrator, lambda: pulled.count() > before)
 
 
 def an_inspector_sees_who_touched_it_and_proves_it_unchanged(story: Story) -> None:
@@ -248,15 +245,14 @@ def an_inspector_sees_who_touched_it_and_proves_it_unchanged(story: Story) -> No
         page.goto("/inspection/KRAS-001/unchanged/?version=3")
         page.get_by_role("button", name=re.compile("Prove it now")).click()
         verdict = page.locator(".verdict .say").first
-        expect(verdict).to_contain_text(re.compile("unchanged", re.IGNORECASE), timeout=JOB_SECONDS)
+        expect(verdict).to_contain_text(re.compile("unchanged", re.IGNORECASE), timeout=JOB_SECONDS * 1000)
 
         page.goto("/records/KRAS-001/audit/?version=3")
         shown = page.locator("main").inner_text()
         for sentence in ("Tomasz Nowak registered KRAS-001", "Chidi Okafor signed KRAS-001", "Ellen Marsh"):
             assert sentence in shown, sentence
-        Path("/tmp/shown.txt").write_text(shown)
-        assert re.search(r"\bCloudTrail\b", shown)
-        assert page.locator("[data-source=cloudtrail], .timeline .cloudtrail").count() or "GetObject" in shown
+        assert "read 15 files" in shown
+        assert "CloudTrail · version named in the event" in shown
 
 
 def test_the_whole_story(site, chromium, tmp_path):
