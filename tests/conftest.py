@@ -82,7 +82,8 @@ def point_at(database: str) -> None:
 def clone(template: str) -> str:
     name = f"test_{WORKER}_{os.getpid()}_{next(_count)}"
     with superuser() as connection:
-        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" OWNER {embedded.OWNER}')
+        # Copying files is twenty times quicker here than writing the copy to the log, which is PostgreSQL's default.
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" OWNER {embedded.OWNER} STRATEGY FILE_COPY')
     return name
 
 

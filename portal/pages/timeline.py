@@ -8,6 +8,7 @@ so that every line is shown once however many come meanwhile. Nothing is folded 
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
@@ -493,25 +494,24 @@ class Group:
 
 
 def fold(lines: Iterable[Line]) -> Iterator[Group]:
-    """Runs of lines alike become one group, while no longer pause lies between two; each source has its own runs, so a group
-    may span lines of others. Groups come in the order of their newest lines."""
+    """Lines alike become one group, while no longer pause lies between two. Other reading may stand in between, since a program
+    that reads, looks at and lists file after file did three things, not thirty; any other act ends the runs of its source.
+    Groups come in the order of their newest lines."""
     waiting: list[Group] = []
-    running: dict[str, Group] = {}
+    running: dict[str, dict[tuple[object, ...], Group]] = defaultdict(dict)
     for line in lines:
-        run = running.get(line.source)
-        if run and run.newest.alike == line.alike and run.lines[-1].at - line.at <= FOLDED_WITHIN:
+        runs = running[line.source]
+        run = runs.get(line.alike)
+        if run and run.lines[-1].at - line.at <= FOLDED_WITHIN:
             run.lines.append(line)
             continue
-        running[line.source] = Group([line])
-        waiting.append(running[line.source])
-        while waiting and _over(waiting[0], running, line):
+        if line.kind not in (Kind.READ, Kind.LIST):
+            runs.clear()
+        runs[line.alike] = Group([line])
+        waiting.append(runs[line.alike])
+        while waiting and waiting[0].lines[-1].at - line.at > FOLDED_WITHIN:
             yield waiting.pop(0)
     yield from waiting
-
-
-def _over(group: Group, running: dict[str, Group], now: Line) -> bool:
-    """Nothing more can join the group: another runs in its place, or the pause is too long already."""
-    return running[group.newest.source] is not group or group.lines[-1].at - now.at > FOLDED_WITHIN
 
 
 # --- Counting ---------------------------------------------------------------------------------------------------------
