@@ -19,6 +19,7 @@ from pathlib import Path
 import django
 import psycopg
 import pytest
+from django.contrib.auth.hashers import Argon2PasswordHasher
 
 from portal import embedded
 
@@ -47,6 +48,8 @@ if "COUNTERSIGN_TESTS" not in os.environ:
     _start_servers()
 os.environ["DJANGO_SETTINGS_MODULE"] = "portal.settings"
 django.setup()
+# What a password costs an attacker it would cost each test as well: here the same algorithm, made cheap.
+Argon2PasswordHasher.time_cost, Argon2PasswordHasher.memory_cost, Argon2PasswordHasher.parallelism = 1, 256, 1
 HOME = Path(os.environ["COUNTERSIGN_HOME"])
 SERVERS = embedded.Embedded(HOME, durable=False)
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "gw")

@@ -12,10 +12,13 @@ ALTER TABLE records_effectivity ADD CONSTRAINT one_effective_version
   EXCLUDE USING gist (uuidrange(record_id, record_id, '[]') WITH &&, during WITH &&);
 """
 
-VERSION_GUARD = guard_sql() + """
+VERSION_GUARD = (
+    guard_sql()
+    + """
 CREATE TRIGGER lifecycle BEFORE INSERT OR UPDATE ON records_version FOR EACH ROW EXECUTE FUNCTION records_version_guard();
 ALTER TABLE records_version ENABLE ALWAYS TRIGGER lifecycle;
 """
+)
 
 
 class Migration(migrations.Migration):

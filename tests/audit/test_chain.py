@@ -63,36 +63,62 @@ def test_an_untouched_trail_holds(people):
     assert said["links"] == Entry.objects.count() + RowChange.objects.count()
 
 
-ENTRY_COLUMNS = ["at", "xact", "actor", "actor_name", "actor_role", "action", "subject_kind", "subject_id", "subject_label", "reason",
-                 "request_id", "detail", "canonical"]
+ENTRY_COLUMNS = [
+    "at",
+    "xact",
+    "actor",
+    "actor_name",
+    "actor_role",
+    "action",
+    "subject_kind",
+    "subject_id",
+    "subject_label",
+    "reason",
+    "request_id",
+    "detail",
+    "canonical",
+]
 CHANGE_COLUMNS = ["at", "xact", "table", "row", "operation", "subject_kind", "subject_id", "old", "new", "canonical"]
-OTHER = {"at": "now()", "xact": "xact + 1", "detail": "'{\"other\": 1}'", "old": "'{\"other\": 1}'", "new": "'{\"other\": 1}'",
-         "canonical": "'\\x00'"}
+OTHER = {
+    "at": "now()",
+    "xact": "xact + 1",
+    "detail": "'{\"other\": 1}'",
+    "old": "'{\"other\": 1}'",
+    "new": "'{\"other\": 1}'",
+    "canonical": "'\\x00'",
+}
 
 
-@pytest.mark.parametrize(("table", "column"), [("audit_entry", column) for column in ENTRY_COLUMNS]
-                         + [("audit_rowchange", column) for column in CHANGE_COLUMNS])
+@pytest.mark.parametrize(
+    ("table", "column"),
+    [("audit_entry", column) for column in ENTRY_COLUMNS] + [("audit_rowchange", column) for column in CHANGE_COLUMNS],
+)
 def test_a_change_of_any_column_is_named(people, table, column):
     with dba(name_of_database()) as connection:
         value = OTHER.get(column, "'forged'")
-        (bad,) = connection.execute(f'UPDATE {table} SET "{column}" = {value} WHERE id = (SELECT min(id) + 2 FROM {table}) RETURNING id').fetchone()
+        (bad,) = connection.execute(
+            f'UPDATE {table} SET "{column}" = {value} WHERE id = (SELECT min(id) + 2 FROM {table}) RETURNING id'
+        ).fetchone()
     code, said = verify()
     assert code == 1
     assert said["fault"]["where"] == f"{'entry' if table == 'audit_entry' else 'row change'} {bad}"
     assert column in said["fault"]["sentence"] or "stored bytes" in said["fault"]["sentence"]
 
 
-@pytest.mark.parametrize("attack", [
-    "DELETE FROM audit_entry WHERE id = (SELECT min(id) + 3 FROM audit_entry)",
-    "DELETE FROM audit_link WHERE seq = 5",
-    "DELETE FROM audit_link WHERE seq = (SELECT max(seq) FROM audit_link)",
-    "UPDATE audit_link SET seq = seq + 1000 WHERE seq > 10",
-    "UPDATE audit_link SET hash = '\\x00' WHERE seq = 3",
-    """WITH pair AS (SELECT min(seq) AS a, min(seq) + 1 AS b FROM audit_link WHERE entry_id IS NOT NULL)
+@pytest.mark.parametrize(
+    "attack",
+    [
+        "DELETE FROM audit_entry WHERE id = (SELECT min(id) + 3 FROM audit_entry)",
+        "DELETE FROM audit_link WHERE seq = 5",
+        "DELETE FROM audit_link WHERE seq = (SELECT max(seq) FROM audit_link)",
+        "UPDATE audit_link SET seq = seq + 1000 WHERE seq > 10",
+        "UPDATE audit_link SET hash = '\\x00' WHERE seq = 3",
+        """WITH pair AS (SELECT min(seq) AS a, min(seq) + 1 AS b FROM audit_link WHERE entry_id IS NOT NULL)
        UPDATE audit_link SET hash = sha256(hash) FROM pair WHERE seq IN (pair.a, pair.b)""",
-    """INSERT INTO audit_entry (at, xact, actor, actor_name, actor_role, action, subject_kind, subject_id, subject_label, reason,
+        """INSERT INTO audit_entry (at, xact, actor, actor_name, actor_role, action, subject_kind, subject_id, subject_label, reason,
        request_id, detail, canonical) VALUES (now(), 1, 'x', 'x', 'x', 'area.changed', 'area', 'x', 'x', '', '', '{}', 'x')""",
-])
+    ],
+)
 def test_an_attack_with_the_triggers_off_is_found(people, attack):
     with dba(name_of_database()) as connection:
         connection.execute(attack)
@@ -104,7 +130,9 @@ def test_a_changed_or_missing_row_of_the_reading_log_is_found_once_sealed(people
     some_reading(people)
     sealed_rows()
     with dba(name_of_database()) as connection:
-        connection.execute("UPDATE audit_access SET actor_name = 'Somebody else' WHERE id = (SELECT min(id) FROM audit_access)")
+        connection.execute(
+            "UPDATE audit_access SET actor_name = 'Somebody else' WHERE id = (SELECT min(id) FROM audit_access)"
+        )
     assert verify()[1]["fault"]["where"].startswith("access ")
     with dba(name_of_database()) as connection:
         connection.execute("DELETE FROM audit_access WHERE id = (SELECT min(id) FROM audit_access)")
@@ -113,8 +141,10 @@ def test_a_changed_or_missing_row_of_the_reading_log_is_found_once_sealed(people
 
 def test_reading_that_is_still_going_on_is_sealed_later(people):
     with psycopg.connect(os.environ["DATABASE_URL"]) as slow:
-        slow.execute("INSERT INTO audit_access (actor, actor_name, actor_role, what, subject_kind, subject_id, subject_label, request_id, detail)"
-                     " VALUES ('x', 'x', 'x', 'view', 'x', 'x', 'x', '', '{}')")
+        slow.execute(
+            "INSERT INTO audit_access (actor, actor_name, actor_role, what, subject_kind, subject_id, subject_label, request_id, detail)"
+            " VALUES ('x', 'x', 'x', 'view', 'x', 'x', 'x', '', '{}')"
+        )
         some_reading(people)
         reading.seal()
         slow.commit()

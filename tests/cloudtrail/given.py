@@ -38,8 +38,15 @@ def iam_user(name: str = "maja", key: str = "AKIAMAJA") -> dict[str, Any]:
     }
 
 
-def session(key: str, *, role: str = "ngs-analyst", name: str = "botocore-session-17", path: str = "", **context: Any) -> dict[str, Any]:
-    issuer = {"type": "Role", "arn": f"arn:aws:iam::{ACCOUNT}:role/{path}{role}", "accountId": ACCOUNT, "userName": role}
+def session(
+    key: str, *, role: str = "ngs-analyst", name: str = "botocore-session-17", path: str = "", **context: Any
+) -> dict[str, Any]:
+    issuer = {
+        "type": "Role",
+        "arn": f"arn:aws:iam::{ACCOUNT}:role/{path}{role}",
+        "accountId": ACCOUNT,
+        "userName": role,
+    }
     return {
         "type": "AssumedRole",
         "principalId": f"AROA{role.upper()}:{name}",
@@ -50,27 +57,67 @@ def session(key: str, *, role: str = "ngs-analyst", name: str = "botocore-sessio
     }
 
 
-def s3(name: str = "GetObject", key: str = "runs/r1.fastq.gz", *, at: datetime = NOON, by: dict[str, Any] | None = None,
-       bucket: str = BUCKET, parameters: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+def s3(
+    name: str = "GetObject",
+    key: str = "runs/r1.fastq.gz",
+    *,
+    at: datetime = NOON,
+    by: dict[str, Any] | None = None,
+    bucket: str = BUCKET,
+    parameters: dict[str, Any] | None = None,
+    **more: Any,
+) -> dict[str, Any]:
     """An S3 event; `parameters` go beside bucket and key, `more` over the fields of the event."""
     asked = {"bucketName": bucket} | ({"key": key} if key else {}) | (parameters or {})
     event = shapes.record(
-        source="s3.amazonaws.com", name=name, when=at, identity=by or iam_user(), region=REGION, account=ACCOUNT,
-        event_id=event_id(), request_id=f"R{next(_ids):015d}", source_ip="10.2.4.17", user_agent="[aws-cli/2.15]",
+        source="s3.amazonaws.com",
+        name=name,
+        when=at,
+        identity=by or iam_user(),
+        region=REGION,
+        account=ACCOUNT,
+        event_id=event_id(),
+        request_id=f"R{next(_ids):015d}",
+        source_ip="10.2.4.17",
+        user_agent="[aws-cli/2.15]",
         parameters=asked,
         resources=shapes.s3_resources(
-            name=name, account=ACCOUNT, bucket=bucket, key=key, prefix=str(asked.get("prefix", "")),
-            copy_source=str(asked.get("x-amz-copy-source", ""))),
+            name=name,
+            account=ACCOUNT,
+            bucket=bucket,
+            key=key,
+            prefix=str(asked.get("prefix", "")),
+            copy_source=str(asked.get("x-amz-copy-source", "")),
+        ),
         additional=shapes.s3_additional(bytes_in=0, bytes_out=1000, presigned=False, signed=True, host_id="x"),
-        read_only=name.startswith(("Get", "Head", "List")), data=True)
+        read_only=name.startswith(("Get", "Head", "List")),
+        data=True,
+    )
     return event | more
 
 
-def assume_role(key: str, *, by: dict[str, Any], at: datetime = NOON, role: str = "ngs-analyst", name: str = "s", **more: Any) -> dict[str, Any]:
+def assume_role(
+    key: str, *, by: dict[str, Any], at: datetime = NOON, role: str = "ngs-analyst", name: str = "s", **more: Any
+) -> dict[str, Any]:
     """The event that handed out the access key `key`."""
-    return shapes.assume_role(
-        when=at, identity=by, region=REGION, account=ACCOUNT, event_id=event_id(), request_id="r", source_ip="10.2.4.17",
-        user_agent="x", role=role, role_id="AROA", session=name, access_key=key, token="SECRET") | more
+    return (
+        shapes.assume_role(
+            when=at,
+            identity=by,
+            region=REGION,
+            account=ACCOUNT,
+            event_id=event_id(),
+            request_id="r",
+            source_ip="10.2.4.17",
+            user_agent="x",
+            role=role,
+            role_id="AROA",
+            session=name,
+            access_key=key,
+            token="SECRET",
+        )
+        | more
+    )
 
 
 def packed(events: list[dict[str, Any]]) -> bytes:

@@ -70,7 +70,16 @@ def test_a_session_name_alone_is_a_claim():
     assert told(given.session("ASIA1", name="anna.lindqvist")) == (Standing.CLAIMED, "anna.lindqvist")
 
 
-@pytest.mark.parametrize("name", ["botocore-session-1688990082", "i-0dbc91f429e48eeed", "aws-go-sdk-1688990082523310002", "1688990082", "AWSCLI-Session"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "botocore-session-1688990082",
+        "i-0dbc91f429e48eeed",
+        "aws-go-sdk-1688990082523310002",
+        "1688990082",
+        "AWSCLI-Session",
+    ],
+)
 def test_a_name_that_software_made_up_claims_nobody(name):
     assert told(given.session("ASIA1", name=name)) == (Standing.UNRESOLVED, "")
 
@@ -152,14 +161,19 @@ def test_each_type_of_identity(identity_, standing, name):
 
 
 def test_a_role_of_another_account_is_led_back_by_the_shared_event():
-    theirs = given.assume_role("ASIA1", by={"type": "AWSAccount", "accountId": "444455556666", "principalId": "AIDAX"}, sharedEventID="e-7")
+    theirs = given.assume_role(
+        "ASIA1", by={"type": "AWSAccount", "accountId": "444455556666", "principalId": "AIDAX"}, sharedEventID="e-7"
+    )
     ours = given.assume_role("ASIA1", by=given.iam_user("tomasz", "AKIAT"), sharedEventID="e-7")
     assert told(given.session("ASIA1"), issues_of(theirs)) == (Standing.UNRESOLVED, "")
     assert told(given.session("ASIA1"), issues_of(theirs, ours)) == (Standing.PROVEN, "tomasz")
 
 
 def test_a_key_that_was_handed_to_two_people_proves_neither():
-    handed = issues_of(given.assume_role("ASIA1", by=given.iam_user()), given.assume_role("ASIA1", by=given.iam_user("tomasz", "AKIAT")))
+    handed = issues_of(
+        given.assume_role("ASIA1", by=given.iam_user()),
+        given.assume_role("ASIA1", by=given.iam_user("tomasz", "AKIAT")),
+    )
     assert told(given.session("ASIA1"), handed) == (Standing.UNRESOLVED, "")
 
 

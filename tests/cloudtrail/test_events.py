@@ -42,7 +42,10 @@ BAD = {
     "NaN": (given.packed_text(TEXT.replace('"bytesTransferredIn": 0', '"bytesTransferredIn": NaN')), "malformed"),
     "a byte order mark": (given.packed_text(b"\xef\xbb\xbf" + TEXT.encode()), "byte order mark"),
     "UTF-16": (given.packed_text(TEXT.encode("utf-16")), "byte order mark"),
-    "invalid UTF-8 in a field that is not read": (given.packed_text(TEXT.encode().replace(b"aws-cli", b"aws\xff\xfe")), "UTF-8"),
+    "invalid UTF-8 in a field that is not read": (
+        given.packed_text(TEXT.encode().replace(b"aws-cli", b"aws\xff\xfe")),
+        "UTF-8",
+    ),
     "an unpaired surrogate": (given.packed_text(TEXT.replace("aws-cli", "\\ud800")), "surrogate|malformed"),
     "no Records": (given.packed_text("{}"), "no “Records”"),
     "null Records": (given.packed_text('{"Records": null}'), "null"),
@@ -107,7 +110,13 @@ def test_a_file_without_events_is_a_file():
         {"requestParameters": "a text", "responseElements": [1], "additionalEventData": 7, "resources": {"a": 1}},
         {"requestParameters": {"bucketName": ["x"], "key": {"S": "dynamo"}, "versionId": 7}},
         {"responseElements": {"credentials": "none", "x-amz-version-id": 4}},
-        {"additionalEventData": {"bytesTransferredIn": "many", "bytesTransferredOut": 1e300, "AuthenticationMethod": None}},
+        {
+            "additionalEventData": {
+                "bytesTransferredIn": "many",
+                "bytesTransferredOut": 1e300,
+                "AuthenticationMethod": None,
+            }
+        },
         {"resources": [None, "x", {"ARN": 7}, {}, {"ARN": "arn:aws:s3:::"}]},
         {"userIdentity": {"invokedBy": "secretsmanager.amazonaws.com"}},
         {"userIdentity": None},

@@ -49,7 +49,16 @@ def expected(events):
     told = []
     for event, time, raw in zip(file.events, file.times, file.identities, strict=True):
         main, who = main_touch(event), attribute(identity(raw), lookup)
-        what = (time, event.event_id, event.event_name, main.bucket, main.key, main.version, main.reach, event.error_code)
+        what = (
+            time,
+            event.event_id,
+            event.event_name,
+            main.bucket,
+            main.key,
+            main.version,
+            main.reach,
+            event.error_code,
+        )
         told.append((*what, who.standing.value, who.name, who.role, list(who.hops)))
     return sorted(told, key=str)
 
@@ -82,7 +91,11 @@ def story(seed):
     people = [given.iam_user("maja", "AKIAM"), given.iam_user("tomasz", "AKIAT")]
     events = [given.assume_role(f"ASIA{n}", by=pick.choice(people), at=given.NOON + n * STEPS) for n in range(4)]
     events += [given.assume_role(f"ASIB{n}", by=given.session(f"ASIA{n}"), at=given.NOON + n * STEPS) for n in range(3)]
-    by = [*people, *(given.session(f"ASIA{n}") for n in range(5)), *(given.session(f"ASIB{n}", role="deep") for n in range(4))]
+    by = [
+        *people,
+        *(given.session(f"ASIA{n}") for n in range(5)),
+        *(given.session(f"ASIB{n}", role="deep") for n in range(4)),
+    ]
     for n in range(40):
         name = pick.choice(["GetObject", "PutObject", "CopyObject", "ListObjects"])
         more = {"parameters": {"x-amz-copy-source": f"{given.BUCKET}/k{n % 3}"}} if name == "CopyObject" else {}
@@ -113,9 +126,15 @@ def test_any_order_split_and_repetition_gives_the_same_rows(seed, empty, tmp_pat
 
 
 def test_a_late_assume_role_heals_what_it_explains(empty, tmp_path):
-    chain = [given.s3(by=given.session("ASIA2", role="deep")), given.s3(by=given.session("ASIA2", role="deep", name="anna"))]
+    chain = [
+        given.s3(by=given.session("ASIA2", role="deep")),
+        given.s3(by=given.session("ASIA2", role="deep", name="anna")),
+    ]
     load(given.hand_over(tmp_path / "1", {given.log_key(1): given.packed(chain)}))
-    assert sorted(Event.objects.values_list("actor__standing", "actor__name")) == [("CLAIMED", "anna"), ("UNRESOLVED", "")]
+    assert sorted(Event.objects.values_list("actor__standing", "actor__name")) == [
+        ("CLAIMED", "anna"),
+        ("UNRESOLVED", ""),
+    ]
     second = given.assume_role("ASIA2", by=given.session("ASIA1"))
     load(given.hand_over(tmp_path / "2", {given.log_key(2): given.packed([second])}))
     assert not Actor.objects.filter(standing="PROVEN").exists()
@@ -131,7 +150,12 @@ def test_no_session_token_reaches_the_tables(empty, tmp_path):
 
 def test_an_unreadable_file_stands_aside_and_stops_nothing(empty, tmp_path):
     good = given.packed([given.s3()])
-    files = {given.log_key(1): good, given.log_key(2): good[:-9], given.log_key(3): given.packed([given.s3()]), "notes.json": b"{}"}
+    files = {
+        given.log_key(1): good,
+        given.log_key(2): good[:-9],
+        given.log_key(3): given.packed([given.s3()]),
+        "notes.json": b"{}",
+    }
     with pytest.raises(CommandError, match="2 of 4 files"):
         load(given.hand_over(tmp_path, files))
     assert Event.objects.count() == 2
@@ -203,13 +227,20 @@ def test_two_workers_with_the_same_files_store_each_event_once(empty, tmp_path):
 def test_one_id_told_in_two_ways_is_kept_twice_and_counted(empty, tmp_path):
     event = given.s3()
     other = event | {"eventName": "DeleteObject"}
-    counted = load(given.hand_over(tmp_path, {given.log_key(1): given.packed([event]), given.log_key(2): given.packed([other, event])}))
+    counted = load(
+        given.hand_over(
+            tmp_path, {given.log_key(1): given.packed([event]), given.log_key(2): given.packed([other, event])}
+        )
+    )
     assert (counted["events_stored"], counted["events_seen_before"]) == (2, 1)
     assert LogFile.objects.get(key=given.log_key(2)).conflicts == 1
 
 
 def test_a_month_has_its_partition_and_odd_times_have_theirs(empty, tmp_path):
-    ages = [given.s3(eventTime=time) for time in ("2026-04-30T23:59:59Z", "2026-05-01T00:00:00Z", "1999-01-01T00:00:00Z", "2199-01-01T00:00:00Z")]
+    ages = [
+        given.s3(eventTime=time)
+        for time in ("2026-04-30T23:59:59Z", "2026-05-01T00:00:00Z", "1999-01-01T00:00:00Z", "2199-01-01T00:00:00Z")
+    ]
     load(given.hand_over(tmp_path, {given.log_key(): given.packed(ages)}))
     with connection.cursor() as cursor:
         cursor.execute("SELECT tableoid::regclass::text, count(*) FROM cloudtrail_event GROUP BY 1")
@@ -238,7 +269,10 @@ def test_a_month_has_its_partition_and_odd_times_have_theirs(empty, tmp_path):
 )
 def test_what_files_told_is_kept_whoever_asks(statement, empty, tmp_path):
     load(given.hand_over(tmp_path, {given.log_key(): given.packed(story(4))}))
-    with pytest.raises((InternalError, Exception), match=r"refused|kept|permission denied|unrecorded"), transaction.atomic():
+    with (
+        pytest.raises((InternalError, Exception), match=r"refused|kept|permission denied|unrecorded"),
+        transaction.atomic(),
+    ):
         connection.cursor().execute(statement)
     assert Event.objects.count() == 47
 

@@ -24,7 +24,12 @@ READS = {"GetObject", "HeadObject", "CopyObject"}
 def scattered(seed, count=150):
     """Events of every sort over a few keys, some in another bucket, some out of the period."""
     pick = random.Random(seed)
-    people = [given.iam_user("maja", "AKIAM"), given.iam_user("tomasz", "AKIAT"), given.session("ASIA9"), given.session("ASIA8", name="anna")]
+    people = [
+        given.iam_user("maja", "AKIAM"),
+        given.iam_user("tomasz", "AKIAT"),
+        given.session("ASIA9"),
+        given.session("ASIA8", name="anna"),
+    ]
     events = []
     for _ in range(count):
         name = pick.choice(["GetObject", "HeadObject", "PutObject", "DeleteObject", "CopyObject", "ListObjects", "DeleteObjects",
@@ -35,7 +40,9 @@ def scattered(seed, count=150):
             asked["versionId"] = pick.choice(["v1", "v2"])
         if name == "CopyObject":
             source = quote(pick.choice(KEYS))
-            asked["x-amz-copy-source"] = f"{pick.choice([given.BUCKET, 'elsewhere'])}/{source}" + pick.choice(["", "?versionId=v1", "?versionId=v2"])
+            asked["x-amz-copy-source"] = f"{pick.choice([given.BUCKET, 'elsewhere'])}/{source}" + pick.choice(
+                ["", "?versionId=v1", "?versionId=v2"]
+            )
         if name in ("ListObjects", "DeleteObjects"):
             key, asked["prefix"] = "", pick.choice(["", "runs/", "runs/a", "runs/a/r1", "other/"])
         if "Bucket" in name:
@@ -137,7 +144,12 @@ def matches(event, tmp_path, versions=("v1",)):
         (given.s3(parameters={"versionId": "v1"}), Match.EXACT),
         (given.s3(), Match.UNNAMED),
         (given.s3("PutObject", responseElements={"x-amz-version-id": "v9"}), Match.OTHER),
-        (given.s3("CopyObject", "out", bucket="b", parameters={"x-amz-copy-source": f"{given.BUCKET}/runs/r1.fastq.gz"}), Match.SOURCE),
+        (
+            given.s3(
+                "CopyObject", "out", bucket="b", parameters={"x-amz-copy-source": f"{given.BUCKET}/runs/r1.fastq.gz"}
+            ),
+            Match.SOURCE,
+        ),
         (given.s3("ListObjects", "", parameters={"prefix": "runs/"}), Match.PREFIX),
         (given.s3("PutBucketPolicy", ""), Match.BUCKET),
         (given.s3("StopLogging", "", eventSource="cloudtrail.amazonaws.com"), Match.ALL),
@@ -159,7 +171,9 @@ def test_a_cursor_that_is_none_is_refused(empty):
 
 def test_the_page_is_one_question_and_walks_the_index(empty, tmp_path):
     load(given.hand_over(tmp_path, {given.log_key(): given.packed(scattered(3))}))
-    with CaptureQueriesContext(connection, ) as asked:
+    with CaptureQueriesContext(
+        connection,
+    ) as asked:
         touching([Object(given.BUCKET, "runs/a/r1")], SINCE, UNTIL)
     assert len(asked) == 1
     with connection.cursor() as cursor:

@@ -34,7 +34,12 @@ def lines_of(*events):
 def test_a_line_tells_the_event():
     (line,), touches = lines_of(given.s3(parameters={"versionId": "v1"}))
     row = fields(line)
-    assert (row["time"], row["file_id"], row["actor_id"], row["ordinal"]) == ("2026-04-12T12:00:00+00:00", "9", "4", "0")
+    assert (row["time"], row["file_id"], row["actor_id"], row["ordinal"]) == (
+        "2026-04-12T12:00:00+00:00",
+        "9",
+        "4",
+        "0",
+    )
     assert (row["bucket"], row["key"], row["s3_version"], row["reach"]) == (given.BUCKET, "runs/r1.fastq.gz", "v1", "o")
     assert (row["read_only"], row["data"], row["bytes_out"]) == ("t", "t", "1000")
     assert touches == {}
@@ -56,7 +61,9 @@ def test_a_value_that_looks_like_null_or_the_end_stays_a_value():
 
 
 def test_the_source_of_a_copy_is_a_touch_of_its_own():
-    _, touches = lines_of(given.s3("CopyObject", "out", parameters={"x-amz-copy-source": "b/k\\t?versionId=v2"}, resources=None))
+    _, touches = lines_of(
+        given.s3("CopyObject", "out", parameters={"x-amz-copy-source": "b/k\\t?versionId=v2"}, resources=None)
+    )
     assert touches == {0: "2026-04-12T12:00:00+00:00\t9\t0\ts\tb\tk\\\\t\tv2\n"}
 
 

@@ -19,17 +19,25 @@ READ = Touched(
 
 def test_a_read_in_one_sentence():
     assert sentence(READ) == "A. Lindqvist read b/runs/r1.fastq.gz (1.2 GB) through role ngs-analyst, from 10.2.4.17"
-    assert sentence(READ, {("b", "runs/r1.fastq.gz"): "reads_R1.fastq.gz"}).startswith("A. Lindqvist read reads_R1.fastq.gz (")
+    assert sentence(READ, {("b", "runs/r1.fastq.gz"): "reads_R1.fastq.gz"}).startswith(
+        "A. Lindqvist read reads_R1.fastq.gz ("
+    )
 
 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"error_code": "AccessDenied", "event_name": "DeleteObject"}, "tried to delete b/runs/r1.fastq.gz and was refused (AccessDenied)"),
+        (
+            {"error_code": "AccessDenied", "event_name": "DeleteObject"},
+            "tried to delete b/runs/r1.fastq.gz and was refused (AccessDenied)",
+        ),
         ({"error_code": "NoSuchKey"}, "tried to read b/runs/r1.fastq.gz and failed (NoSuchKey)"),
         ({"event_name": "CopyObject"}, "wrote by copying b/runs/r1.fastq.gz"),
         ({"match": Match.SOURCE, "event_name": "CopyObject"}, "copied b/runs/r1.fastq.gz to another place"),
-        ({"match": Match.PREFIX, "event_name": "DeleteObjects", "key": "runs/"}, "deleted in one batch what begins with b/runs/"),
+        (
+            {"match": Match.PREFIX, "event_name": "DeleteObjects", "key": "runs/"},
+            "deleted in one batch what begins with b/runs/",
+        ),
         ({"match": Match.BUCKET, "event_name": "PutBucketPolicy"}, "called PutBucketPolicy on bucket b"),
         ({"match": Match.ALL, "event_name": "StopLogging", "target": "main"}, "called StopLogging on main"),
         ({"presigned": True}, "with a presigned link"),
@@ -75,6 +83,9 @@ def test_text_cannot_disguise_itself():
     assert shown("é <b> =1+1") == "é <b> =1+1"
 
 
-@pytest.mark.parametrize(("size", "words"), [(0, "0 bytes"), (999, "999 bytes"), (1500, "1.5 kB"), (123_000_000, "123 MB"), (5 * 10**13, "50.0 TB")])
+@pytest.mark.parametrize(
+    ("size", "words"),
+    [(0, "0 bytes"), (999, "999 bytes"), (1500, "1.5 kB"), (123_000_000, "123 MB"), (5 * 10**13, "50.0 TB")],
+)
 def test_amounts(size, words):
     assert amount(size) == words

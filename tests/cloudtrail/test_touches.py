@@ -50,7 +50,9 @@ def test_a_write_touches_the_version_that_the_answer_names():
 @pytest.mark.parametrize("key", ODD_KEYS)
 def test_a_copy_touches_its_source_by_the_encoded_header_alone(key):
     header = f"{given.BUCKET}/{quote(key)}?versionId=v3"
-    told = touched("CopyObject", "copies/out", bucket="elsewhere", parameters={"x-amz-copy-source": header}, resources=None)
+    told = touched(
+        "CopyObject", "copies/out", bucket="elsewhere", parameters={"x-amz-copy-source": header}, resources=None
+    )
     assert Touch(given.BUCKET, key, "v3", Reach.SOURCE) in told
     assert told[0] == Touch("elsewhere", "copies/out", "", Reach.OBJECT)
 
@@ -79,7 +81,9 @@ def test_a_batch_delete_may_include_everything_below_its_prefix():
 
 
 def test_a_listing_may_include_everything_below_its_prefix():
-    assert touched("ListObjects", "", parameters={"prefix": "runs/"}) == [Touch(given.BUCKET, "runs/", "", Reach.PREFIX)]
+    assert touched("ListObjects", "", parameters={"prefix": "runs/"}) == [
+        Touch(given.BUCKET, "runs/", "", Reach.PREFIX)
+    ]
     assert touched("ListObjects", "") == [Touch(given.BUCKET, "", "", Reach.PREFIX)]
 
 
@@ -105,7 +109,9 @@ def test_an_access_point_gives_way_to_the_bucket_that_resources_name():
     ],
 )
 def test_trail_and_key_events_affect_every_record(source, name, affects):
-    told = touched(name, eventSource=source, requestParameters={"name": "t", "key": "k", "bucketName": "b"}, resources=None)
+    told = touched(
+        name, eventSource=source, requestParameters={"name": "t", "key": "k", "bucketName": "b"}, resources=None
+    )
     assert told == ([Touch("", "", "", Reach.ALL)] if affects else [])
 
 

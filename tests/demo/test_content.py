@@ -36,8 +36,7 @@ def test_metadata_of_every_package_meets_the_definition() -> None:
 
 
 def test_the_refused_registration_would_break_the_schema_as_well() -> None:
-    wrong = {**content.BRCA_001.versions[0].metadata, "run_date": "2026-11-14",
-             **content.WRONG_METADATA}
+    wrong = {**content.BRCA_001.versions[0].metadata, "run_date": "2026-11-14", **content.WRONG_METADATA}
     assert list(jsonschema.Draft202012Validator(content.METADATA_SCHEMA).iter_errors(wrong))
 
 

@@ -20,10 +20,18 @@ def objects(now=NOW):
     for place, package in enumerate(content.PACKAGES):
         run = package.versions[0].metadata["run_id"]
         created = now - timedelta(days=package.versions[0].run_days_ago - 1)
-        names = ["README.md", "samples/manifest.csv", *(f"reads/{s}_{end}.fastq.gz" for s in package.samples for end in ("R1", "R2"))]
+        names = [
+            "README.md",
+            "samples/manifest.csv",
+            *(f"reads/{s}_{end}.fastq.gz" for s in package.samples for end in ("R1", "R2")),
+        ]
         for number, name in enumerate(names):
-            made.append(trail.Stored("gxp-records", f"runs/{run}/{name}", f"v-{place}-{number}", 1000 + number, created))
-    corrected = trail.Stored("gxp-records", "runs/RUN-2217/samples/manifest.csv", "v-corrected", 999, NOW - timedelta(days=80))
+            made.append(
+                trail.Stored("gxp-records", f"runs/{run}/{name}", f"v-{place}-{number}", 1000 + number, created)
+            )
+    corrected = trail.Stored(
+        "gxp-records", "runs/RUN-2217/samples/manifest.csv", "v-corrected", 999, NOW - timedelta(days=80)
+    )
     return [*made, corrected]
 
 
@@ -35,7 +43,9 @@ def history():
 @pytest.fixture(scope="module")
 def records(history):
     """Every record with the key of its file."""
-    return [(key, record) for key, data in history.files.items() for record in json.loads(gzip.decompress(data))["Records"]]
+    return [
+        (key, record) for key, data in history.files.items() for record in json.loads(gzip.decompress(data))["Records"]
+    ]
 
 
 def test_the_same_seed_gives_the_same_files_and_another_seed_others(history):
@@ -56,7 +66,10 @@ def test_there_are_a_few_thousand_events_over_ninety_days(history, records):
 
 def test_files_are_named_and_delivered_as_cloudtrail_does(history, records):
     assert all(keys.parse(key) for key in history.files)
-    lags = sorted((keys.parse(key).delivered - datetime.fromisoformat(record["eventTime"])).total_seconds() for key, record in records)
+    lags = sorted(
+        (keys.parse(key).delivered - datetime.fromisoformat(record["eventTime"])).total_seconds()
+        for key, record in records
+    )
     assert lags[0] > 0
     assert 120 < lags[len(lags) // 2] < 600
     assert all(keys.parse(key).delivered <= NOW for key in history.files)
@@ -70,7 +83,10 @@ def test_nothing_is_told_of_the_weekend_without_logging(history, records):
     begin, end = history.gap
     assert end - begin == timedelta(hours=64)
     told = [record for _, record in records if begin <= datetime.fromisoformat(record["eventTime"]) <= end]
-    assert [record["eventName"] for record in sorted(told, key=lambda record: record["eventTime"])] == ["StopLogging", "StartLogging"]
+    assert [record["eventName"] for record in sorted(told, key=lambda record: record["eventTime"])] == [
+        "StopLogging",
+        "StartLogging",
+    ]
 
 
 def test_the_answer_key_is_what_a_scan_of_the_raw_records_finds(history, records):
@@ -112,7 +128,14 @@ def test_the_portal_leads_every_event_back_to_whom_the_answer_key_names(history)
 def test_every_standing_and_every_special_event_is_there(history, records):
     assert set(Counter(answer.standing for answer in history.answers)) == {"PROVEN", "CLAIMED", "SERVICE", "UNRESOLVED"}
     names = {record["eventName"] for _, record in records}
-    assert {"AssumeRoleWithSAML", "AssumeRole", "CopyObject", "DeleteObjects", "ListObjectVersions", "PutBucketPolicy"} <= names
+    assert {
+        "AssumeRoleWithSAML",
+        "AssumeRole",
+        "CopyObject",
+        "DeleteObjects",
+        "ListObjectVersions",
+        "PutBucketPolicy",
+    } <= names
     refused = [answer for answer in history.answers if answer.error]
     assert Counter((answer.name, answer.standing) for answer in refused) == {
         ("DeleteObject", "UNRESOLVED"): 3, ("GetObject", "UNRESOLVED"): 1, ("GetObject", "PROVEN"): 1
@@ -120,7 +143,11 @@ def test_every_standing_and_every_special_event_is_there(history, records):
     copies = [record for _, record in records if record["eventName"] == "CopyObject"]
     assert {record["requestParameters"]["bucketName"] for record in copies} == {trail.SCRATCH}
     assert all("runs/" in unquote(record["requestParameters"]["x-amz-copy-source"]) for record in copies)
-    assert any(record["additionalEventData"].get("AuthenticationMethod") == "QueryString" for _, record in records if "additionalEventData" in record)
+    assert any(
+        record["additionalEventData"].get("AuthenticationMethod") == "QueryString"
+        for _, record in records
+        if "additionalEventData" in record
+    )
     assert any("<img" in record["userAgent"] for _, record in records)
 
 

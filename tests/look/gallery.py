@@ -46,7 +46,9 @@ class Sample(forms.Form):
     )
     lab = forms.BooleanField(label="This record is made under a predicate rule", required=False)
     manifest = forms.FileField(required=False, help_text="A Quilt manifest, JSON Lines.")
-    code = forms.CharField(label="One-time code", widget=forms.TextInput(attrs={"inputmode": "numeric", "autocomplete": "one-time-code"}))
+    code = forms.CharField(
+        label="One-time code", widget=forms.TextInput(attrs={"inputmode": "numeric", "autocomplete": "one-time-code"})
+    )
 
     def clean(self) -> dict[str, Any]:
         raise forms.ValidationError("The author of a document cannot be its approver.")
@@ -128,7 +130,11 @@ HOURS = [
     {"state": "proved", "amount": 763, "words": "763 h proved"},
     {"state": "pending", "amount": 15, "words": "15 h pending"},
 ]
-LEGEND = [{"state": "proved", "words": "2,081 h proved"}, {"state": "gap", "words": "64 h not covered (trail stopped 3 Sep)"}, {"state": "pending", "words": "15 h pending"}]
+LEGEND = [
+    {"state": "proved", "words": "2,081 h proved"},
+    {"state": "gap", "words": "64 h not covered (trail stopped 3 Sep)"},
+    {"state": "pending", "words": "15 h pending"},
+]
 
 STEPS = [
     {"label": "Submitted", "state": "done", "detail": "A. Lindqvist", "at": NOON - timedelta(days=3)},

@@ -177,7 +177,9 @@ def test_the_editor_previews_keeps_a_buffer_and_takes_a_picture(site, chromium):
     assert area.input_value() == "**word**"
     area.press("ControlOrMeta+z")
     assert area.input_value() == "word"
-    page.locator("[data-image-file]").set_input_files({"name": "gel.png", "mimeType": "image/png", "buffer": b"\x89PNG"})
+    page.locator("[data-image-file]").set_input_files(
+        {"name": "gel.png", "mimeType": "image/png", "buffer": b"\x89PNG"}
+    )
     expect(area).to_have_value(re.compile(re.escape("![gel](image:1)")))
     expect(status).to_have_text("Autosaved 14:22:09 UTC, not yet saved to the record's history", timeout=8000)
     page.context.close()
@@ -203,8 +205,18 @@ def test_paper_carries_the_whole_manifestation_and_no_shell(site, chromium, tmp_
     page = opened(chromium, f"{site}/gallery.html")
     target = tmp_path / "page.pdf"
     page.pdf(path=target, format="A4")
-    text = re.sub(r"\s+", "", subprocess.run(["pdftotext", "-layout", target, "-"], check=True, capture_output=True, text=True).stdout)
-    for part in ("ChidiOkafor", "QAapprover", "Approval", "Iapprovethispackageforsubmissionuse.", "20Nov202614:22:07.408UTC"):
+    text = re.sub(
+        r"\s+",
+        "",
+        subprocess.run(["pdftotext", "-layout", target, "-"], check=True, capture_output=True, text=True).stdout,
+    )
+    for part in (
+        "ChidiOkafor",
+        "QAapprover",
+        "Approval",
+        "Iapprovethispackageforsubmissionuse.",
+        "20Nov202614:22:07.408UTC",
+    ):
         assert part in text
     assert "9f3c41d7a6b05f1e88c2d4470b1c9e3f5a6d7788990011aabbccddeeff00e02b" in text
     assert "PrintedbyChidiOkafor.Uncontrolledwhenprinted." in text
@@ -223,7 +235,11 @@ def test_the_gallery_is_drawn_without_inline_style_or_script(site):
 
 def test_what_htmx_may_do_is_said_in_the_page(site, chromium):
     page = opened(chromium, f"{site}/gallery.html")
-    settings = json.loads(page.evaluate("JSON.stringify({eval: htmx.config.allowEval, styles: htmx.config.includeIndicatorStyles, version: htmx.version})"))
+    settings = json.loads(
+        page.evaluate(
+            "JSON.stringify({eval: htmx.config.allowEval, styles: htmx.config.includeIndicatorStyles, version: htmx.version})"
+        )
+    )
     assert settings["eval"] is False
     assert settings["styles"] is False
     assert settings["version"].startswith("2.0.")

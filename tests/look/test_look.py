@@ -46,7 +46,16 @@ def test_no_time_and_a_day_are_said_too():
 
 @pytest.mark.parametrize(
     ("size", "words"),
-    [(0, "0 B"), (999, "999 B"), (1000, "1.00 kB"), (999_499, "999 kB"), (999_500, "1.00 MB"), (1_420_000_000, "1.42 GB"), (88_213_311, "88.2 MB"), (5 * 10**15, "5000 TB")],
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1.00 kB"),
+        (999_499, "999 kB"),
+        (999_500, "1.00 MB"),
+        (1_420_000_000, "1.42 GB"),
+        (88_213_311, "88.2 MB"),
+        (5 * 10**15, "5000 TB"),
+    ],
 )
 def test_sizes_have_three_figures_and_decimal_units(size, words):
     assert look.filesize(size) == words
@@ -59,7 +68,10 @@ def test_a_hash_is_short_and_keeps_its_algorithm():
     assert look.short_hash(None) == ""
 
 
-@pytest.mark.parametrize(("name", "letters"), [("Chidi Okafor", "CO"), ("Anna-Karin Å. Öberg", "AÖ"), ("root", "R"), ("", "?"), (None, "?"), ("—", "?")])
+@pytest.mark.parametrize(
+    ("name", "letters"),
+    [("Chidi Okafor", "CO"), ("Anna-Karin Å. Öberg", "AÖ"), ("root", "R"), ("", "?"), (None, "?"), ("—", "?")],
+)
 def test_initials_of_any_name(name, letters):
     assert look.initials(name) == letters
 
@@ -86,11 +98,60 @@ def test_what_people_write_is_escaped_in_every_component():
     evil = '"><script>alert(1)</script>'
     pages = [
         drawn("{% pill s %}{% hash s %}{% person s s %}{% icon s s %}", s=evil),
-        drawn('{% include "components/signature.html" %}', signature={"printed_name": evil, "role": evil, "meaning": evil, "sentence": evil, "top_hash": evil, "signed_at": MOMENT, "state": evil, "note": evil, "withdrawn": {"by": evil, "at": MOMENT, "reason": evil}}),
-        drawn('{% include "components/verdict.html" %}', verdict={"tone": "ok", "say": evil, "meta": evil, "rows": [{"what": evil, "value": evil, "when": evil, "state": evil, "label": evil}], "know": [evil], "cannot": [evil]}),
-        drawn('{% include "components/timeline.html" %}', days=[{"day": MOMENT, "entries": [{"at": MOMENT, "source": evil, "sentence": evil, "detail": evil, "who": evil}]}]),
-        drawn('{% include "components/facts.html" %}', facts=[{"label": evil, "value": evil}, {"label": evil, "hash": evil}]),
-        drawn('{% include "components/diff.html" %}', diff={"left_label": evil, "right_label": evil, "rows": [{"kind": "change", "left_no": 1, "right_no": 1, "left": [{"op": "del", "text": evil}], "right": [{"op": "ins", "text": evil}]}]}),
+        drawn(
+            '{% include "components/signature.html" %}',
+            signature={
+                "printed_name": evil,
+                "role": evil,
+                "meaning": evil,
+                "sentence": evil,
+                "top_hash": evil,
+                "signed_at": MOMENT,
+                "state": evil,
+                "note": evil,
+                "withdrawn": {"by": evil, "at": MOMENT, "reason": evil},
+            },
+        ),
+        drawn(
+            '{% include "components/verdict.html" %}',
+            verdict={
+                "tone": "ok",
+                "say": evil,
+                "meta": evil,
+                "rows": [{"what": evil, "value": evil, "when": evil, "state": evil, "label": evil}],
+                "know": [evil],
+                "cannot": [evil],
+            },
+        ),
+        drawn(
+            '{% include "components/timeline.html" %}',
+            days=[
+                {
+                    "day": MOMENT,
+                    "entries": [{"at": MOMENT, "source": evil, "sentence": evil, "detail": evil, "who": evil}],
+                }
+            ],
+        ),
+        drawn(
+            '{% include "components/facts.html" %}',
+            facts=[{"label": evil, "value": evil}, {"label": evil, "hash": evil}],
+        ),
+        drawn(
+            '{% include "components/diff.html" %}',
+            diff={
+                "left_label": evil,
+                "right_label": evil,
+                "rows": [
+                    {
+                        "kind": "change",
+                        "left_no": 1,
+                        "right_no": 1,
+                        "left": [{"op": "del", "text": evil}],
+                        "right": [{"op": "ins", "text": evil}],
+                    }
+                ],
+            },
+        ),
         drawn("{% coverage s l %}", s=[{"state": evil, "amount": 1, "words": evil}], l=evil),
         drawn("{{ s|markdown }}", s=evil),
     ]
@@ -99,7 +160,12 @@ def test_what_people_write_is_escaped_in_every_component():
 
 
 def test_inline_components_leave_no_space_behind_them():
-    assert drawn("{% pill 'approved' %}, {% hash h %}, {% time t %}, {% person 'Maja Ruiz' %}.", h="ab", t=MOMENT).count(" ,") == 0
+    assert (
+        drawn("{% pill 'approved' %}, {% hash h %}, {% time t %}, {% person 'Maja Ruiz' %}.", h="ab", t=MOMENT).count(
+            " ,"
+        )
+        == 0
+    )
     assert not drawn("{% time t %}", t=MOMENT).endswith((" ", "\n"))
 
 
@@ -127,7 +193,9 @@ def test_all_that_is_wrong_with_a_form_is_counted_and_linked():
 
 def test_a_done_job_no_longer_asks():
     text = '{% include "components/progress.html" with title="Hash" poll_url="/jobs/1/" %}'
-    assert 'hx-get="/jobs/1/"' in drawn(text, job=SimpleNamespace(id=1, state="running", done=1, total=2, message="", error=""))
+    assert 'hx-get="/jobs/1/"' in drawn(
+        text, job=SimpleNamespace(id=1, state="running", done=1, total=2, message="", error="")
+    )
     assert "hx-get" not in drawn(text, job=SimpleNamespace(id=1, state="done", done=2, total=2, message="", error=""))
 
 

@@ -7,12 +7,21 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 VENDOR = ROOT / "static" / "vendor"
 LIST = (VENDOR / "VENDORED.md").read_text()
-OURS = [path for path in ROOT.rglob("*.html") if not {".venv", ".run", "staticfiles"} & set(path.relative_to(ROOT).parts)]
+OURS = [
+    path for path in ROOT.rglob("*.html") if not {".venv", ".run", "staticfiles"} & set(path.relative_to(ROOT).parts)
+]
 
 
 def test_every_vendored_file_is_listed_with_its_digest():
-    listed = {(VENDOR / name).resolve(): digest for name, digest in re.findall(r"\| `(\S+)` \| `([0-9a-f]{64})` \|", LIST)}
-    present = [path for folder in (VENDOR, ROOT / "tests" / "vendor") for path in folder.rglob("*") if path.is_file() and path.name != "VENDORED.md"]
+    listed = {
+        (VENDOR / name).resolve(): digest for name, digest in re.findall(r"\| `(\S+)` \| `([0-9a-f]{64})` \|", LIST)
+    }
+    present = [
+        path
+        for folder in (VENDOR, ROOT / "tests" / "vendor")
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != "VENDORED.md"
+    ]
     assert {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in present} == listed
 
 

@@ -34,4 +34,6 @@ def test_a_bucket_is_made_once_and_closed_to_the_public(standin):
         make_bucket(standin.url, "closed")
     s3 = client(standin.url)
     assert all(s3.get_public_access_block(Bucket="closed")["PublicAccessBlockConfiguration"].values())
-    assert s3.get_object_lock_configuration(Bucket="closed")["ObjectLockConfiguration"]["ObjectLockEnabled"] == "Enabled"
+    assert (
+        s3.get_object_lock_configuration(Bucket="closed")["ObjectLockConfiguration"]["ObjectLockEnabled"] == "Enabled"
+    )

@@ -26,7 +26,12 @@ def refused(call, **asked):
 
 def locked(s3, bucket, mode="COMPLIANCE", until=NEXT_MONTH, key="object"):
     version = s3.put_object(
-        Bucket=bucket, Key=key, Body=b"data", ChecksumAlgorithm="SHA256", ObjectLockMode=mode, ObjectLockRetainUntilDate=until
+        Bucket=bucket,
+        Key=key,
+        Body=b"data",
+        ChecksumAlgorithm="SHA256",
+        ObjectLockMode=mode,
+        ObjectLockRetainUntilDate=until,
     )["VersionId"]
     return {"Bucket": bucket, "Key": key, "VersionId": version}
 
@@ -39,7 +44,9 @@ def test_a_version_under_compliance_is_not_deleted_even_with_the_bypass_header(s
     version = locked(s3, bucket("comp-del"))
     assert refused(s3.delete_object, **version) == ("AccessDenied", 403)
     assert refused(s3.delete_object, **version, BypassGovernanceRetention=True) == ("AccessDenied", 403)
-    answer = s3.delete_objects(Bucket="comp-del", Delete={"Objects": [{"Key": "object", "VersionId": version["VersionId"]}]})
+    answer = s3.delete_objects(
+        Bucket="comp-del", Delete={"Objects": [{"Key": "object", "VersionId": version["VersionId"]}]}
+    )
     assert [error["Code"] for error in answer["Errors"]] == ["AccessDenied"]
     assert s3.get_object(**version)["Body"].read() == b"data"
 
@@ -87,8 +94,13 @@ def test_governance_deletes_only_with_the_bypass_header(s3, bucket):
 
 
 def test_a_legal_hold_keeps_a_version_without_a_date(s3, bucket):
-    version = s3.put_object(Bucket=bucket("hold"), Key="object", Body=b"x", ChecksumAlgorithm="SHA256", ObjectLockLegalHoldStatus="ON")
-    assert refused(s3.delete_object, Bucket="hold", Key="object", VersionId=version["VersionId"]) == ("AccessDenied", 403)
+    version = s3.put_object(
+        Bucket=bucket("hold"), Key="object", Body=b"x", ChecksumAlgorithm="SHA256", ObjectLockLegalHoldStatus="ON"
+    )
+    assert refused(s3.delete_object, Bucket="hold", Key="object", VersionId=version["VersionId"]) == (
+        "AccessDenied",
+        403,
+    )
 
 
 def test_versioning_of_a_lock_bucket_cannot_be_suspended(s3, bucket):
@@ -101,7 +113,9 @@ def test_versioning_of_a_lock_bucket_cannot_be_suspended(s3, bucket):
 
 def test_a_multipart_upload_is_locked_as_asked(s3, bucket):
     name = bucket("multi")
-    upload = s3.create_multipart_upload(Bucket=name, Key="big", ObjectLockMode="COMPLIANCE", ObjectLockRetainUntilDate=NEXT_MONTH)
+    upload = s3.create_multipart_upload(
+        Bucket=name, Key="big", ObjectLockMode="COMPLIANCE", ObjectLockRetainUntilDate=NEXT_MONTH
+    )
     version = finish(s3, name, upload["UploadId"])
     head = s3.head_object(Bucket=name, Key="big", VersionId=version)
     assert (head["ObjectLockMode"], head["ObjectLockRetainUntilDate"]) == ("COMPLIANCE", NEXT_MONTH)
@@ -163,7 +177,13 @@ def test_a_fitting_sha256_is_kept_and_told(s3, bucket):
 
 def test_a_retain_until_date_in_the_past_is_refused(s3, bucket):
     name, yesterday = bucket("past"), datetime.now(UTC) - timedelta(days=1)
-    asked = {"Bucket": name, "Key": "a", "Body": b"x", "ObjectLockMode": "COMPLIANCE", "ObjectLockRetainUntilDate": yesterday}
+    asked = {
+        "Bucket": name,
+        "Key": "a",
+        "Body": b"x",
+        "ObjectLockMode": "COMPLIANCE",
+        "ObjectLockRetainUntilDate": yesterday,
+    }
     assert refused(s3.put_object, **asked, ChecksumAlgorithm="SHA256") == ("InvalidArgument", 400)
     version = locked(s3, name, key="b")
     with pytest.raises(ClientError, match="must be in the future"):
@@ -171,7 +191,13 @@ def test_a_retain_until_date_in_the_past_is_refused(s3, bucket):
 
 
 def test_mode_and_date_of_a_lock_come_together(s3, bucket):
-    asked = {"Bucket": bucket("half"), "Key": "a", "Body": b"x", "ObjectLockMode": "COMPLIANCE", "ChecksumAlgorithm": "SHA256"}
+    asked = {
+        "Bucket": bucket("half"),
+        "Key": "a",
+        "Body": b"x",
+        "ObjectLockMode": "COMPLIANCE",
+        "ChecksumAlgorithm": "SHA256",
+    }
     assert refused(s3.put_object, **asked) == ("InvalidArgument", 400)
 
 
@@ -179,7 +205,9 @@ def test_a_filled_bucket_takes_a_default_lock(s3, bucket):
     name = bucket("filled")
     s3.put_object(Bucket=name, Key="a", Body=b"x")
     rule = {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": 1}}
-    s3.put_object_lock_configuration(Bucket=name, ObjectLockConfiguration={"ObjectLockEnabled": "Enabled", "Rule": rule})
+    s3.put_object_lock_configuration(
+        Bucket=name, ObjectLockConfiguration={"ObjectLockEnabled": "Enabled", "Rule": rule}
+    )
     kept = s3.get_object_lock_configuration(Bucket=name)["ObjectLockConfiguration"]["Rule"]["DefaultRetention"]
     assert (kept["Mode"], kept["Days"]) == ("GOVERNANCE", 1)
 
@@ -223,12 +251,17 @@ def test_the_delimiter_folds_versions_into_folders(s3, bucket):
     name = bucket("folders")
     for key in ("top", "x/1", "x/2", "y/1"):
         s3.put_object(Bucket=name, Key=key, Body=b"x")
-    pages = list(s3.get_paginator("list_object_versions").paginate(Bucket=name, Delimiter="/", PaginationConfig={"PageSize": 1}))
+    pages = list(
+        s3.get_paginator("list_object_versions").paginate(Bucket=name, Delimiter="/", PaginationConfig={"PageSize": 1})
+    )
     assert [f["Prefix"] for page in pages for f in page.get("CommonPrefixes", [])] == ["x/", "y/"]
     assert [v["Key"] for page in pages for v in page.get("Versions", [])] == ["top"]
 
 
-@pytest.mark.parametrize("key", ["a+b", "a b", "\u00e9", "e\u0301", "dir/../x", "key?versionId=1", "a%20b", "a//b", "<&>'\"", "q=1&r#s", "ends/"])
+@pytest.mark.parametrize(
+    "key",
+    ["a+b", "a b", "\u00e9", "e\u0301", "dir/../x", "key?versionId=1", "a%20b", "a//b", "<&>'\"", "q=1&r#s", "ends/"],
+)
 def test_hostile_keys_come_back_as_they_were(s3, bucket, key):
     name = bucket(f"key-{hashlib.sha256(key.encode()).hexdigest()[:10]}")
     s3.put_object(Bucket=name, Key=key, Body=b"x")

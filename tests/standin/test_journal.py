@@ -37,7 +37,9 @@ def test_versions_times_locks_and_bytes_outlive_a_restart(restarted):
     def fill(standin):
         s3 = client(standin.url)
         s3.create_bucket(
-            Bucket="kept", ObjectLockEnabledForBucket=True, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
+            Bucket="kept",
+            ObjectLockEnabledForBucket=True,
+            CreateBucketConfiguration={"LocationConstraint": "eu-central-1"},
         )
         s3.put_bucket_tagging(Bucket="kept", Tagging={"TagSet": [{"Key": "gxp", "Value": "yes"}]})
         s3.put_bucket_policy(Bucket="kept", Policy='{"Version": "2012-10-17", "Statement": []}')
@@ -66,7 +68,8 @@ def told(s3):
     """Everything that S3 says of the bucket."""
     versions = s3.list_object_versions(Bucket="kept")
     heads = [
-        s3.head_object(Bucket="kept", Key=v["Key"], VersionId=v["VersionId"], ChecksumMode="ENABLED") for v in versions["Versions"]
+        s3.head_object(Bucket="kept", Key=v["Key"], VersionId=v["VersionId"], ChecksumMode="ENABLED")
+        for v in versions["Versions"]
     ]
     answers = {
         "versions": versions,

@@ -25,12 +25,18 @@ def delivered(standin, bucket=""):
     """All records so far; those of one bucket if it is named."""
     standin.deliver()
     s3 = client(standin.url)
-    files = [file["Key"] for page in s3.get_paginator("list_objects_v2").paginate(Bucket="gxp-trail") for file in page["Contents"]]
+    files = [
+        file["Key"]
+        for page in s3.get_paginator("list_objects_v2").paginate(Bucket="gxp-trail")
+        for file in page["Contents"]
+    ]
     assert all(FILE.fullmatch(key) for key in files)
     records = []
     for key in files:
         records += json.loads(gzip.decompress(s3.get_object(Bucket="gxp-trail", Key=key)["Body"].read()))["Records"]
-    return [record for record in records if not bucket or (record["requestParameters"] or {}).get("bucketName") == bucket]
+    return [
+        record for record in records if not bucket or (record["requestParameters"] or {}).get("bucketName") == bucket
+    ]
 
 
 def only(records, name):
@@ -51,7 +57,10 @@ def test_a_read_is_told_with_who_what_which_version_and_how_much(standin, s3, bu
     }  # fmt: skip
     assert record["additionalEventData"]["bytesTransferredOut"] == 5
     assert record["additionalEventData"]["AuthenticationMethod"] == "AuthHeader"
-    assert [resource["ARN"] for resource in record["resources"]] == [f"arn:aws:s3:::{name}/run/1.csv", f"arn:aws:s3:::{name}"]
+    assert [resource["ARN"] for resource in record["resources"]] == [
+        f"arn:aws:s3:::{name}/run/1.csv",
+        f"arn:aws:s3:::{name}",
+    ]
     assert record["userIdentity"]["arn"] == "arn:aws:iam::111122223333:user/storage-owner"
     assert (record["eventCategory"], record["managementEvent"], record["readOnly"]) == ("Data", False, True)
     assert before <= datetime.fromisoformat(record["eventTime"]) <= datetime.now(UTC)
@@ -153,14 +162,18 @@ def test_an_assumed_role_leads_back_to_the_key_that_asked_for_it(standin, s3, bu
         RoleArn=role + "countersign-person", RoleSessionName="anna@lab.example", SourceIdentity="user-1"
     )["Credentials"]
     person = Principal(first["AccessKeyId"], first["SecretAccessKey"], "countersign-person", "anna@lab.example")
-    second = client(standin.url, person, "sts").assume_role(RoleArn=role + "reader", RoleSessionName="chained")["Credentials"]
+    second = client(standin.url, person, "sts").assume_role(RoleArn=role + "reader", RoleSessionName="chained")[
+        "Credentials"
+    ]
     chained = Principal(second["AccessKeyId"], second["SecretAccessKey"], "reader", "chained")
     client(standin.url, chained).get_object(Bucket=name, Key="a")
     records = delivered(standin)
     read = next(r for r in records if r["eventName"] == "GetObject" and r["requestParameters"]["bucketName"] == name)
     chain, key = [], read["userIdentity"]["accessKeyId"]
     while key:
-        began = [r for r in records if ((r["responseElements"] or {}).get("credentials") or {}).get("accessKeyId") == key]
+        began = [
+            r for r in records if ((r["responseElements"] or {}).get("credentials") or {}).get("accessKeyId") == key
+        ]
         if not began:
             break
         chain.append(began[0]["requestParameters"]["roleSessionName"])
@@ -192,7 +205,9 @@ def test_files_are_delivered_by_the_clock_and_at_the_end(tmp_path):
             assert time.monotonic() < deadline
             time.sleep(0.1)
     first = start(trail_every=0, data=tmp_path)
-    client(first.url, OWNER).create_bucket(Bucket="late", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+    client(first.url, OWNER).create_bucket(
+        Bucket="late", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
+    )
     first.stop()
     with running(trail_every=0, data=tmp_path) as second:
         assert only(delivered(second, "late"), "CreateBucket")

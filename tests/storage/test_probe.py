@@ -10,7 +10,9 @@ def test_settings_are_read(bucket, owner):
     name = bucket("settings", lock=True)
     assert probe.settings_of(name) == probe.Kept(True, True, "", 0, "AES256", False)
     rule = {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": 7}}
-    owner.put_object_lock_configuration(Bucket=name, ObjectLockConfiguration={"ObjectLockEnabled": "Enabled", "Rule": rule})
+    owner.put_object_lock_configuration(
+        Bucket=name, ObjectLockConfiguration={"ObjectLockEnabled": "Enabled", "Rule": rule}
+    )
     blocked = dict.fromkeys(["BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"], True)
     owner.put_public_access_block(Bucket=name, PublicAccessBlockConfiguration=blocked)
     assert probe.settings_of(name) == probe.Kept(True, True, "GOVERNANCE", 7, "AES256", True)

@@ -14,8 +14,11 @@ SOPS = ROOT / "sops" / "starter"
 KINDS = ("VP", "URS", "FS", "DS", "RA", "IQ", "OQ", "PQ", "VSR")
 NUMBER = re.compile(r"\b(?:URS|FS|DS|RA|IQ|OQ|PQ)-\d{3}\b")
 CLASS = {"HH": 1, "HM": 1, "MH": 1, "HL": 2, "MM": 2, "LH": 2, "ML": 3, "LM": 3, "LL": 3}  # severity, probability
-PRIORITY = {1: dict(L="High", M="High", H="Medium"), 2: dict(L="High", M="Medium", H="Low"),
-            3: dict(L="Medium", M="Low", H="Low")}  # class, detectability
+PRIORITY = {
+    1: dict(L="High", M="High", H="Medium"),
+    2: dict(L="High", M="Medium", H="Low"),
+    3: dict(L="Medium", M="Low", H="Low"),
+}  # class, detectability
 
 
 def text(kind: str) -> str:
@@ -47,8 +50,9 @@ def steps() -> Iterator[tuple[str, list[str]]]:
                 yield match[1], [number.strip() for number in cells[3].split(",")]
 
 
-@pytest.mark.parametrize("path", [*(STARTER / f"{kind}.md" for kind in KINDS), *sorted(SOPS.glob("*.md"))],
-                         ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", [*(STARTER / f"{kind}.md" for kind in KINDS), *sorted(SOPS.glob("*.md"))], ids=lambda path: path.stem
+)
 def test_each_starter_has_one_title_and_sections(path: Path) -> None:
     lines = path.read_text(encoding="utf-8").splitlines()
     assert lines[0].startswith("# ")
