@@ -47,6 +47,11 @@ def pages() -> list[tuple[str, str]]:
     return [("" if person == "anonymous" else person, path) for person, path in shown] + STATES
 
 
+FOUR = ((WIDE, "light"), (WIDE, "dark"), (NARROW, "dark"), (NARROW, "light"))
+# axe takes its time: each width and each scheme once here, the other two pairs in the long run.
+BY_AXE = ((WIDE, "light"), (NARROW, "dark"))
+
+
 @pytest.fixture(scope="session")
 def where(live_site, django_db_blocker):
     with django_db_blocker.unblock(), on(live_site.database):
@@ -61,8 +66,19 @@ def test_a_page_is_accessible_fits_and_keeps_to_the_policy(visitors, where, pers
     assert "content-security-policy" in response.headers
     assert "text/html" in response.headers["content-type"]
     faults: list[str] = []
-    for width, scheme in ((WIDE, "light"), (WIDE, "dark"), (NARROW, "dark"), (NARROW, "light")):
-        faults += visitor.faults(width, scheme)
+    for width, scheme in FOUR:
+        faults += visitor.faults(width, scheme, axe=(width, scheme) in BY_AXE)
+    assert not faults, "\n" + "\n".join(faults)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("person", "path"), pages())
+def test_axe_finds_nothing_in_the_other_two_either(visitors, where, person, path):
+    visitor = visitors(person)
+    visitor.open(Line(0, "GET", path, ()).at(where))
+    faults = [
+        fault for width, scheme in FOUR if (width, scheme) not in BY_AXE for fault in visitor.faults(width, scheme)
+    ]
     assert not faults, "\n" + "\n".join(faults)
 
 

@@ -73,20 +73,24 @@ class Visitor:
         assert response is not None, path
         return response
 
-    def faults(self, width: int, scheme: str) -> list[str]:
-        """What is wrong with the page as it stands, at this width and in this colour scheme."""
+    def faults(self, width: int, scheme: str, *, axe: bool = True) -> list[str]:
+        """What is wrong with the page as it stands, at this width and in this colour scheme; `axe=False` asks for the fit alone."""
         self.page.set_viewport_size({"width": width, "height": HEIGHT})
         self.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
         self.page.evaluate(SETTLED)
         where = f"{self.page.url.removeprefix(self.site.url)} at {width}, {scheme}"
         found = [f"{where}: too wide: {one}" for one in self.page.evaluate(TOO_WIDE)]
+        if axe:
+            found += [f"{where}: {fault}" for fault in self._axe()]
+        return found + [f"{where}: {complaint}" for complaint in self.complaints]
+
+    def _axe(self) -> list[str]:
         if not self.page.evaluate("'axe' in window"):
             self.page.evaluate(AXE)
-        found += [
-            f"{where}: axe {fault['id']}: {fault['help']}: {[node['target'] for node in fault['nodes']][:4]}"
+        return [
+            f"axe {fault['id']}: {fault['help']}: {[node['target'] for node in fault['nodes']][:4]}"
             for fault in self.page.evaluate(LOOK_AT)["violations"]
         ]
-        return found + [f"{where}: {complaint}" for complaint in self.complaints]
 
     def close(self) -> None:
         self.context.close()
