@@ -7,18 +7,20 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
-from operator import itemgetter
 from typing import Any
 
 import orjson
 from django.db import connection, transaction
+from psycopg import Cursor, DataError
+
+from audit.models import Entry
 
 BATCH = 5000
 ENTRY = (
     "id", "xact", "actor", "actor_name", "actor_role", "action", "subject_kind", "subject_id", "subject_label", "reason",
-    "request_id",
+    "request_id", "detail",
 )  # fmt: skip
-CHANGE = ("id", "xact", "table", "row", "operation", "subject_kind", "subject_id")
+CHANGE = ("id", "xact", "table", "row", "operation", "subject_kind", "subject_id", "old", "new")
 ACCESS = (
     "id",
     "xact",
@@ -32,24 +34,22 @@ ACCESS = (
     "request_id",
 )
 
-HASHES = """
-SELECT l.seq, l.hash, l.entry_id, l.change_id, coalesce(e.canonical, c.canonical)
-FROM audit_link l LEFT JOIN audit_entry e ON e.id = l.entry_id LEFT JOIN audit_rowchange c ON c.id = l.change_id
-ORDER BY l.seq
-"""
-# Entries and row changes in one shape, so that a row is no wider than it must be: the columns of ENTRY or CHANGE, then JSON.
-COLUMNS = """
-SELECT l.seq, l.hash, l.entry_id, l.change_id, e.canonical, audit_time(e.at), e.id, e.xact, e.actor, e.actor_name, e.actor_role,
-       e.action, e.subject_kind, e.subject_id, e.subject_label, e.reason, e.request_id, e.detail::text, NULL
-FROM audit_link l LEFT JOIN audit_entry e ON e.id = l.entry_id WHERE l.change_id IS NULL
-UNION ALL
-SELECT l.seq, l.hash, l.entry_id, l.change_id, c.canonical, audit_time(c.at), c.id, c.xact, c."table", c."row", c.operation,
-       c.subject_kind, c.subject_id, NULL, NULL, NULL, NULL, c.old::text, c.new::text
-FROM audit_link l LEFT JOIN audit_rowchange c ON c.id = l.change_id WHERE l.change_id IS NOT NULL
-ORDER BY 1
-"""
-told_of_entry = itemgetter("at", *ENTRY)
-told_of_change = itemgetter("at", *CHANGE)
+
+def _stated(row: str, columns: tuple[str, ...]) -> str:
+    """SQL: what the columns of a row say, in the form of its stored bytes."""
+    pairs = ", ".join(f"'{name}', {row}.\"{name}\"" for name in columns)
+    at = f"""to_char({row}.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
+    return f"jsonb_build_object('at', {at}, {pairs})"
+
+
+ROWS = "LEFT JOIN audit_entry e ON e.id = l.entry_id LEFT JOIN audit_rowchange c ON c.id = l.change_id"
+STATED = f"CASE WHEN l.change_id IS NULL THEN {_stated('e', ENTRY)} ELSE {_stated('c', CHANGE)} END"
+# The database lays the columns beside the bytes, so that no wide row travels; what is hashed is hashed on this side.
+LINKS = "SELECT l.seq, l.hash, l.leaf, TRUE FROM audit_link l ORDER BY l.seq"
+LINKS_AND_COLUMNS = f"""
+SELECT l.seq, l.hash, l.leaf, convert_from(l.leaf, 'UTF8')::jsonb = {STATED}
+FROM audit_link l {ROWS} ORDER BY l.seq
+"""  # noqa: S608 our own names
 
 
 @dataclass(frozen=True)
@@ -75,67 +75,94 @@ def walk(*, columns: bool = True, on_batch: Callable[[int], None] | None = None)
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        count, previous, fault = 0, b"", None
-        for row in _links(COLUMNS if columns else HASHES):
-            seq, link, _, _, leaf = row[:5]
-            if (
-                seq != count + 1
-                or leaf is None
-                or sha256(previous + leaf).digest() != link
-                or (columns and not _columns_agree(row))
-            ):
-                fault = _explain(row, count + 1, previous)
-                break
-            previous = link
-            count += 1
-            if on_batch and count % BATCH == 0:
-                on_batch(count)
-        fault = fault or _unlinked() or _sealed_access()
-    return Walk(count, previous.hex(), fault)
+        try:
+            with transaction.atomic():
+                count, head, fits = _follow(LINKS_AND_COLUMNS if columns else LINKS, on_batch)
+        except DataError:  # bytes that are no JSON at all: they are not what the portal writes
+            count, head, fits = _follow(LINKS, None)
+            if fits:
+                count, fits = _readable(), False
+        fault = None if fits else _explain(count + 1, head)
+        fault = fault or _gone() or _unlinked() or _sealed_access()
+    return Walk(count, head.hex(), fault)
 
 
-def _links(sql: str) -> Iterator[tuple[Any, ...]]:
-    """The links in order, each with its entry or row change, through a server-side cursor in binary."""
-    with connection.connection.cursor(name="walk", binary=True) as cursor:
-        # The whole chain is read, so a plan that is quick for the first rows alone would be slow.
-        connection.connection.execute("SET LOCAL cursor_tuple_fraction = 1")
-        cursor.itersize = BATCH
-        cursor.execute(sql)
-        yield from cursor
+def _follow(links: str, on_batch: Callable[[int], None] | None) -> tuple[int, bytes, bool]:
+    """Links that fit from the first on, the hash of the last of them, and whether that was all of them."""
+    count, previous, fits = 0, b"", True
+    for seq, link, leaf, agree in _rows(links):
+        if not fits:
+            continue  # what is on its way is taken off the wire
+        if seq != count + 1 or sha256(previous + leaf).digest() != link or not agree:
+            fits = False
+            continue
+        previous = link
+        count += 1
+        if on_batch and count % BATCH == 0:
+            on_batch(count)
+    return count, previous, fits
 
 
-def _columns_agree(row: tuple[Any, ...]) -> bool:
-    told = orjson.loads(row[4])
-    try:
-        if row[2] is not None:
-            return told_of_entry(told) == row[5:17] and told["detail"] == orjson.loads(row[17])
-        return told_of_change(told) == row[5:13] and told["old"] == _json(row[17]) and told["new"] == _json(row[18])
-    except KeyError:
-        return False
+def _rows(sql: str) -> Iterator[tuple[Any, ...]]:
+    """Rows as the database makes them: it goes on to the next while this side hashes."""
+    connection.ensure_connection()
+    with Cursor(connection.connection) as cursor:
+        yield from cursor.stream(sql, binary=True, size=BATCH)
 
 
-def _json(text: str | None) -> Any:
-    return None if text is None else orjson.loads(text)
+def _readable() -> int:
+    """How many links from the first on have bytes that can be read."""
+    count = 0
+    for count, (_, _, leaf, _) in enumerate(_rows(LINKS)):
+        try:
+            orjson.loads(leaf)
+        except orjson.JSONDecodeError:
+            return count
+    return count
 
 
-def _explain(row: tuple[Any, ...], expected: int, previous: bytes) -> Fault:
-    """Say what is wrong with a link that does not fit."""
-    seq, link, entry, change, leaf = row[:5]
+def _explain(expected: int, previous: bytes) -> Fault:
+    """Say what is wrong with the first link that does not fit."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT l.seq, l.hash, l.entry_id, l.change_id, l.leaf, coalesce(e.id, c.id) IS NULL, ({STATED})::text"  # noqa: S608 our own names
+            f" FROM audit_link l {ROWS} WHERE l.seq >= %s OR l.seq < 1 ORDER BY l.seq LIMIT 1",
+            [expected],
+        )
+        seq, link, entry, change, leaf, gone, stated = cursor.fetchone()
     name = f"entry {entry}" if entry is not None else f"row change {change}"
     if seq != expected:
         return Fault("link", expected, f"Link {expected} is missing: the next one is {seq}.")
-    if leaf is None:
-        return Fault(name, seq, f"Link {seq} speaks of {name}, which is gone.")
-    if sha256(previous + leaf).digest() != link:
+    if gone:
+        return _is_gone(seq, name)
+    if sha256(previous + leaf).digest() != bytes(link):
         return Fault(
             name, seq, f"The hash of link {seq} ({name}) does not follow from the one before it and the stored bytes."
         )
-    told = orjson.loads(leaf)
-    fields = ("at", *(ENTRY if entry is not None else CHANGE))
-    stated = dict(zip(fields, row[5:], strict=False))
-    stated |= {"detail": _json(row[17])} if entry is not None else {"old": _json(row[17]), "new": _json(row[18])}
-    wrong = [field for field, value in stated.items() if told.get(field) != value]
+    try:
+        told = orjson.loads(bytes(leaf))
+    except orjson.JSONDecodeError:
+        return Fault(name, seq, f"The stored bytes of {name} cannot be read.")
+    now = orjson.loads(stated)
+    wrong = [field for field in now if told.get(field) != now[field]]
     return Fault(name, seq, f"The column {', '.join(wrong)} of {name} is not what was chained.")
+
+
+def _gone() -> Fault | None:
+    """A link whose entry or row change is no longer there; a walk without columns does not look at those."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT l.seq, l.entry_id, l.change_id FROM audit_link l {ROWS}"  # noqa: S608 our own names
+            " WHERE e.id IS NULL AND c.id IS NULL ORDER BY l.seq LIMIT 1"
+        )
+        if found := cursor.fetchone():
+            seq, entry, change = found
+            return _is_gone(seq, f"entry {entry}" if entry is not None else f"row change {change}")
+    return None
+
+
+def _is_gone(seq: int, name: str) -> Fault:
+    return Fault(name, seq, f"Link {seq} speaks of {name}, which is gone.")
 
 
 def _unlinked() -> Fault | None:
@@ -166,6 +193,12 @@ def _sealed_access() -> Fault | None:
                 f"The reading log that entry {entry_id} sealed has {count} rows and another hash.",
             )
     return None
+
+
+def tells(leaf: bytes, entry: Entry) -> bool:
+    """True if the chained bytes say what the entry's columns say."""
+    stated = {name: getattr(entry, name) for name in ENTRY}
+    return bool(orjson.loads(leaf) == {"at": stamp(entry.at), **stated})
 
 
 def stamp(when: datetime) -> str:

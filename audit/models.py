@@ -7,7 +7,7 @@ from audit.clock import Now
 
 
 class Entry(models.Model):
-    """One act. Written by `trail.record()` alone; time, transaction and canonical bytes are the database's."""
+    """One act. Written by `trail.record()` alone; time and transaction are the database's."""
 
     at = models.DateTimeField(db_default=Now())
     xact = models.BigIntegerField(help_text="PostgreSQL's transaction id: entries and row changes of one act share it")
@@ -21,7 +21,6 @@ class Entry(models.Model):
     reason = models.TextField(default="")
     request_id = models.TextField(default="")
     detail = models.JSONField(default=dict)
-    canonical = models.BinaryField()
 
     class Meta:
         indexes = [
@@ -62,7 +61,6 @@ class RowChange(models.Model):
     subject_id = models.TextField()
     old = models.JSONField(null=True)
     new = models.JSONField(null=True)
-    canonical = models.BinaryField()
 
     class Meta:
         indexes = [models.Index(fields=["xact"]), models.Index(fields=["subject_kind", "subject_id", "id"])]
@@ -72,11 +70,14 @@ class RowChange(models.Model):
 
 
 class Link(models.Model):
-    """One link of the chain over entries and row changes: hash = SHA-256(previous hash || canonical bytes)."""
+    """One link of the chain over entries and row changes: hash = SHA-256(previous hash || leaf)."""
 
     seq = models.BigIntegerField(primary_key=True)
     entry_id = models.BigIntegerField(null=True, unique=True)
     change_id = models.BigIntegerField(null=True, unique=True)
+    leaf = models.BinaryField(
+        help_text="what the entry or row change said when it was chained: canonical JSON (RFC 8785)"
+    )
     hash = models.BinaryField()
 
     class Meta:

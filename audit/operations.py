@@ -66,8 +66,8 @@ class Recorded(migrations.RunPython):
             with schema_editor.connection.cursor() as cursor:
                 cursor.execute(
                     "INSERT INTO audit_entry (actor, actor_name, actor_role, action, subject_kind, subject_id, subject_label,"
-                    " reason, request_id, detail, canonical)"
-                    " VALUES ('system', 'Countersign', 'system', 'system.migrated', 'migration', %s, %s, '', '', '{}', '')",
+                    " reason, request_id, detail)"
+                    " VALUES ('system', 'Countersign', 'system', 'system.migrated', 'migration', %s, %s, '', '', '{}')",
                     [what, what],
                 )
             code(apps, schema_editor)

@@ -12,6 +12,7 @@ from typing import Any
 from django.db.models import CharField, Q, QuerySet
 from django.db.models.functions import Cast
 
+from audit import chain
 from audit.actions import REFUSALS, Action
 from audit.models import Access, Entry, Link, RowChange
 
@@ -50,7 +51,7 @@ def visible(
     others = ~Q(subject_kind__in=RECORD_KINDS)
     known = ~Q(subject_kind="user") | Q(subject_id__in=keys(people))
     seen = (known | Q(actor=actor)) if reads_all else Q(actor=actor)
-    return Entry.objects.filter(of_records | (others & seen)).defer("canonical")
+    return Entry.objects.filter(of_records | (others & seen))
 
 
 def visible_accesses(*, records: QuerySet[Any], versions: QuerySet[Any]) -> QuerySet[Access]:
@@ -77,12 +78,13 @@ def of_group(group: str) -> Q:
 def changes_of(entry: Entry) -> QuerySet[RowChange]:
     """Row changes of the same act about the same subject; an act may change rows of several subjects."""
     same = RowChange.objects.filter(xact=entry.xact, subject_kind=entry.subject_kind, subject_id=entry.subject_id)
-    return same.defer("canonical").order_by("pk")
+    return same.order_by("pk")
 
 
 @dataclass(frozen=True)
 class Included:
-    """Where an entry hangs in the chain, and whether its link's hash follows from the one before and the stored bytes."""
+    """Where an entry hangs in the chain, and whether its link's hash follows from the one before and from what the
+    entry says."""
 
     entry: Entry
     seq: int
@@ -92,7 +94,7 @@ class Included:
 
 
 def included(entries: Iterable[Entry]) -> dict[int, Included]:
-    """By entry: its link, hashed again now. One that is in no link is left out. Select the entries with `canonical`."""
+    """By entry: its link, hashed again now. One that is in no link is left out."""
     held = {entry.pk: entry for entry in entries}
     links = {link.entry_id: link for link in Link.objects.filter(entry_id__in=held)}
     before = dict(Link.objects.filter(seq__in=[link.seq - 1 for link in links.values()]).values_list("seq", "hash"))
@@ -101,7 +103,8 @@ def included(entries: Iterable[Entry]) -> dict[int, Included]:
         if (link := links.get(pk)) is None:
             continue
         previous = bytes(before.get(link.seq - 1, b""))
-        follows = hashlib.sha256(previous + bytes(entry.canonical)).digest() == bytes(link.hash)
         known = link.seq == 1 or link.seq - 1 in before
-        found[pk] = Included(entry, link.seq, bytes(link.hash).hex(), previous.hex(), follows and known)
+        follows = known and hashlib.sha256(previous + bytes(link.leaf)).digest() == bytes(link.hash)
+        told = follows and chain.tells(bytes(link.leaf), entry)
+        found[pk] = Included(entry, link.seq, bytes(link.hash).hex(), previous.hex(), told)
     return found

@@ -59,7 +59,6 @@ class Migration(migrations.Migration):
                 ("reason", models.TextField(default="")),
                 ("request_id", models.TextField(default="")),
                 ("detail", models.JSONField(default=dict)),
-                ("canonical", models.BinaryField()),
             ],
             options={
                 "indexes": [
@@ -77,6 +76,12 @@ class Migration(migrations.Migration):
                 ("seq", models.BigIntegerField(primary_key=True, serialize=False)),
                 ("entry_id", models.BigIntegerField(null=True, unique=True)),
                 ("change_id", models.BigIntegerField(null=True, unique=True)),
+                (
+                    "leaf",
+                    models.BinaryField(
+                        help_text="what the entry or row change said when it was chained: canonical JSON (RFC 8785)"
+                    ),
+                ),
                 ("hash", models.BinaryField()),
             ],
             options={
@@ -104,7 +109,6 @@ class Migration(migrations.Migration):
                 ("subject_id", models.TextField()),
                 ("old", models.JSONField(null=True)),
                 ("new", models.JSONField(null=True)),
-                ("canonical", models.BinaryField()),
             ],
             options={
                 "indexes": [

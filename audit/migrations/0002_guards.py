@@ -12,10 +12,6 @@ CREATE FUNCTION audit_stamp_entry() RETURNS trigger LANGUAGE plpgsql SET search_
 BEGIN
   NEW.at := audit_now();
   NEW.xact := pg_current_xact_id()::text::bigint;
-  NEW.canonical := convert_to(audit_canonical(jsonb_build_object(
-    'id', NEW.id, 'at', audit_time(NEW.at), 'xact', NEW.xact, 'actor', NEW.actor, 'actor_name', NEW.actor_name,
-    'actor_role', NEW.actor_role, 'action', NEW.action, 'subject_kind', NEW.subject_kind, 'subject_id', NEW.subject_id,
-    'subject_label', NEW.subject_label, 'reason', NEW.reason, 'request_id', NEW.request_id, 'detail', NEW.detail)), 'UTF8');
   RETURN NEW;
 END $$;
 CREATE TRIGGER stamp BEFORE INSERT ON audit_entry FOR EACH ROW EXECUTE FUNCTION audit_stamp_entry();
@@ -46,7 +42,6 @@ DECLARE
   old_part jsonb;
   new_part jsonb;
   hidden text;
-  change audit_rowchange%ROWTYPE;
 BEGIN
   IF TG_OP = 'UPDATE' THEN
     SELECT jsonb_object_agg(e.key, e.value), jsonb_object_agg(e.key, became -> e.key) INTO old_part, new_part
@@ -61,17 +56,9 @@ BEGIN
     IF old_part ? hidden THEN old_part := jsonb_set(old_part, ARRAY[hidden], '"[secret]"'); END IF;
     IF new_part ? hidden THEN new_part := jsonb_set(new_part, ARRAY[hidden], '"[secret]"'); END IF;
   END LOOP;
-  change.id := nextval(pg_get_serial_sequence('audit_rowchange', 'id'));
-  change.at := audit_now();
-  change.xact := pg_current_xact_id()::text::bigint;
-  INSERT INTO audit_rowchange (id, at, xact, "table", "row", operation, subject_kind, subject_id, old, new, canonical)
-  OVERRIDING SYSTEM VALUE VALUES (
-    change.id, change.at, change.xact, TG_TABLE_NAME, whole ->> TG_ARGV[2], lower(TG_OP), TG_ARGV[0], whole ->> TG_ARGV[1],
-    old_part, new_part,
-    convert_to(audit_canonical(jsonb_build_object(
-      'id', change.id, 'at', audit_time(change.at), 'xact', change.xact, 'table', TG_TABLE_NAME, 'row', whole ->> TG_ARGV[2],
-      'operation', lower(TG_OP), 'subject_kind', TG_ARGV[0], 'subject_id', whole ->> TG_ARGV[1], 'old', old_part,
-      'new', new_part)), 'UTF8'));
+  INSERT INTO audit_rowchange (at, xact, "table", "row", operation, subject_kind, subject_id, old, new)
+  VALUES (audit_now(), pg_current_xact_id()::text::bigint, TG_TABLE_NAME, whole ->> TG_ARGV[2], lower(TG_OP), TG_ARGV[0],
+          whole ->> TG_ARGV[1], old_part, new_part);
   RETURN NULL;
 END $$;
 """
@@ -79,20 +66,26 @@ END $$;
 # At commit: the advisory lock makes one transaction at a time read the head and add to it; it is held until the commit is
 # done. A migration's entry, which only the owner of the trail can make count, stands for all its rows.
 LINK = """
-CREATE FUNCTION audit_append(entry bigint, change bigint, leaf bytea) RETURNS void LANGUAGE plpgsql
+CREATE FUNCTION audit_append(entry bigint, change bigint, told jsonb) RETURNS void LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = public, pg_temp AS $$
-DECLARE head audit_link%ROWTYPE;
+DECLARE
+  leaf bytea := convert_to(audit_canonical(told), 'UTF8');
+  last_seq bigint;
+  last_hash bytea;
 BEGIN
   PERFORM pg_advisory_xact_lock(7244111);
-  SELECT * INTO head FROM audit_link ORDER BY seq DESC LIMIT 1;
-  INSERT INTO audit_link (seq, entry_id, change_id, hash)
-  VALUES (coalesce(head.seq, 0) + 1, entry, change, sha256(coalesce(head.hash, ''::bytea) || leaf));
+  SELECT l.seq, l.hash INTO last_seq, last_hash FROM audit_link l ORDER BY l.seq DESC LIMIT 1;
+  INSERT INTO audit_link (seq, entry_id, change_id, leaf, hash)
+  VALUES (coalesce(last_seq, 0) + 1, entry, change, leaf, sha256(coalesce(last_hash, ''::bytea) || leaf));
 END $$;
-REVOKE ALL ON FUNCTION audit_append(bigint, bigint, bytea) FROM PUBLIC;
+REVOKE ALL ON FUNCTION audit_append(bigint, bigint, jsonb) FROM PUBLIC;
 
 CREATE FUNCTION audit_link_entry() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
-  PERFORM audit_append(NEW.id, NULL, NEW.canonical);
+  PERFORM audit_append(NEW.id, NULL, jsonb_build_object(
+    'id', NEW.id, 'at', audit_time(NEW.at), 'xact', NEW.xact, 'actor', NEW.actor, 'actor_name', NEW.actor_name,
+    'actor_role', NEW.actor_role, 'action', NEW.action, 'subject_kind', NEW.subject_kind, 'subject_id', NEW.subject_id,
+    'subject_label', NEW.subject_label, 'reason', NEW.reason, 'request_id', NEW.request_id, 'detail', NEW.detail));
   RETURN NULL;
 END $$;
 CREATE CONSTRAINT TRIGGER link AFTER INSERT ON audit_entry DEFERRABLE INITIALLY DEFERRED
@@ -108,7 +101,10 @@ BEGIN
     RAISE EXCEPTION 'unrecorded change: % of % (%) has no entry in this transaction that names % %',
       NEW.operation, NEW."table", NEW."row", NEW.subject_kind, NEW.subject_id USING ERRCODE = 'integrity_constraint_violation';
   END IF;
-  PERFORM audit_append(NULL, NEW.id, NEW.canonical);
+  PERFORM audit_append(NULL, NEW.id, jsonb_build_object(
+    'id', NEW.id, 'at', audit_time(NEW.at), 'xact', NEW.xact, 'table', NEW."table", 'row', NEW."row",
+    'operation', NEW.operation, 'subject_kind', NEW.subject_kind, 'subject_id', NEW.subject_id, 'old', NEW.old,
+    'new', NEW.new));
   RETURN NULL;
 END $$;
 CREATE CONSTRAINT TRIGGER link AFTER INSERT ON audit_rowchange DEFERRABLE INITIALLY DEFERRED

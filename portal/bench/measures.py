@@ -27,7 +27,7 @@ from storage import s3
 
 PACKAGE_FILES, FILE_BYTES = 8, 16 * 1024 * 1024
 SIGNINGS = 12
-CHAIN_ENTRIES = 50_000
+CHAIN_ENTRIES = 1_000_000
 PAGE_ROUNDS = 30
 TRAIL_FILES, EVENTS_EACH = 200, 500
 
@@ -85,11 +85,11 @@ def walk() -> list[Figure]:
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO audit_entry (actor, actor_name, actor_role, action, subject_kind, subject_id, subject_label, reason,"
-            " request_id, detail, canonical) SELECT 'bench', 'Bench', 'Author', 'area.changed', 'area', i::text, 'Bench area',"
-            " 'A reason of usual length', md5(i::text), jsonb_build_object('n', i), '' FROM generate_series(1, %s) i",
+            " request_id, detail) SELECT 'bench', 'Bench', 'Author', 'area.changed', 'area', i::text, 'Bench area',"
+            " 'A reason of usual length', md5(i::text), jsonb_build_object('n', i) FROM generate_series(1, %s) i",
             [CHAIN_ENTRIES],
         )
-        cursor.execute("SELECT count(*), avg(length(canonical))::int FROM audit_entry")
+        cursor.execute("SELECT count(*), avg(length(leaf))::int FROM audit_link")
         count, size = cursor.fetchone()
     leaf = os.urandom(size)
 

@@ -302,7 +302,7 @@ def _s3(told: Told, after: Place | None, limit: int) -> list[Line]:
 
 def _entries(told: Told) -> QuerySet[Entry]:
     asked = told.asked
-    return Entry.objects.filter(_about(told), at__gte=asked.since, at__lt=asked.until).defer("canonical")
+    return Entry.objects.filter(_about(told), at__gte=asked.since, at__lt=asked.until)
 
 
 def _accesses(told: Told) -> QuerySet[Access]:

@@ -174,8 +174,8 @@ def test_an_entry_changed_behind_the_portals_back_does_not_follow(firm):
     last = Entry.objects.latest("pk").pk
     with superuser(connection.settings_dict["NAME"]) as owner:
         owner.execute("SET session_replication_role = replica")
-        owner.execute("ALTER TABLE audit_entry DISABLE TRIGGER ALL")
-        owner.execute("UPDATE audit_entry SET canonical = canonical || 'x' WHERE id = %s", [last])
+        owner.execute("ALTER TABLE audit_link DISABLE TRIGGER ALL")
+        owner.execute("UPDATE audit_link SET leaf = leaf || 'x' WHERE entry_id = %s", [last])
     assert "does not follow" in firm.client(firm.author).get(f"/audit/entries/{last}/").content.decode()
 
 
@@ -200,7 +200,7 @@ def test_the_chain_is_walked_by_a_job_and_its_result_is_shown(firm):
 def test_a_broken_chain_is_said_with_its_first_fault(firm):
     target = entry_of("signature.applied", "KRAS-001")
     with superuser(connection.settings_dict["NAME"]) as owner:
-        owner.execute("ALTER TABLE audit_entry DISABLE TRIGGER ALL")
+        owner.execute("ALTER TABLE audit_link DISABLE TRIGGER ALL")
         owner.execute("UPDATE audit_entry SET actor_name = 'Somebody Else' WHERE id = %s", [target.pk])
     job = chain_walk.ask_for(firm.inspector)
     queue.run(job.pk)
