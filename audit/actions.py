@@ -35,6 +35,7 @@ class Action(TextChoices):
     PASSWORD_RESET_ASKED = "password.reset_asked", "asked for a password reset for"
     PASSWORD_CHANGED = "password.changed", "changed the password"
     CODE_ENROLLED = "code.enrolled", "enrolled a one-time code device"
+    CODE_ENCRYPTED = "code.encrypted", "encrypted anew the one-time code seed of"
     CODE_RESET = "code.reset", "withdrew the one-time code device of"
     CONFIRMATION_REFUSED = "confirmation.refused", "was refused, by password and one-time code, for"
     QUALIFICATION_SET = "qualification.set", "set a qualification of"
@@ -72,7 +73,10 @@ class Action(TextChoices):
     SIGNATURE_APPLIED = "signature.applied", "signed"
     SIGNATURE_REFUSED = "signature.refused", "was refused a signature on"
     INTENT_OPENED = "intent.opened", "opened the sign dialog of"
+    SIGNATURE_ARCHIVED = "signature.archived", "archived the proof of a signature on"
     KEY_REGISTERED = "key.registered", "registered the portal key"
+    KEY_ROTATED = "key.rotated", "put in use the portal key"
+    CERTIFICATE_REGISTERED = "certificate.registered", "registered the portal certificate"
     STEP_REASSIGNED = "step.reassigned", "reassigned a signature on"
 
     # validation_docs, sops

@@ -19,7 +19,7 @@ from audit.models import Access, Entry, Link, RowChange
 RECORD_KINDS = ("record", "version")
 
 GROUPS: dict[str, tuple[str, ...]] = {
-    "Signatures": ("signature.", "signatures.", "intent.", "step.", "key.", "reading."),
+    "Signatures": ("signature.", "signatures.", "intent.", "step.", "key.", "certificate.", "reading."),
     "Records and documents": ("record.", "version.", "draft.", "type.", "document.", "sop."),
     "People and access": (
         "user.",

@@ -1,8 +1,10 @@
 """Evidence packs: README, manifest and audit trail of one version in one PDF, made by a job (question four of an inspection)."""
 
 from collections.abc import Collection
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
+
+from django.conf import settings
 
 from accounts.models import User
 from audit import clock
@@ -10,7 +12,7 @@ from inspections.evidence import Enclosed, Head, Part, Placed, Step, build, mani
 from jobs import queue
 from jobs.models import Job
 from portal import reports
-from portal.pages import manifestation
+from portal.pages import document_parts, issuing, manifestation, record_exports
 from portal.pages.timeline import Asked
 from printing import pages
 from printing.templatetags.look import utc
@@ -18,12 +20,13 @@ from records import copies
 from records.kinds import Kind
 from records.models import File, Version
 from records.renditions import README
-from signatures import offline
+from signatures import certificate, offline, sealed_pdf
 from signatures.checking import Verdict
-from signatures.models import PortalKey, Signature
+from signatures.models import PortalCertificate, Signature
 from storage import worm
 
 EVIDENCE = "evidence.pack"
+ISSUED, CERTIFICATES = "issued-copy.pdf", "portal-certificates.pem"
 PARTS = {"readme": "README", "manifest": "Manifest", "audit": "Audit trail"}
 DAYS = 90
 LINES = 20_000  # of the audit trail on paper; more are refused, the CSV holds them all
@@ -61,6 +64,7 @@ def pack(version: Version, chosen: Collection[str], days: int, *, reader: User, 
         if job:
             job.progress(done, 5, says)
 
+    _, own = certificate.in_use()  # no pack without its seal (11.30)
     now = clock.now()
     record = version.record
     head = Head(record.number, record.title, record.type.name, str(version.ordinal),
@@ -94,9 +98,11 @@ def pack(version: Version, chosen: Collection[str], days: int, *, reader: User, 
         )
     tell(3, "The signatures are checked.")
     signed = manifestation.signatures_of([version])
-    enclosed += _statements(signed)
+    enclosed += _proofs(version, reader.legal_name, now, own)
     tell(4, "The parts are put together.")
-    return build(head, _facts(version, signed), parts, enclosed, _steps(version, signed, chosen), limits)
+    limits.append(issuing.seal_note(own).splitlines()[0])
+    whole = build(head, _facts(version, signed), parts, enclosed, _steps(version, signed, chosen), limits)
+    return sealed_pdf.attest(whole, at=now)
 
 
 def _content(version: Version, head: Head) -> Part:
@@ -122,20 +128,30 @@ def _placed(file: File) -> Placed:
     return Placed(file.logical_key, file.size, file.sha256, file.bucket, file.key, file.s3_version)
 
 
-def _statements(signed: list[tuple[Signature, Verdict]]) -> list[Enclosed]:
-    """Statement, seal and key of each signature, under the names that the commands of the cover use."""
-    found: dict[str, Enclosed] = {}
-    for signature, _ in signed:
-        named = offline.names(signature)
-        whose = f"{signature.printed_name}, {signature.get_meaning_display().lower()}"
-        key: PortalKey = signature.key
-        for one in (
-            Enclosed(named.statement, bytes(signature.statement), "application/json", f"Statement: {whose}"),
-            Enclosed(named.seal, bytes(signature.seal), "application/octet-stream", f"Seal: {whose}"),
-            Enclosed(named.key, key.public_pem.encode(), "application/x-pem-file", "Public key of the portal"),
-        ):
-            found[one.name] = one
-    return list(found.values())
+def _proofs(version: Version, printed_by: str, at: datetime, own: PortalCertificate) -> list[Enclosed]:
+    """The sealed copy, and what proves each signature, under the names that the commands of the cover use."""
+    copy = _issued(version, printed_by, at)
+    told = [Enclosed(one.name, one.data, one.media_type, one.told) for one in issuing.proofs(version)]
+    return [
+        Enclosed(ISSUED, copy, "application/pdf", "Issued copy with its signatures, sealed by the portal"),
+        *told,
+        Enclosed(
+            CERTIFICATES,
+            own.chain_pem.encode(),
+            "application/x-pem-file",
+            "Certificate of the portal, with those above it",
+        ),
+    ]
+
+
+def _issued(version: Version, printed_by: str, at: datetime) -> bytes:
+    if version.record.type.kind == Kind.DATA:
+        return record_exports.issued_copy(version, printed_by=printed_by, at=at)[0]
+    effective = Version.objects.effective_on(at).filter(record=version.record).first()
+    status = version.status_at(at)
+    return document_parts.issued_copy(
+        version, status, effective, printed_by=printed_by, at=at, purpose="Evidence pack"
+    )[0]
 
 
 def _facts(version: Version, signed: list[tuple[Signature, Verdict]]) -> list[tuple[str, str]]:
@@ -162,7 +178,12 @@ def _facts(version: Version, signed: list[tuple[Signature, Verdict]]) -> list[tu
 
 
 def _steps(version: Version, signed: list[tuple[Signature, Verdict]], chosen: Collection[str]) -> list[Step]:
-    steps = []
+    steps = [
+        Step("This pack, and the issued copy inside, are sealed by the portal; no byte of them was changed if this answers"
+             " “Signature is Valid” and “Total document signed”:", f"pdfsig -nocert FILE.pdf ; pdfsig -nocert {ISSUED}"),
+        Step(f"Without a tool, the page {settings.SITE_URL}/verify/ takes this pack, {ISSUED}, or a statement with its seal,"
+             " and says whether it holds and whether a signature was withdrawn since. It asks for no account."),
+    ]  # fmt: skip
     if "manifest" in chosen:
         steps.append(Step("The top hash follows from the enclosed manifest:", "python -c \"import quilt3; print(quilt3.Package."
                           "load(open('manifest.jsonl')).top_hash)\""))  # fmt: skip

@@ -25,6 +25,11 @@ def required(name: str, why: str) -> str:
     return value
 
 
+def file_named(name: str) -> Path | None:
+    told = env.str(name, default="")
+    return Path(told) if told else None
+
+
 def seed_keys(told: str) -> list[bytes]:
     try:
         keys = [bytes.fromhex(key) for key in told.split(",")]
@@ -45,8 +50,16 @@ if len(SECRET_KEY) < 50 or len(set(SECRET_KEY)) < 5:
     raise ImproperlyConfigured("SECRET_KEY is too short to be secret: give it 50 random characters or more.")
 # Seeds of second factors are encrypted with the first and read with any.
 SEED_KEYS = seed_keys(required("SEED_KEYS", "the seeds of second factors are encrypted with it."))
-# PEM of the portal's P-256 key; made at the first start where the servers are embedded.
-SIGNING_KEY_FILE = Path(required("SIGNING_KEY_FILE", "the portal seals each signature's statement with it."))
+# The key that seals each signature's statement: "kms:ARN", or a PEM file, made at the first start where the servers are
+# embedded.
+SIGNING_KEY = env.str("SIGNING_KEY", default="")
+if SIGNING_KEY and not SIGNING_KEY.startswith("kms:arn:"):
+    raise ImproperlyConfigured("SIGNING_KEY names a key in AWS KMS: kms:arn:aws:kms:REGION:ACCOUNT:key/ID.")
+SIGNING_KEY_FILE = Path(
+    env.str("SIGNING_KEY_FILE", default="")
+    if SIGNING_KEY
+    else required("SIGNING_KEY_FILE", "the portal seals each signature's statement with it.")
+)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "testserver"] if EMBEDDED else [])
 if not ALLOWED_HOSTS:
     raise ImproperlyConfigured(
@@ -227,7 +240,25 @@ S3_ACCESS_KEY_ID = env.str("S3_ACCESS_KEY_ID", default="") or None
 S3_SECRET_ACCESS_KEY = env.str("S3_SECRET_ACCESS_KEY", default="") or None
 # A role that the portal takes on for each person, so that CloudTrail names the person and not only the portal.
 S3_PERSON_ROLE_ARN = env.str("S3_PERSON_ROLE_ARN", default="") or None
+KMS_ENDPOINT_URL = env.str("KMS_ENDPOINT_URL", default="") or None
 WORM_BUCKET = env.str("WORM_BUCKET", default="gxp-countersign")
+
+# The portal's certificate, which seals PDFs: a PKCS#12 file, or a key in AWS KMS ("kms:ARN") with its certificates as PEM, the
+# portal's own first. Where the servers are embedded a test certificate is made at its first use.
+PDF_SIGNING_P12 = file_named("PDF_SIGNING_P12")
+PDF_SIGNING_P12_PASSPHRASE = env.str("PDF_SIGNING_P12_PASSPHRASE", default="")
+PDF_SIGNING_KEY = env.str("PDF_SIGNING_KEY", default="")
+PDF_SIGNING_CERTIFICATES = file_named("PDF_SIGNING_CERTIFICATES")
+PDF_TEST_CERTIFICATE = HOME_DIR / "pdf-test-certificate.p12"
+if PDF_SIGNING_KEY and (not PDF_SIGNING_KEY.startswith("kms:arn:") or PDF_SIGNING_CERTIFICATES is None):
+    raise ImproperlyConfigured(
+        "PDF_SIGNING_KEY is kms:ARN, and PDF_SIGNING_CERTIFICATES the PEM file of its certificates."
+    )
+# A time-stamp authority (RFC 3161), and the certificates that it is trusted by, PEM.
+TSA_URL = env.str("TSA_URL", default="")
+TSA_CERTIFICATES = file_named("TSA_CERTIFICATES")
+if TSA_URL and TSA_CERTIFICATES is None:
+    raise ImproperlyConfigured("TSA_URL needs TSA_CERTIFICATES: a time stamp counts if it leads to one of them.")
 
 DOCUMENT_RETENTION_YEARS = env.int("DOCUMENT_RETENTION_YEARS", default=10)  # data: as their definition says
 

@@ -74,6 +74,16 @@ class SignatureBlock:
     note: str = ""
 
 
+@dataclass(frozen=True)
+class Attached:
+    """A small file that goes into the copy byte for byte."""
+
+    name: str
+    data: bytes
+    media_type: str
+    told: str
+
+
 def issue(
     rendition: bytes,
     *,
@@ -85,10 +95,13 @@ def issue(
     printed_at: datetime,
     qr_url: str | None = None,
     language: str = "en",
+    seal_note: str = "",
+    attached: Sequence[Attached] = (),
 ) -> bytes:
     """A copy to hand out. The same arguments give the same bytes. Raises Unreadable if the rendition is no PDF.
 
-    `watermark` says the state in words; `qr_url` leads to the live page of the version.
+    `watermark` says the state in words; `qr_url` leads to the live page of the version; `seal_note` says what the seal that
+    the copy will get attests, and what it does not.
     """
     try:
         copy = pikepdf.open(io.BytesIO(rendition))
@@ -98,14 +111,14 @@ def issue(
         title = str(copy.docinfo.get("/Title", "Record"))
         mark = copy_mark(rendition, printed_by, printed_at)
         first_signature_page = len(copy.pages)
-        manifest = signature_pages(rendition, title, signatures, facts, mark, qr_url, language)
+        manifest = signature_pages(rendition, title, signatures, facts, mark, qr_url, language, seal_note)
         with pikepdf.open(io.BytesIO(manifest)) as appended:
             copy.pages.extend(appended.pages)
         line = f"{watermark} · UNCONTROLLED WHEN PRINTED · printed by {printed_by} at {utc(printed_at)} · copy {mark}"
         _stamp(copy, watermark, _TONES[tone], line)
         with copy.open_outline() as outline:
             outline.root.append(pikepdf.OutlineItem("Signatures", first_signature_page))
-        _enclose(copy, rendition, printed_at)
+        _enclose(copy, rendition, attached, printed_at)
         copy.docinfo["/Title"] = f"{title} (issued copy {mark})"
         return saved(copy)
 
@@ -150,6 +163,7 @@ def signature_pages(
     mark: str,
     qr_url: str | None,
     language: str,
+    seal_note: str = "",
 ) -> bytes:
     digest = hashlib.sha256(rendition).hexdigest()
     story: list[Flowable] = [
@@ -163,8 +177,19 @@ def signature_pages(
         story += [Spacer(0, 12), Paragraph("Nobody has signed this version.", styles.reading().body)]
     for signature in signatures:
         story += _card(signature)
+    if seal_note:
+        story += [
+            CondPageBreak(90),
+            Spacer(0, 12),
+            Paragraph("The seal of this PDF", styles.PART),
+            *_paragraphs(seal_note),
+        ]
     running = Running("", title, "Signature page", f"copy {mark}", page_word="Signature page")
     return lay_out(story, running, language=language)
+
+
+def _paragraphs(text: str) -> list[Flowable]:
+    return [Lines(line, face.SANS, 8.8, leading=12.6) for line in text.splitlines()]
 
 
 def _card(signature: SignatureBlock) -> list[Flowable]:
@@ -275,13 +300,14 @@ def _overlay(size: tuple[float, float], watermark: str, colour: Color, line: str
     return stream.getvalue()
 
 
-def _enclose(copy: pikepdf.Pdf, rendition: bytes, printed_at: datetime) -> None:
-    """Attach the sealed rendition itself."""
+def _enclose(copy: pikepdf.Pdf, rendition: bytes, attached: Sequence[Attached], printed_at: datetime) -> None:
+    """Attach the sealed rendition itself, and what proves its signatures."""
     made = f"D:{_instant(printed_at):%Y%m%d%H%M%S}Z"
-    sealed = pikepdf.AttachedFileSpec(
-        copy, rendition, filename=RENDITION_NAME, mime_type="application/pdf", description="The rendition that was signed",
-        creation_date=made, mod_date=made,
-    )  # fmt: skip
-    sealed.relationship = pikepdf.Name.Source
-    copy.attachments[RENDITION_NAME] = sealed
+    sealed = Attached(RENDITION_NAME, rendition, "application/pdf", "The rendition that was signed")
+    for one in (sealed, *attached):
+        file = pikepdf.AttachedFileSpec(
+            copy, one.data, filename=one.name, mime_type=one.media_type, description=one.told, creation_date=made, mod_date=made
+        )  # fmt: skip
+        file.relationship = pikepdf.Name.Source if one is sealed else pikepdf.Name.Data
+        copy.attachments[one.name] = file
     copy.docinfo["/CreationDate"] = made

@@ -137,3 +137,32 @@ class Signature(models.Model):
 
     def get_absolute_url(self) -> str:
         return f"/signatures/{self.pk}/"
+
+
+class PortalCertificate(models.Model):
+    """A certificate with which the portal sealed PDFs. Old ones stay, so that old copies are known as the portal's."""
+
+    id = models.TextField(primary_key=True, help_text="SHA-256 of the DER certificate, hex")
+    name = models.TextField(help_text="common name of its subject")
+    chain_pem = models.TextField(help_text="the certificate, then those that vouch for it")
+    for_tests = models.BooleanField(help_text="made by this installation itself: nobody outside vouches for it")
+    not_after = models.DateTimeField()
+    registered_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.id[:16]})"
+
+    def trail_subject(self) -> Subject:
+        return Subject("certificate", self.id, f"portal certificate {self.name}")
+
+
+class Archived(models.Model):
+    """Where the proof of a signature lies under Object Lock: statement, seal, public key, time stamp. Written once."""
+
+    signature = models.OneToOneField(Signature, models.PROTECT, primary_key=True, related_name="archived")
+    version = models.ForeignKey(Version, models.PROTECT, related_name="+")
+    pins = models.JSONField(help_text="file name -> bucket, key, version id, size, SHA-256")
+    archived_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return f"archive of {self.signature_id}"

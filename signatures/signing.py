@@ -166,7 +166,7 @@ def _write(act: Act, signer: User, reason: str, key: PortalKey) -> Signature:
         key=key.pk,
     )
     row.statement_sha256 = hashlib.sha256(row.statement).hexdigest()
-    row.seal = sealing.seal(row.statement)
+    row.seal = sealing.seal(row.statement, key)
     row.save(force_insert=True)
     if act.step:
         act.step.signature = row

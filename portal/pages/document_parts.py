@@ -6,12 +6,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from django.conf import settings
 from django.db.models import Min
 
 from accounts.models import User
 from accounts.permissions import may
-from portal.pages import manifestation
+from portal.pages import issuing, manifestation
 from printing import issued
 from printing.issued import Tone
 from records import documents, manifest, redline, texts
@@ -367,8 +366,7 @@ def watermark(version: Version, status: str, effective: Version | None) -> tuple
 def issued_copy(
     version: Version, status: str, effective: Version | None, *, printed_by: str, at: datetime, purpose: str
 ) -> tuple[bytes, str]:
-    """The rendition with what is true of it now, and the mark of this copy. Raises `worm.Altered`, StorageError."""
-    rendition = worm.get(worm.Pin.from_json(version.rendition))
+    """The rendition with what is true of it now, sealed, and the mark of this copy. Raises as `issuing.issued_copy` does."""
     words, tone = watermark(version, status, effective)
     during = getattr(getattr(version, "effectivity", None), "during", None)
     told = [
@@ -385,14 +383,4 @@ def issued_copy(
             told.insert(4, ("Effective until", issued.utc(during.upper)))
     if purpose:
         told.append(("Printed for", purpose))
-    copy = issued.issue(
-        rendition,
-        watermark=words,
-        tone=tone,
-        signatures=manifestation.blocks(version),
-        facts=told,
-        printed_by=printed_by,
-        printed_at=at,
-        qr_url=f"{settings.SITE_URL}{version.get_absolute_url()}",
-    )
-    return copy, issued.copy_mark(rendition, printed_by, at)
+    return issuing.issued_copy(version, watermark=words, tone=tone, facts=told, printed_by=printed_by, at=at)

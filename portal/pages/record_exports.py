@@ -4,15 +4,15 @@ import io
 import json
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
 from typing import TypeVar
 
-from django.conf import settings
 from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.utils.http import content_disposition_header
 
 from accounts.models import User
 from audit import clock
-from portal.pages import manifestation
+from portal.pages import issuing
 from printing import csv, issued
 from printing.issued import Tone
 from records import copies
@@ -47,7 +47,13 @@ def rendition_pdf(version: Version, user: User) -> HttpResponse:
 
 
 def issued_pdf(version: Version, user: User) -> HttpResponse:
-    """The record sheet with watermark by state and the signature page (11.50(b))."""
+    """The record sheet with watermark by state and the signature page (11.50(b)), under the portal's seal."""
+    copy, _ = issued_copy(version, printed_by=user.legal_name, at=clock.now())
+    return _file(version, "issued-copy.pdf", copy, "application/pdf")
+
+
+def issued_copy(version: Version, *, printed_by: str, at: datetime) -> tuple[bytes, str]:
+    """The sealed copy of a data package's record sheet, and its mark. Raises as `issuing.issued_copy` does."""
     words, tone = {
         "registered": ("REGISTERED, NOT APPROVED", Tone.CAUTION),
         "approved": ("APPROVED", Tone.GOOD),
@@ -61,17 +67,7 @@ def issued_pdf(version: Version, user: User) -> HttpResponse:
         ("Registered", issued.utc(version.created_at)),
         ("Top hash", version.top_hash),
     ]
-    copy = issued.issue(
-        worm.get(worm.Pin.from_json(version.rendition)),
-        watermark=words,
-        tone=tone,
-        signatures=manifestation.blocks(version),
-        facts=facts,
-        printed_by=user.legal_name,
-        printed_at=clock.now(),
-        qr_url=f"{settings.SITE_URL}{version.get_absolute_url()}",
-    )
-    return _file(version, "issued-copy.pdf", copy, "application/pdf")
+    return issuing.issued_copy(version, watermark=words, tone=tone, facts=facts, printed_by=printed_by, at=at)
 
 
 def small_zip(version: Version, user: User) -> StreamingHttpResponse:
@@ -153,7 +149,7 @@ def _named(answer: Answer, version: Version, name: str) -> Answer:
 
 #: What can be taken away: the end of its address, and what the page calls it.
 NAMES = [
-    ("issued-copy.pdf", "Issued copy with signatures, PDF"),
+    ("issued-copy.pdf", "Issued copy with signatures, sealed PDF"),
     ("record-sheet.pdf", "Record sheet as signed, PDF"),
     ("manifest.jsonl", "Manifest, opens with quilt3"),
     ("files.csv", "File list, CSV"),

@@ -21,17 +21,6 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name="PortalKey",
-            fields=[
-                (
-                    "id",
-                    models.TextField(help_text="SHA-256 of the DER public key, hex", primary_key=True, serialize=False),
-                ),
-                ("public_pem", models.TextField()),
-                ("registered_at", models.DateTimeField(db_default=audit.clock.Now())),
-            ],
-        ),
-        migrations.CreateModel(
             name="Intent",
             fields=[
                 ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
@@ -62,26 +51,33 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
-            name="Request",
+            name="PortalCertificate",
             fields=[
                 (
-                    "version",
-                    models.OneToOneField(
-                        on_delete=django.db.models.deletion.PROTECT,
-                        primary_key=True,
-                        related_name="request",
-                        serialize=False,
-                        to="records.version",
+                    "id",
+                    models.TextField(
+                        help_text="SHA-256 of the DER certificate, hex", primary_key=True, serialize=False
                     ),
                 ),
-                ("opened_at", models.DateTimeField(db_default=audit.clock.Now())),
-                ("closed_at", models.DateTimeField(null=True)),
+                ("name", models.TextField(help_text="common name of its subject")),
+                ("chain_pem", models.TextField(help_text="the certificate, then those that vouch for it")),
                 (
-                    "opened_by",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
-                    ),
+                    "for_tests",
+                    models.BooleanField(help_text="made by this installation itself: nobody outside vouches for it"),
                 ),
+                ("not_after", models.DateTimeField()),
+                ("registered_at", models.DateTimeField(db_default=audit.clock.Now())),
+            ],
+        ),
+        migrations.CreateModel(
+            name="PortalKey",
+            fields=[
+                (
+                    "id",
+                    models.TextField(help_text="SHA-256 of the DER public key, hex", primary_key=True, serialize=False),
+                ),
+                ("public_pem", models.TextField()),
+                ("registered_at", models.DateTimeField(db_default=audit.clock.Now())),
             ],
         ),
         migrations.CreateModel(
@@ -116,18 +112,6 @@ class Migration(migrations.Migration):
                 ("previous_sha256", models.TextField(default="", help_text="the signer's statement before this one")),
                 ("seal", models.BinaryField(help_text="ECDSA P-256 with SHA-256 over the statement, DER")),
                 (
-                    "intent",
-                    models.OneToOneField(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="signature", to="signatures.intent"
-                    ),
-                ),
-                (
-                    "key",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="signatures.portalkey"
-                    ),
-                ),
-                (
                     "signer",
                     models.ForeignKey(
                         on_delete=django.db.models.deletion.PROTECT,
@@ -141,10 +125,45 @@ class Migration(migrations.Migration):
                         on_delete=django.db.models.deletion.PROTECT, related_name="signatures", to="records.version"
                     ),
                 ),
+                (
+                    "intent",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="signature", to="signatures.intent"
+                    ),
+                ),
+                (
+                    "key",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="signatures.portalkey"
+                    ),
+                ),
             ],
             options={
                 "ordering": ["signed_at"],
             },
+        ),
+        migrations.CreateModel(
+            name="Request",
+            fields=[
+                (
+                    "version",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        primary_key=True,
+                        related_name="request",
+                        serialize=False,
+                        to="records.version",
+                    ),
+                ),
+                ("opened_at", models.DateTimeField(db_default=audit.clock.Now())),
+                ("closed_at", models.DateTimeField(null=True)),
+                (
+                    "opened_by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+            ],
         ),
         migrations.CreateModel(
             name="Step",
@@ -201,6 +220,29 @@ class Migration(migrations.Migration):
             field=models.ForeignKey(
                 null=True, on_delete=django.db.models.deletion.PROTECT, related_name="+", to="signatures.step"
             ),
+        ),
+        migrations.CreateModel(
+            name="Archived",
+            fields=[
+                (
+                    "signature",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        primary_key=True,
+                        related_name="archived",
+                        serialize=False,
+                        to="signatures.signature",
+                    ),
+                ),
+                ("pins", models.JSONField(help_text="file name -> bucket, key, version id, size, SHA-256")),
+                ("archived_at", models.DateTimeField(db_default=audit.clock.Now())),
+                (
+                    "version",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="records.version"
+                    ),
+                ),
+            ],
         ),
         migrations.CreateModel(
             name="Opened",

@@ -16,6 +16,10 @@ class Migration(migrations.Migration):
         AppendOnly("signatures_signature"),
         Guard("signatures_portalkey", subject="key", key="id"),
         AppendOnly("signatures_portalkey"),
+        Guard("signatures_portalcertificate", subject="certificate", key="id"),
+        AppendOnly("signatures_portalcertificate"),
+        Guard("signatures_archived", subject="version", key="version_id", primary_key="signature_id"),
+        AppendOnly("signatures_archived"),
         AppendOnly("signatures_opened"),
         NeverDeleted("signatures_intent"),
     ]
