@@ -157,17 +157,19 @@ def sign(username: str, *, leave: Collection[str] = (), meaning: str = "", only:
         for step in Step.objects.awaiting(signer).select_related("version__record__type")
         if step.version.record.number not in leave and only in ("", step.version.record.number)
     ]
-    opened = [_open(step, signer, sitting) for step in steps]
     sign_all(
-        opened, meaning or steps[0].meaning, signer=signer, credentials=_fresh(signer), sitting=sitting, reason=reason,
-        approved=approved,
+        _opened(steps, signer, sitting), meaning or steps[0].meaning, signer=signer, credentials=_fresh(signer),
+        sitting=sitting, reason=reason, reviewed=True, approved=approved,
     )  # fmt: skip
 
 
-def _open(step: Step, signer: User, sitting: Sitting) -> uuid.UUID:
-    for page in range(1, step.version.rendition_pages + 1):
-        intents.serve(step.version, page, user=signer, sitting=sitting)
-    return intents.open_for(step.version, user=signer, sitting=sitting, step=step).pk
+def _opened(steps: list[Step], signer: User, sitting: Sitting) -> list[uuid.UUID]:
+    for step in steps:
+        for page in range(1, step.version.rendition_pages + 1):
+            intents.serve(step.version, page, user=signer, sitting=sitting)
+    if len(steps) == 1:  # a list offers no rejection
+        return [intents.open_for(steps[0].version, user=signer, sitting=sitting, step=steps[0]).pk]
+    return [intent.pk for intent in intents.open_list(steps, user=signer, sitting=sitting)]
 
 
 def _fresh(user: User) -> Credentials:

@@ -12,7 +12,7 @@ from accounts import identity, qualifications
 from accounts.http import PersonRequest
 from audit import trail
 from records.models import Version
-from signatures import intents
+from signatures import intents, review
 from signatures.forms import SignForm
 from signatures.intents import IntentRefused
 from signatures.meanings import SENTENCES, Meaning
@@ -75,6 +75,9 @@ def context(
         "chosen": chosen,
         "opened": len(intents.opened_pages(place.version, request.sitting.pk)),
         "reason": given.get("reason", ""),
+        "reviewed": given.get("reviewed", ""),
+        "asks_review": bool(place.step and place.step.meaning == Meaning.APPROVAL),
+        "entries": review.entries_to(place.version, intent.reviewed_to) if intent else 0,
         "reason_letters": REASON_LETTERS,
         "seconds": int(INTENT_LIVES.total_seconds()),
         "demo": settings.DEMO,
@@ -126,6 +129,7 @@ def _bound(request: PersonRequest, place: Place, intent: Intent) -> Sequence[dic
         {"label": "Printed name and role", "value": f"{request.user.legal_name}, {request.user.role_label}"},
         {"label": "Step", "hash": str(place.step.pk) if place.step else ""},
         {"label": "E-signature SOP you were trained on", "value": qualifications.policy_in_force(request.user) or "none yet"},
+        {"label": "The trail, once you tick it, up to entry", "value": intent.reviewed_to or "none"},
         {"label": "Your signature before this one (SHA-256)", "hash": last.statement_sha256 if last else ""},
         {"label": "Also bound", "value": "meaning and sentence, your reason, the database's time, the portal's key."},
     ]  # fmt: skip

@@ -9,6 +9,7 @@ class SignForm(forms.Form):
     intent = forms.UUIDField()
     meaning = forms.CharField(max_length=40)
     reason = forms.CharField(max_length=2000, required=False)
+    reviewed = forms.BooleanField(required=False)
     username = forms.CharField(max_length=150, required=False)
     password = forms.CharField(max_length=1000, strip=False)
     code = forms.CharField(max_length=20)

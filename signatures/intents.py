@@ -1,16 +1,22 @@
 """The intent to sign: opened with the dialog, bound to what it shows, lived for 120 s, used once (§2 row 4)."""
 
+import hashlib
 import uuid
+from collections.abc import Iterable, Sequence
 
 from django.db import transaction
 
 from accounts.models import Sitting, User
 from audit import clock, trail
 from audit.actions import Action
+from audit.canonical import canonical
 from audit.clock import Now
 from records.models import Version
+from signatures import review
 from signatures.meanings import Meaning
 from signatures.models import INTENT_LIVES, Intent, Opened, Step
+
+AT_ONCE = 20  # versions that one code may sign
 
 
 class IntentRefused(trail.Refused):
@@ -21,20 +27,61 @@ def open_for(version: Version, *, user: User, sitting: Sitting, step: Step | Non
     """A fresh intent for the step's meaning (or for reading, without a step)."""
     meanings = [step.meaning, Meaning.REJECTION] if step else [Meaning.READING]
     with transaction.atomic():
-        intent = Intent.objects.create(
-            user=user,
-            sitting=sitting,
-            version=version,
-            step=step,
-            meanings=[str(meaning) for meaning in meanings],
-            top_hash=version.top_hash,
-            rendition_sha256=version.rendition_sha256,
-            expires_at=clock.now() + INTENT_LIVES,
-        )
-        trail.record(
-            Action.INTENT_OPENED, version, by=user, detail={"intent": str(intent.pk), "meanings": intent.meanings}
-        )
+        intent = _made(version, meanings, user=user, sitting=sitting, step=step)
+        _open(intent)
     return intent
+
+
+def open_list(steps: Sequence[Step], *, user: User, sitting: Sitting) -> list[Intent]:
+    """Fresh intents for several steps of one meaning, bound to each other: they sign together, with one code, or not at all
+    (§2 row 16). A rejection has its own reason, so none is offered."""
+    if not 1 <= len(steps) <= AT_ONCE:
+        raise trail.Refused(f"Sign 1 to {AT_ONCE} different versions at once.", subject=user, by=user)
+    with transaction.atomic():
+        listed = [_made(step.version, [step.meaning], user=user, sitting=sitting, step=step) for step in steps]
+        digest = list_digest(listed)
+        for intent in listed:
+            intent.list_sha256 = digest
+            _open(intent)
+    return listed
+
+
+def list_digest(listed: Iterable[Intent]) -> str:
+    """SHA-256, hex, over what a list of intents asks to sign: canonical JSON, in the order of the versions' ids."""
+    items = [
+        {
+            "intent": str(intent.pk),
+            "version_id": str(intent.version_id),
+            "step": str(intent.step_id),
+            "meanings": intent.meanings,
+            "top_hash": intent.top_hash,
+            "rendition_sha256": intent.rendition_sha256,
+        }
+        for intent in listed
+    ]
+    return hashlib.sha256(canonical(sorted(items, key=lambda item: str(item["version_id"])))).hexdigest()
+
+
+def _made(version: Version, meanings: Iterable[str], *, user: User, sitting: Sitting, step: Step | None) -> Intent:
+    return Intent(
+        user=user,
+        sitting=sitting,
+        version=version,
+        step=step,
+        meanings=[str(meaning) for meaning in meanings],
+        top_hash=version.top_hash,
+        rendition_sha256=version.rendition_sha256,
+        reviewed_to=review.newest(version),
+        expires_at=clock.now() + INTENT_LIVES,
+    )
+
+
+def _open(intent: Intent) -> None:
+    intent.save(force_insert=True)
+    detail = {"intent": str(intent.pk), "meanings": intent.meanings}
+    if intent.list_sha256:
+        detail["list_sha256"] = intent.list_sha256
+    trail.record(Action.INTENT_OPENED, intent.version, by=intent.user, detail=detail)
 
 
 def fetch(intent_id: uuid.UUID, user: User, sitting: Sitting) -> Intent:

@@ -65,6 +65,10 @@ class Intent(models.Model):
     meanings = models.JSONField(help_text="what may be signed with it: its own meaning, or a rejection")
     top_hash = models.TextField()
     rendition_sha256 = models.TextField()
+    reviewed_to = models.BigIntegerField(null=True, help_text="the newest entry of the trail that the dialog showed")
+    list_sha256 = models.TextField(
+        default="", help_text="of the list that it belongs to, where several are signed at once"
+    )
     opened_at = models.DateTimeField(db_default=Now())
     expires_at = models.DateTimeField()
     used_at = models.DateTimeField(null=True)
@@ -117,6 +121,12 @@ class Signature(models.Model):
     top_hash = models.TextField()
     rendition_sha256 = models.TextField()
     intent = models.OneToOneField(Intent, models.PROTECT, related_name="signature")
+    reviewed_to = models.BigIntegerField(
+        null=True, help_text="the last entry of the trail that the signer has reviewed"
+    )
+    list_sha256 = models.TextField(
+        default="", help_text="of the list that was signed with one code; empty: signed alone"
+    )
     statement = models.BinaryField(help_text="canonical JSON of all that is bound; the portal's key signs these bytes")
     statement_sha256 = models.TextField(unique=True)
     previous_sha256 = models.TextField(default="", help_text="the signer's statement before this one")

@@ -25,11 +25,11 @@ from audit.models import Entry
 from records import lifecycle, sealed
 from records.models import Version
 from signatures import intents, sealing, statement
+from signatures.intents import AT_ONCE
 from signatures.meanings import PERMISSIONS, SENTENCES, Meaning
 from signatures.models import Intent, PortalKey, Signature, Step
 
 REASON_LETTERS = 10
-AT_ONCE = 20  # versions that one code may sign
 CLOCK_TOLERANCE = timedelta(seconds=2)
 
 
@@ -41,6 +41,7 @@ class Act:
     intent: Intent
     meaning: str
     step: Step | None
+    reviewed: bool = False
 
 
 class SignatureRefused(trail.Refused):
@@ -61,8 +62,11 @@ def signing(
     sitting: Sitting,
     request: HttpRequest | None = None,
     reason: str = "",
+    reviewed: bool = False,
 ) -> Iterator[list[Signature]]:
-    """Sign the versions of the intents with one meaning, then run the body: one transaction, all or nothing.
+    """Sign the versions of the intents with one meaning, then run the body: one transaction, all or nothing. Several intents
+    must be those of one list (`intents.open_list`). `reviewed`: the signer says that they looked through what the trail says of
+    each version, up to the entry that its intent names; an approval needs it.
 
     Yields the signatures, written and sealed, in the order of their versions' ids. Raises `Refused` (each kind with its own
     sentence) before anything is written.
@@ -72,7 +76,7 @@ def signing(
     _check_list(held, signer)
     for intent in held:
         _check_reason(intent.version, signer, meaning, reason)
-        _check(Act(intent.version, intent, meaning, intent.step), signer)
+        _check(Act(intent.version, intent, meaning, intent.step, reviewed), signer)
     asks_all = request is None or identity.asks_for_username(sitting, request)
     if asks_all and folded(credentials.username) != signer.username_folded:
         raise SignatureRefused(
@@ -86,7 +90,7 @@ def signing(
     with transaction.atomic(durable=True):
         # One person's statements form a chain, so one person's signings go one after the other.
         signer = User.objects.select_for_update(no_key=True).get(pk=signer.pk)
-        yield [_sign(_lock(intent, meaning), signer, reason, key) for intent in held]
+        yield [_sign(_lock(intent, meaning, reviewed), signer, reason, key) for intent in held]
         now = clock.now()
         rows = Sitting.objects.filter(pk=sitting.pk)
         rows.update(last_signed_at=now, **({"signed_in_full_at": now} if asks_all else {}))
@@ -100,6 +104,11 @@ def _check_list(held: Sequence[Intent], signer: User) -> None:
             subject=signer,
             by=signer,
         )
+    listed = {intent.list_sha256 for intent in held}
+    if listed != ({""} if len(held) == 1 and "" in listed else {intents.list_digest(held)}):
+        raise SignatureRefused(
+            held[0].version, signer, "This is not the list that was opened. Open the list again.", "list", 409
+        )
 
 
 def _check_reason(version: Version, signer: User, meaning: str, reason: str) -> None:
@@ -109,14 +118,14 @@ def _check_reason(version: Version, signer: User, meaning: str, reason: str) -> 
         )
 
 
-def _lock(intent: Intent, meaning: str) -> Act:
+def _lock(intent: Intent, meaning: str, reviewed: bool) -> Act:
     version = (
         Version.objects.select_for_update(no_key=True, of=("self",))
         .select_related("record__type")
         .get(pk=intent.version_id)
     )
     step = Step.objects.select_for_update(no_key=True).get(pk=intent.step_id) if intent.step_id else None
-    return Act(version, intent, meaning, step)
+    return Act(version, intent, meaning, step, reviewed)
 
 
 def _sign(act: Act, signer: User, reason: str, key: PortalKey) -> Signature:
@@ -146,6 +155,8 @@ def _write(act: Act, signer: User, reason: str, key: PortalKey) -> Signature:
         top_hash=act.version.top_hash,
         rendition_sha256=act.version.rendition_sha256,
         intent=act.intent,
+        reviewed_to=act.intent.reviewed_to if act.reviewed else None,
+        list_sha256=act.intent.list_sha256,
         previous_sha256=last.statement_sha256 if last else "",
         key=key,
     )
@@ -162,6 +173,8 @@ def _write(act: Act, signer: User, reason: str, key: PortalKey) -> Signature:
         signed_at=now,
         policy=qualifications.policy_in_force(signer),
         intent=str(act.intent.pk),
+        reviewed_to=statement.as_text(row.reviewed_to),
+        list_sha256=row.list_sha256,
         previous=row.previous_sha256,
         key=key.pk,
     )
@@ -182,6 +195,8 @@ def _write(act: Act, signer: User, reason: str, key: PortalKey) -> Signature:
             "statement_sha256": row.statement_sha256,
             "top_hash": row.top_hash,
             "rendition_sha256": row.rendition_sha256,
+            **({"reviewed_to": row.reviewed_to} if row.reviewed_to else {}),
+            **({"list_sha256": row.list_sha256} if row.list_sha256 else {}),
             **founding.mark(),
         },
     )
@@ -274,6 +289,18 @@ def _shown(act: Act, signer: User) -> None:
         )
 
 
+def _reviewed(act: Act, signer: User) -> None:
+    """The trail is reviewed with the record, before it is approved (FDA, Data Integrity Q&A)."""
+    if act.meaning == Meaning.APPROVAL and not act.reviewed:
+        raise SignatureRefused(
+            act.version,
+            signer,
+            "Look through what the trail says of this version, and tick that you have reviewed it.",
+            "not reviewed",
+            400,
+        )
+
+
 def _pages(numbers: Sequence[int]) -> str:
     """`page 3`, `pages 1, 2 and 5`, or the first ten and how many more."""
     words = [str(number) for number in numbers]
@@ -315,4 +342,5 @@ CHECKS: Sequence[Callable[[Act, User], None]] = (
     _qualification,
     _digests,
     _shown,
+    _reviewed,
 )

@@ -23,11 +23,15 @@ def build(
     signed_at: datetime,
     policy: str,
     intent: str,
+    reviewed_to: str,
+    list_sha256: str,
     previous: str,
     key: str,
 ) -> bytes:
-    """The statement's bytes. `policy` is the revision of the e-signature SOP in force, `previous` the SHA-256 of the signer's
-    statement before this one, or "", `key` the id of the portal's key that seals it."""
+    """The statement's bytes. `policy` is the revision of the e-signature SOP in force, `reviewed_to` the id of the last
+    entry of the trail that the signer has reviewed, `list_sha256` that of the list signed with one code (`intents.list_digest`),
+    `previous` the SHA-256 of the signer's statement before this one, each "" where there is none; `key` the id of the portal's
+    key that seals it."""
     return canonical(
         {
             "format": FORMAT,
@@ -49,6 +53,8 @@ def build(
             "signed_at": stamp(signed_at),
             "policy": policy,
             "intent": intent,
+            "reviewed_to": reviewed_to,
+            "list_sha256": list_sha256,
             "previous": previous,
             "key": key,
         }
@@ -73,10 +79,14 @@ COLUMNS: dict[str, str] = {
     "reason": "reason",
     "signed_at": "signed_at",
     "intent": "intent_id",
+    "reviewed_to": "reviewed_to",
+    "list_sha256": "list_sha256",
     "previous": "previous_sha256",
     "key": "key_id",
 }
 
 
 def as_text(value: Any) -> str:
+    if value is None:
+        return ""
     return stamp(value) if isinstance(value, datetime) else str(value)

@@ -28,6 +28,7 @@ def sign(
     sitting: Sitting,
     request: HttpRequest | None = None,
     reason: str = "",
+    reviewed: bool = False,
     approved: Approved | None = None,
 ) -> Signature:
     """Sign one version. `approved(version, signer)` is what its kind does when the last signature is there; it runs in the
@@ -40,6 +41,7 @@ def sign(
         sitting=sitting,
         request=request,
         reason=reason,
+        reviewed=reviewed,
         approved=approved,
     )[0]
 
@@ -53,11 +55,20 @@ def sign_all(
     sitting: Sitting,
     request: HttpRequest | None = None,
     reason: str = "",
+    reviewed: bool = False,
     approved: Approved | None = None,
 ) -> list[Signature]:
-    """Sign a list of versions with one code, each opened and with an intent of its own: all of them or none (§2 row 16)."""
+    """Sign a list of versions with one code, each opened and with an intent of its own (`intents.open_list`): all of them or
+    none (§2 row 16). `reviewed`: the signer has looked through the trail of each, which an approval needs."""
     with signing(
-        intents, meaning, signer=signer, credentials=credentials, sitting=sitting, request=request, reason=reason
+        intents,
+        meaning,
+        signer=signer,
+        credentials=credentials,
+        sitting=sitting,
+        request=request,
+        reason=reason,
+        reviewed=reviewed,
     ) as signatures:
         for signature in signatures:
             _consequence(signature, signer, reason, approved)

@@ -52,9 +52,15 @@ def sign(user: User, *versions: Version, meaning: str = "", reason: str = "") ->
     """Open each, and sign all with one code, each version's own step of this user."""
     where = sitting(user)
     steps = [waiting_step(version, user) for version in versions]
-    opened = [intend(version, user, where, step) for version, step in zip(versions, steps, strict=True)]
+    for version in versions:
+        open_pages(version, where)
+    opened = (
+        intents.open_list(steps, user=user, sitting=where)
+        if len(steps) > 1
+        else [intents.open_for(versions[0], user=user, sitting=where, step=steps[0])]
+    )
     return sign_all([intent.pk for intent in opened], meaning or steps[0].meaning, signer=user, credentials=credentials(user),
-                    sitting=where, reason=reason, approved=approved)  # fmt: skip
+                    sitting=where, reason=reason, reviewed=True, approved=approved)  # fmt: skip
 
 
 def read(user: User, version: Version) -> Signature:

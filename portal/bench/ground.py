@@ -93,4 +93,6 @@ def prepared(version: Version, signer: User) -> tuple[uuid.UUID, str, Credential
 
 def sign(version: Version, signer: User) -> None:
     intent, meaning, credentials, sitting = prepared(version, signer)
-    sign_all([intent], meaning, signer=signer, credentials=credentials, sitting=sitting, approved=approved)
+    sign_all(
+        [intent], meaning, signer=signer, credentials=credentials, sitting=sitting, reviewed=True, approved=approved
+    )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -22,7 +22,6 @@ from audit.models import Entry
 from portal.consequences import approved
 from records import documents, manifest, redline
 from records.kinds import Kind
-from records.lifecycle import State
 from records.models import Version
 from signatures import dialog
 from signatures.dialog import Place
@@ -30,6 +29,7 @@ from signatures.forms import SignForm
 from signatures.meanings import Meaning
 from signatures.models import Signature, Step
 from signatures.queries import OPEN_STATES
+from signatures.review import last_approved, trail_since
 from signatures.transitions import sign
 from signatures.views import pages_of
 from storage.s3 import StorageError
@@ -88,6 +88,7 @@ def _verb(request: PersonRequest) -> dialog.Verb:
             sitting=request.sitting,
             request=request,
             reason=form.cleaned_data["reason"],
+            reviewed=form.cleaned_data["reviewed"],
             approved=approved,
         )
 
@@ -152,23 +153,6 @@ def _tabs(shown: str, before: Version | None, entries: int) -> list[dict[str, An
         {"label": since, "url": f"?show={CHANGES}", "active": shown == CHANGES},
         {"label": "Audit since last approval", "url": f"?show={AUDIT}", "active": shown == AUDIT, "count": entries},
     ]
-
-
-def last_approved(version: Version) -> Version | None:
-    """The version of the record that was approved last before this one."""
-    earlier = Version.objects.filter(record=version.record_id, ordinal__lt=version.ordinal)
-    return earlier.filter(state__in=[State.APPROVED, State.RETIRED]).order_by("-ordinal").first()
-
-
-def trail_since(version: Version, before: Version | None) -> QuerySet[Entry]:
-    """Entries about the version, and about its record since the approval before."""
-    of_record = Q(subject_kind="record", subject_id=str(version.record_id))
-    since = before and Entry.objects.filter(
-        subject_kind="version", subject_id=str(before.pk), action=Action.VERSION_APPROVED
-    ).order_by("id").values_list("id", flat=True).first()  # fmt: skip
-    if since:
-        of_record &= Q(id__gt=since)
-    return Entry.objects.filter(of_record | Q(subject_kind="version", subject_id=str(version.pk)))
 
 
 def _days(entries: QuerySet[Entry]) -> list[dict[str, Any]]:

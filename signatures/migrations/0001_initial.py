@@ -27,6 +27,16 @@ class Migration(migrations.Migration):
                 ("meanings", models.JSONField(help_text="what may be signed with it: its own meaning, or a rejection")),
                 ("top_hash", models.TextField()),
                 ("rendition_sha256", models.TextField()),
+                (
+                    "reviewed_to",
+                    models.BigIntegerField(help_text="the newest entry of the trail that the dialog showed", null=True),
+                ),
+                (
+                    "list_sha256",
+                    models.TextField(
+                        default="", help_text="of the list that it belongs to, where several are signed at once"
+                    ),
+                ),
                 ("opened_at", models.DateTimeField(db_default=audit.clock.Now())),
                 ("expires_at", models.DateTimeField()),
                 ("used_at", models.DateTimeField(null=True)),
@@ -102,6 +112,18 @@ class Migration(migrations.Migration):
                 ("signed_at", models.DateTimeField()),
                 ("top_hash", models.TextField()),
                 ("rendition_sha256", models.TextField()),
+                (
+                    "reviewed_to",
+                    models.BigIntegerField(
+                        help_text="the last entry of the trail that the signer has reviewed", null=True
+                    ),
+                ),
+                (
+                    "list_sha256",
+                    models.TextField(
+                        default="", help_text="of the list that was signed with one code; empty: signed alone"
+                    ),
+                ),
                 (
                     "statement",
                     models.BinaryField(

@@ -58,6 +58,11 @@
         const text = reason.querySelector("textarea, input");
         if (text) text.required = !reason.hidden;
       }
+      const review = root.querySelector("[data-review]");
+      if (review) {
+        review.hidden = "needsReason" in chosen.dataset;
+        review.querySelector("input").required = !review.hidden;
+      }
       if (button && chosen.dataset.button) button.textContent = chosen.dataset.button;
     };
     root.addEventListener("change", meaning);

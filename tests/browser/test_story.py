@@ -73,6 +73,8 @@ class Story:
         for figure in page.locator("figure[data-page]").all():
             figure.scroll_into_view_if_needed()
             expect(figure).to_have_class(re.compile("seen"))
+        if card.locator("[name=reviewed]").count():
+            card.locator("[name=reviewed]").check()
         if card.get_by_label("User name").count():
             card.get_by_label("User name").fill(who.username)
         card.get_by_label("Password").fill(PASSWORD)

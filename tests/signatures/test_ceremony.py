@@ -1,6 +1,8 @@
 """The ceremony, row by row of what naive e-signatures get wrong (21 CFR 11.10(f), (g), 11.50, 11.70, 11.200)."""
 
+import json
 import threading
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import pytest
@@ -16,6 +18,7 @@ from portal.consequences import approved
 from records import transitions as records
 from records.models import Version
 from signatures import intents
+from signatures.checking import check_all
 from signatures.models import Intent, Opened, Signature, Step
 from signatures.signing import signing
 from signatures.transitions import sign, sign_all
@@ -33,7 +36,16 @@ class Table:
         acts.open_pages(version, self.sitting)
         self.intent = intents.open_for(version, user=user, sitting=self.sitting, step=self.step)
 
-    def sign(self, meaning: str = "", *, reason: str = "", intent=None, request=None, **credentials: str) -> Signature:
+    def sign(
+        self,
+        meaning: str = "",
+        *,
+        reason: str = "",
+        intent=None,
+        request=None,
+        reviewed: bool = True,
+        **credentials: str,
+    ) -> Signature:
         typed = Credentials(
             username=credentials.get("username", self.user.username),
             password=credentials.get("password", PASSWORD),
@@ -48,8 +60,27 @@ class Table:
                 sitting=Sitting.objects.get(pk=self.sitting.pk),
                 reason=reason,
                 request=request,
+                reviewed=reviewed,
                 approved=approved,
             )
+
+
+def sign_list(people, intents_, *, meaning: str = "review", reviewed: bool = True) -> list[Signature]:
+    """What `people.reviewer` does on the page of a list."""
+    with trail.refusals(people.reviewer):
+        return sign_all(
+            [intent.pk for intent in intents_], meaning, signer=people.reviewer, sitting=intents_[0].sitting,
+            credentials=acts.credentials(people.reviewer), reviewed=reviewed, approved=approved,
+        )  # fmt: skip
+
+
+def a_list(people, versions: Sequence[Version]) -> list[Intent]:
+    """The versions opened as a list by `people.reviewer`, ready to be signed with one code."""
+    where = acts.sitting(people.reviewer)
+    for version in versions:
+        acts.open_pages(version, where)
+    steps = [acts.waiting_step(version, people.reviewer) for version in versions]
+    return intents.open_list(steps, user=people.reviewer, sitting=where)
 
 
 def refused(why: str) -> Entry:
@@ -377,23 +408,21 @@ def test_row_15_a_rejection_is_signed_and_needs_a_reason(version, people):
         Table(version, people.approver).sign()
 
 
-def test_row_16_a_batch_is_all_or_nothing(people):
+@pytest.mark.compliance("§2.16", "S8")
+def test_compliance_a_list_whose_second_item_changes_mid_way_is_not_signed_at_all(people):
     versions = [builders.a_document_in_review(people) for _ in range(3)]
-    tables = [Table(versions[0], people.reviewer)]
-    tables += [Table(version, people.reviewer, tables[0].sitting) for version in versions[1:]]
+    listed = a_list(people, versions)
     records.recall(current(versions[1]), by=people.author, reason="Changed my mind about it.")
-    with trail.refusals(people.reviewer), pytest.raises(trail.Refused):
-        sign_all(
-            [table.intent.pk for table in tables], "review", signer=people.reviewer, sitting=tables[0].sitting,
-            credentials=acts.credentials(people.reviewer),
-        )  # fmt: skip
+    with pytest.raises(trail.Refused, match="waits for no signature"):
+        sign_list(people, listed)
     assert not Signature.objects.exists()
+    assert not Intent.objects.filter(used_at__isnull=False).exists()  # and no code was spent in vain
+    refused("state")
 
 
-def test_row_16_a_batch_that_breaks_in_its_transaction_signs_nothing(people, monkeypatch):
-    versions = [builders.a_document_in_review(people) for _ in range(3)]
-    tables = [Table(versions[0], people.reviewer)]
-    tables += [Table(version, people.reviewer, tables[0].sitting) for version in versions[1:]]
+@pytest.mark.compliance("§2.16", "S8")
+def test_compliance_a_list_that_breaks_in_its_transaction_signs_nothing(people, monkeypatch):
+    listed = a_list(people, [builders.a_document_in_review(people) for _ in range(3)])
     from signatures import signing as ceremony
 
     written: list[Signature] = []
@@ -407,28 +436,91 @@ def test_row_16_a_batch_that_breaks_in_its_transaction_signs_nothing(people, mon
 
     monkeypatch.setattr(ceremony, "_write", breaks)
     with pytest.raises(RuntimeError):
-        sign_all(
-            [table.intent.pk for table in tables], "review", signer=people.reviewer, sitting=tables[0].sitting,
-            credentials=acts.credentials(people.reviewer),
-        )  # fmt: skip
+        sign_list(people, listed)
     assert len(written) == 2
     assert not Signature.objects.exists()
 
 
-def test_row_16_each_version_of_a_batch_has_its_own_statement_in_one_chain(people):
+@pytest.mark.compliance("§2.16", "S8")
+def test_compliance_each_item_of_a_list_has_its_own_statement_in_one_chain_and_binds_the_hash_of_the_list(people):
     versions = [builders.a_document_in_review(people) for _ in range(4)]
-    signatures = acts.sign(people.reviewer, *versions)
+    listed = a_list(people, versions)
+    signatures = sign_list(people, listed)
     assert {signature.version_id for signature in signatures} == {version.pk for version in versions}
+    assert len({signature.intent_id for signature in signatures}) == 4
     hashes = [signature.statement_sha256 for signature in signatures]
     assert [signature.previous_sha256 for signature in signatures] == ["", *hashes[:-1]]
+    assert {json.loads(bytes(row.statement))["list_sha256"] for row in signatures} == {intents.list_digest(listed)}
+    assert {row.top_hash for row in signatures} == {version.top_hash for version in versions}
+    assert all(
+        verdict.valid for verdict in check_all(Signature.objects.select_related("version__record", "key")).values()
+    )
 
 
-def test_row_16_a_batch_has_at_most_twenty_versions(reviewing):
+@pytest.mark.compliance("§2.16", "S8")
+@pytest.mark.parametrize("kept", [slice(1), slice(2), slice(1, 3)])
+def test_compliance_a_part_of_the_list_that_was_opened_is_refused(people, kept):
+    listed = a_list(people, [builders.a_document_in_review(people) for _ in range(3)])
+    with pytest.raises(trail.Refused, match="not the list that was opened") as caught:
+        sign_list(people, listed[kept])
+    assert caught.value.status == 409
+    assert not Signature.objects.exists()
+
+
+@pytest.mark.compliance("§2.16", "S8")
+def test_compliance_dialogs_that_were_opened_one_by_one_are_no_list(people):
+    tables = [Table(builders.a_document_in_review(people), people.reviewer)]
+    tables.append(Table(builders.a_document_in_review(people), people.reviewer, tables[0].sitting))
+    with pytest.raises(trail.Refused, match="not the list that was opened"):
+        sign_list(people, [table.intent for table in tables])
+    refused("list")
+
+
+@pytest.mark.compliance("§2.16", "S8")
+def test_compliance_an_item_of_a_list_that_was_not_opened_keeps_all_of_it_unsigned(people):
+    versions = [builders.a_document_in_review(people) for _ in range(3)]
+    where = acts.sitting(people.reviewer)
+    for version in versions[:2]:
+        acts.open_pages(version, where)
+    steps = [acts.waiting_step(version, people.reviewer) for version in versions]
+    listed = intents.open_list(steps, user=people.reviewer, sitting=where)
+    with pytest.raises(trail.Refused, match="Open every page"):
+        sign_list(people, listed)
+    assert not Signature.objects.exists()
+
+
+@pytest.mark.compliance("§2.16", "S8")
+def test_compliance_a_list_has_at_most_twenty_different_versions(reviewing):
     with pytest.raises(trail.Refused, match="1 to 20"):
         sign_all(
             [reviewing.intent.pk] * 2, "review", signer=reviewing.user, sitting=reviewing.sitting,
             credentials=acts.credentials(reviewing.user),
         )  # fmt: skip
+    with pytest.raises(trail.Refused, match="1 to 20"):
+        intents.open_list([reviewing.step] * 21, user=reviewing.user, sitting=reviewing.sitting)
+
+
+# The trail is reviewed with the record
+
+
+@pytest.mark.compliance("11.10(e)", "A6")
+def test_compliance_an_approval_needs_the_trail_to_be_reviewed_and_binds_its_last_entry(version, people):
+    Table(version, people.reviewer).sign(reviewed=False)  # asked for with an approval alone
+    newest = Entry.objects.filter(subject_id=str(version.pk)).order_by("-id").first()
+    table = Table(version, people.approver)
+    with pytest.raises(trail.Refused, match="tick that you have reviewed it") as caught:
+        table.sign(reviewed=False)
+    assert caught.value.status == 400
+    refused("not reviewed")
+    signature = table.sign()
+    assert signature.reviewed_to == newest.pk
+    assert json.loads(bytes(signature.statement))["reviewed_to"] == str(newest.pk)
+
+
+@pytest.mark.compliance("11.10(e)", "A6")
+def test_compliance_a_rejection_needs_no_review_of_the_trail(version, people):
+    signature = Table(version, people.reviewer).sign("rejection", reason="It cannot be tested.", reviewed=False)
+    assert signature.reviewed_to is None
 
 
 def test_row_17_a_clock_that_went_back_lets_nobody_sign(reviewing, ticking):
