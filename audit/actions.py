@@ -10,6 +10,9 @@ class Action(TextChoices):
     ACCESS_SEALED = "access.sealed", "sealed"
     SYSTEM_MIGRATED = "system.migrated", "migrated stored data"
     REQUEST_REFUSED = "request.refused", "was refused"
+    HOLD_BEGUN = "hold.begun", "made read-only"
+    HOLD_ENDED = "hold.ended", "ended the read-only time of"
+    RESTORE_REPORTED = "restore.reported", "reported the restored database in"
 
     # accounts
     FOUNDING_STARTED = "founding.started", "started the founding ceremony"

@@ -5,6 +5,9 @@ from django.db import models
 from audit.actions import Action
 from audit.clock import Now
 
+# What begins and what ends the time in which the portal is read-only; the newer of the two counts.
+HOLDS = (Action.HOLD_BEGUN, Action.HOLD_ENDED)
+
 
 class Entry(models.Model):
     """One act. Written by `trail.record()` alone; time and transaction are the database's."""
@@ -29,6 +32,7 @@ class Entry(models.Model):
             models.Index(fields=["actor", "id"]),
             models.Index(fields=["action", "id"]),
             models.Index(fields=["at"]),
+            models.Index(fields=["id"], name="audit_entry_holds", condition=models.Q(action__in=HOLDS)),
         ]
 
     def __str__(self) -> str:
@@ -117,3 +121,35 @@ class Access(models.Model):
 
     def __str__(self) -> str:
         return f"{self.actor_name} {self.what} {self.subject_label}"
+
+
+class Checkpoint(models.Model):
+    """A signed note about the chain that was written to the anchor bucket and found there. Append-only; what counts as
+    evidence is the note in the bucket, and this row says where it is."""
+
+    number = models.BigIntegerField(primary_key=True, help_text="1, 2, 3 ... of one origin")
+    size = models.BigIntegerField(help_text="links of the chain that the note speaks of")
+    head = models.BinaryField(help_text="hash of the last of them")
+    at = models.DateTimeField()
+    note = models.TextField()
+    key = models.TextField(help_text="SHA-256 of the public key in DER")
+    place = models.TextField(help_text="bucket and key of the object")
+    object_version = models.TextField()
+    kept_until = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-number"]
+
+    def __str__(self) -> str:
+        return f"checkpoint {self.number}"
+
+
+class Era(models.Model):
+    """Transaction ids start low again in a new database server. A restored database therefore counts on from `base`, so
+    that no new transaction has the id of an old one."""
+
+    base = models.BigIntegerField()
+    at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return str(self.base)

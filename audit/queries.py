@@ -33,7 +33,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "founding.",
     ),
     "Storage and CloudTrail": ("bucket.", "trail."),
-    "System": ("access.", "system.", "job.", "request."),
+    "System": ("access.", "system.", "job.", "request.", "hold.", "restore."),
 }
 """Beginnings of action names, by the word that a filter offers. "Refused" cuts across them all."""
 REFUSED = "Refused"

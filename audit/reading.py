@@ -14,6 +14,11 @@ from audit import trail
 from audit.actions import Action
 from audit.models import Entry
 
+# The oldest transaction that still runs, counted on as the rows' own ids are (`audit_xact()`).
+HORIZON = """
+SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint
+       + coalesce((SELECT base FROM audit_era ORDER BY id DESC LIMIT 1), 0)
+"""
 SUBJECT = trail.Subject("access", "log", "the reading log")
 
 
@@ -33,7 +38,7 @@ def seal() -> Span | None:
         cursor.execute("SELECT pg_advisory_xact_lock(7244112)")
         last = Entry.objects.filter(action=Action.ACCESS_SEALED).order_by("-id").first()
         after = int(last.detail["until"]) if last else 0
-        cursor.execute("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
+        cursor.execute(HORIZON)
         until = cursor.fetchone()[0]
         count, digest, _ = span_hash(after, until)
         if not count:

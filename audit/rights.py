@@ -5,7 +5,7 @@ triggers say: an append-only table is insert-only for the application, a table w
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 # Written by triggers and functions of the owner alone.
-READ_ONLY = ("audit_rowchange", "audit_link", "django_migrations")
+READ_ONLY = ("audit_rowchange", "audit_link", "audit_era", "django_migrations")
 
 TABLES = """
 SELECT c.relname,

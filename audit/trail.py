@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from django.core.exceptions import PermissionDenied
 from django.db import connection, transaction
+from django.db.models.expressions import RawSQL
 
 from audit.actions import Action
 from audit.canonical import canonical
@@ -81,6 +83,35 @@ class Forbidden(Refused, PermissionDenied):
     status = 403
 
 
+class ReadOnly(Refused):
+    """The database does not agree with its anchors: nothing is changed until a restore report is signed (§4, F24)."""
+
+    status = 503
+
+
+READ_ONLY = (
+    "The portal is read-only: its database does not agree with the newest checkpoint in the anchor bucket. Nothing can be changed"
+    " until a restore report is signed; the page Audit, Checkpoints says what was found and what to do."
+)
+# What makes the restore report is known to be that only when all of its entries stand: then the commit alone judges.
+_judged_at_commit: ContextVar[bool] = ContextVar("judged_at_commit", default=False)
+
+
+def held() -> Entry | None:
+    """The entry that made the portal read-only, while it is."""
+    return Entry.objects.filter(pk=RawSQL("SELECT audit_held()", ())).first()
+
+
+@contextmanager
+def judged_at_commit() -> Iterator[None]:
+    """In this block the database says at the commit, and not `record()` at each entry, whether read-only lets it pass."""
+    before = _judged_at_commit.set(True)
+    try:
+        yield
+    finally:
+        _judged_at_commit.reset(before)
+
+
 def subject_of(thing: HasSubject | Subject) -> Subject:
     return thing if isinstance(thing, Subject) else thing.trail_subject()
 
@@ -100,13 +131,15 @@ def record(
     """Write one entry in the transaction of the change that it tells (21 CFR 11.10(e)).
 
     `detail` holds strings, integers, booleans, null, lists and objects only. Raises RuntimeError outside a transaction:
-    an entry that commits alone would tell of a change that may not have happened.
+    an entry that commits alone would tell of a change that may not have happened; ReadOnly where only a short list of acts
+    is open (`audit_admits()` in the database has the list, and refuses raw SQL as well).
     """
     if not connection.in_atomic_block:
         raise RuntimeError("trail.record() belongs into the transaction of the change that it tells")
-    row = _insert(
-        "audit_entry", Action(action).value, "action", subject_of(subject), actor_of(by), detail, reason=reason
-    )
+    about = subject_of(subject)
+    row, admitted = _insert("audit_entry", Action(action).value, "action", about, actor_of(by), detail, reason=reason)
+    if not admitted and not _judged_at_commit.get():
+        raise ReadOnly(READ_ONLY, subject=about, by=by, detail={"asked": Action(action).value})
     return Entry(**row)
 
 
@@ -142,7 +175,8 @@ def _insert(
     actor: Actor,
     detail: Mapping[str, Any] | None,
     **more: str,
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], bool]:
+    """The row as it stands, and whether read-only admits it."""
     values = {
         what_column: what,
         "actor": actor.key,
@@ -156,11 +190,12 @@ def _insert(
     }
     columns = ", ".join([*values, "detail"])
     places = ", ".join(["%s"] * len(values) + ["%s::jsonb"])
+    admits = "audit_admits(action, subject_id)" if table == "audit_entry" else "true"
     with connection.cursor() as cursor:
         # Table and columns are ours; the values go as parameters.
         cursor.execute(
-            f"INSERT INTO {table} ({columns}) VALUES ({places}) RETURNING id, at, xact",  # noqa: S608
+            f"INSERT INTO {table} ({columns}) VALUES ({places}) RETURNING id, at, xact, {admits}",  # noqa: S608
             [*values.values(), canonical(dict(detail or {})).decode()],
         )
-        identity, at, xact = cursor.fetchone()
-    return {**values, "id": identity, "at": at, "xact": xact, "detail": dict(detail or {})}
+        identity, at, xact, admitted = cursor.fetchone()
+    return {**values, "id": identity, "at": at, "xact": xact, "detail": dict(detail or {})}, admitted

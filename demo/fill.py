@@ -105,7 +105,7 @@ def _user(username: str) -> User:
 
 
 def make_buckets() -> None:
-    for name in (RECORDS_BUCKET, settings.WORM_BUCKET, TRAIL_BUCKET):
+    for name in (RECORDS_BUCKET, settings.WORM_BUCKET, TRAIL_BUCKET, settings.ANCHOR_BUCKET):
         make_bucket(_endpoint(), name)
     by = _user(content.ADMINISTRATORS[0])
     register_bucket(RECORDS_BUCKET, label="Registered runs", purpose="records", by=by)

@@ -1,8 +1,10 @@
 """The worker's side. Every handler module is imported here, so that any worker can do any job."""
 
 import os
+from typing import Any
 
 from celery import Celery
+from celery.signals import worker_init
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 
@@ -14,6 +16,16 @@ app.autodiscover_tasks()
 app.conf.beat_schedule = {
     "sweep jobs": {"task": "jobs.sweep", "schedule": 15.0},
     "seal the reading log": {"task": "audit.seal_access", "schedule": 300.0},
+    "anchor the trail": {"task": "portal.anchor", "schedule": 15.0},
+    "watch over the trail": {"task": "portal.watch_over_trail", "schedule": 3600.0},
     "pull trails": {"task": "cloudtrail.pull_all", "schedule": 20.0},
     "verify approved versions": {"task": "records.verify_all", "schedule": 3600.0},
 }
+
+
+@worker_init.connect
+def look_first(**_: Any) -> None:
+    """Before the first job: is this the database that the anchors speak of?"""
+    from portal import anchoring
+
+    anchoring.at_start()

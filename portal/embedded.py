@@ -308,6 +308,8 @@ def configure(servers: Embedded) -> None:
         os.environ.setdefault("S3_ACCESS_KEY_ID", "ASIACOUNTERSIGNPORTL")
         os.environ.setdefault("S3_SECRET_ACCESS_KEY", "demo-secret-of-the-portal")
         os.environ.setdefault("S3_PERSON_ROLE_ARN", "arn:aws:iam::111122223333:role/countersign-person")
+    os.environ.setdefault("ANCHOR_ACCESS_KEY_ID", "AKIACOUNTERSIGNANCHR")
+    os.environ.setdefault("ANCHOR_SECRET_ACCESS_KEY", "demo-secret-of-the-anchors")
     for name, value in own_secrets(servers.home).items():
         os.environ.setdefault(name, value)
 

@@ -11,6 +11,7 @@ from django.utils.functional import SimpleLazyObject
 from accounts import qualifications
 from accounts.models import User
 from accounts.permissions import may
+from audit import trail
 from signatures.models import Step
 
 # Label, where, icon, the permission that shows it, and the beginnings of the paths that are its own.
@@ -31,7 +32,7 @@ BACK_ROOMS: tuple[tuple[str, str, str, str, tuple[str, ...]], ...] = (
 
 def navigation(request: HttpRequest) -> dict[str, Any]:
     """Context of `base.html`; the rail is made where a page draws it, not for fragments."""
-    shared = {"product_version": settings.VERSION}
+    shared = {"product_version": settings.VERSION, "hold": SimpleLazyObject(trail.held)}
     user = getattr(request, "user", None)
     if user is None or not user.is_authenticated:
         return shared

@@ -3,7 +3,9 @@
 The embedded servers put their addresses into the environment before this file is read (`portal/embedded.py`).
 """
 
+import re
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import environ
 from csp.constants import NONE, SELF
@@ -261,6 +263,20 @@ if TSA_URL and TSA_CERTIFICATES is None:
     raise ImproperlyConfigured("TSA_URL needs TSA_CERTIFICATES: a time stamp counts if it leads to one of them.")
 
 DOCUMENT_RETENTION_YEARS = env.int("DOCUMENT_RETENTION_YEARS", default=10)  # data: as their definition says
+
+# Checkpoints of the audit trail, best in another account: credentials of their own, good for this one bucket.
+ANCHOR_BUCKET = env.str("ANCHOR_BUCKET", default="gxp-anchors")
+ANCHOR_ENDPOINT_URL = env.str("ANCHOR_ENDPOINT_URL", default="") or S3_ENDPOINT_URL
+ANCHOR_REGION = env.str("ANCHOR_REGION", default=S3_REGION)
+ANCHOR_ACCESS_KEY_ID = env.str("ANCHOR_ACCESS_KEY_ID", default="") or None
+ANCHOR_SECRET_ACCESS_KEY = env.str("ANCHOR_SECRET_ACCESS_KEY", default="") or None
+ANCHOR_RETENTION_YEARS = env.int("ANCHOR_RETENTION_YEARS", default=DOCUMENT_RETENTION_YEARS)
+# Whose trail it is, in each checkpoint. It must never change: notes of another origin are notes about something else.
+TRAIL_ORIGIN = env.str("TRAIL_ORIGIN", default=f"{urlsplit(SITE_URL).hostname}/trail")
+if not re.fullmatch(r"[\w.-]+(/[\w.-]+)+", TRAIL_ORIGIN):
+    raise ImproperlyConfigured(
+        "TRAIL_ORIGIN must be a name with a path, without white space: records.example.org/trail."
+    )
 
 # Work in the background; the rows of `jobs.Job` are the truth, a message is a wake-up
 CELERY_BROKER_URL = required("CELERY_BROKER_URL", "background work is announced there (RabbitMQ, Redis or Valkey).")

@@ -70,7 +70,8 @@ PIPELINE = Principal(
     "ASIANGSPIPELINE00001", "demo-secret-of-the-pipeline", "ngs-pipeline", "ngs-pipeline", service="batch.amazonaws.com"
 )
 OWNER = Principal("AKIASTORAGEOWNER0001", "demo-secret-of-the-owner", "storage-owner")
-KNOWN = (PORTAL, PIPELINE, OWNER)
+ANCHOR = Principal("AKIACOUNTERSIGNANCHR", "demo-secret-of-the-anchors", "countersign-anchor")
+KNOWN = (PORTAL, PIPELINE, OWNER, ANCHOR)
 
 
 class Directory:

@@ -136,7 +136,18 @@ class Person:
     session_name: str
 
 
+@dataclass(frozen=True)
+class Account:
+    """Where S3 is asked and with which credentials; None takes those of the machine."""
+
+    endpoint: str | None
+    region: str
+    key_id: str | None
+    secret: str | None
+
+
 _asking_for: ContextVar[Person | None] = ContextVar("asking_for", default=None)
+_asking_as: ContextVar[Account | None] = ContextVar("asking_as", default=None)
 _making_a_client = threading.Lock()
 
 
@@ -155,10 +166,23 @@ def asking_for(source_identity: str, session_name: str) -> Iterator[None]:
         _asking_for.reset(before)
 
 
+@contextmanager
+def asking_as(account: Account) -> Iterator[None]:
+    """In this block S3 is asked with the credentials of another account, for nobody in particular."""
+    before = _asking_as.set(account)
+    try:
+        yield
+    finally:
+        _asking_as.reset(before)
+
+
 def client() -> S3Client:
     """The S3 client for the running work; one for each process and person, safe to share between threads."""
     role = settings.S3_PERSON_ROLE_ARN
+    other = _asking_as.get()
     with _making_a_client:
+        if other is not None:
+            return _client(other.endpoint, other.region, other.key_id, other.secret, None, None)
         return _client(
             settings.S3_ENDPOINT_URL,
             settings.S3_REGION,

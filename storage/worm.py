@@ -68,10 +68,19 @@ def put(data: bytes, *, media_type: str, retain_until: datetime, bucket: str | N
     until = _whole_second(retain_until)
     sha256 = hashlib.sha256(data).hexdigest()
     present = _present(bucket, key_for(sha256), sha256, len(data))
-    version_id = present.version_id if present else _write(bucket, data, sha256, media_type, until)
+    version_id = present.version_id if present else _write(bucket, key_for(sha256), data, sha256, media_type, until)
     if present and (present.lock.until is None or present.lock.until < until):
         _extend(bucket, key_for(sha256), version_id, until)
     pin = Pin(bucket, key_for(sha256), version_id, len(data), sha256)
+    _confirm(pin, until)
+    return pin
+
+
+def put_at(key: str, data: bytes, *, media_type: str, retain_until: datetime, bucket: str) -> Pin:
+    """Keep `data` under a key of the caller's, as a new version in any case; else as `put()`."""
+    until = _whole_second(retain_until)
+    sha256 = hashlib.sha256(data).hexdigest()
+    pin = Pin(bucket, key, _write(bucket, key, data, sha256, media_type, until), len(data), sha256)
     _confirm(pin, until)
     return pin
 
@@ -98,11 +107,11 @@ def _present(bucket: str, key: str, sha256: str, size: int) -> Head | None:
     return found if vouched else None
 
 
-def _write(bucket: str, data: bytes, sha256: str, media_type: str, until: datetime) -> str:
-    with s3.plainly(bucket, key_for(sha256)):
+def _write(bucket: str, key: str, data: bytes, sha256: str, media_type: str, until: datetime) -> str:
+    with s3.plainly(bucket, key):
         answer = s3.client().put_object(
             Bucket=bucket,
-            Key=key_for(sha256),
+            Key=key,
             Body=data,
             ContentType=media_type,
             ChecksumAlgorithm="SHA256",

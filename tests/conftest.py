@@ -72,7 +72,8 @@ def superuser(database: str = "postgres") -> Iterator[psycopg.Connection]:
 
 
 def point_at(database: str) -> None:
-    """Let Django's connections of this process reach `database`."""
+    """Let Django's connections of this process reach `database`, whose trail is one of its own."""
+    from django.conf import settings
     from django.db import connections
 
     for connection in connections.all():
@@ -80,6 +81,8 @@ def point_at(database: str) -> None:
         connection.settings_dict["NAME"] = database
     os.environ["DATABASE_URL"] = SERVERS.url(database, embedded.APPLICATION)
     os.environ["MIGRATE_DATABASE_URL"] = SERVERS.url(database, embedded.OWNER)
+    # All of them anchor in the one bucket of the stand-in.
+    settings.TRAIL_ORIGIN = os.environ["TRAIL_ORIGIN"] = f"tests/{HOME.name}/{database}"
 
 
 def clone(template: str) -> str:

@@ -25,7 +25,7 @@ def make_buckets() -> None:
     """The stand-in's buckets, versioned and with Object Lock; safe to repeat."""
     client = s3.client()
     known = {bucket["Name"] for bucket in client.list_buckets()["Buckets"]}
-    for name in {RECORDS_BUCKET, "gxp-countersign"} - known:
+    for name in {RECORDS_BUCKET, "gxp-countersign", "gxp-anchors"} - known:
         client.create_bucket(Bucket=name, ObjectLockEnabledForBucket=True,
                              CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})  # fmt: skip
 

@@ -14,6 +14,34 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
+            name="Checkpoint",
+            fields=[
+                (
+                    "number",
+                    models.BigIntegerField(help_text="1, 2, 3 ... of one origin", primary_key=True, serialize=False),
+                ),
+                ("size", models.BigIntegerField(help_text="links of the chain that the note speaks of")),
+                ("head", models.BinaryField(help_text="hash of the last of them")),
+                ("at", models.DateTimeField()),
+                ("note", models.TextField()),
+                ("key", models.TextField(help_text="SHA-256 of the public key in DER")),
+                ("place", models.TextField(help_text="bucket and key of the object")),
+                ("object_version", models.TextField()),
+                ("kept_until", models.DateTimeField()),
+            ],
+            options={
+                "ordering": ["-number"],
+            },
+        ),
+        migrations.CreateModel(
+            name="Era",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("base", models.BigIntegerField()),
+                ("at", models.DateTimeField(db_default=audit.clock.Now())),
+            ],
+        ),
+        migrations.CreateModel(
             name="Access",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
@@ -67,6 +95,11 @@ class Migration(migrations.Migration):
                     models.Index(fields=["actor", "id"], name="audit_entry_actor_bd4146_idx"),
                     models.Index(fields=["action", "id"], name="audit_entry_action_fd0519_idx"),
                     models.Index(fields=["at"], name="audit_entry_at_06beca_idx"),
+                    models.Index(
+                        condition=models.Q(("action__in", ("hold.begun", "hold.ended"))),
+                        fields=["id"],
+                        name="audit_entry_holds",
+                    ),
                 ],
             },
         ),

@@ -7,11 +7,30 @@ from django.db import migrations
 
 from audit.operations import AppendOnly
 
+# The transaction's id, counted on where the database was restored into another server: there ids start low again, and an old
+# entry must not vouch for a new change. Beginning such an era is safe to ask for at any time, by anybody.
+ERA = """
+CREATE FUNCTION audit_xact() RETURNS bigint LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp AS
+$$ SELECT pg_current_xact_id()::text::bigint + coalesce((SELECT base FROM audit_era ORDER BY id DESC LIMIT 1), 0) $$;
+
+CREATE FUNCTION audit_begin_era() RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+  used bigint;
+BEGIN
+  PERFORM pg_advisory_xact_lock(7244113);
+  SELECT greatest((SELECT max(xact) FROM audit_entry), (SELECT max(xact) FROM audit_rowchange),
+                  (SELECT max(xact) FROM audit_access), 0) INTO used;
+  IF used < audit_xact() THEN RETURN false; END IF;
+  INSERT INTO audit_era (base) VALUES (used);
+  RETURN true;
+END $$;
+"""
+
 STAMP = """
 CREATE FUNCTION audit_stamp_entry() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 BEGIN
   NEW.at := audit_now();
-  NEW.xact := pg_current_xact_id()::text::bigint;
+  NEW.xact := audit_xact();
   RETURN NEW;
 END $$;
 CREATE TRIGGER stamp BEFORE INSERT ON audit_entry FOR EACH ROW EXECUTE FUNCTION audit_stamp_entry();
@@ -20,7 +39,7 @@ ALTER TABLE audit_entry ENABLE ALWAYS TRIGGER stamp;
 CREATE FUNCTION audit_stamp_access() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 BEGIN
   NEW.at := audit_now();
-  NEW.xact := pg_current_xact_id()::text::bigint;
+  NEW.xact := audit_xact();
   NEW.canonical := convert_to(audit_canonical(jsonb_build_object(
     'id', NEW.id, 'at', audit_time(NEW.at), 'xact', NEW.xact, 'actor', NEW.actor, 'actor_name', NEW.actor_name,
     'actor_role', NEW.actor_role, 'what', NEW.what, 'subject_kind', NEW.subject_kind, 'subject_id', NEW.subject_id,
@@ -57,9 +76,35 @@ BEGIN
     IF new_part ? hidden THEN new_part := jsonb_set(new_part, ARRAY[hidden], '"[secret]"'); END IF;
   END LOOP;
   INSERT INTO audit_rowchange (at, xact, "table", "row", operation, subject_kind, subject_id, old, new)
-  VALUES (audit_now(), pg_current_xact_id()::text::bigint, TG_TABLE_NAME, whole ->> TG_ARGV[2], lower(TG_OP), TG_ARGV[0],
+  VALUES (audit_now(), audit_xact(), TG_TABLE_NAME, whole ->> TG_ARGV[2], lower(TG_OP), TG_ARGV[0],
           whole ->> TG_ARGV[1], old_part, new_part);
   RETURN NULL;
+END $$;
+"""
+
+# Read-only: which entries may still be written. The newest entry of two kinds says whether it is so. First what keeps the
+# portal reachable, watched and closed to whoever must go; then what makes and signs the restore report, for the record and the
+# version that its own entry names. Every change of a controlled table needs an entry, so what is refused here cannot be changed.
+HOLD = """
+CREATE FUNCTION audit_held() RETURNS bigint LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+  SELECT CASE WHEN action = 'hold.begun' THEN id END FROM audit_entry
+  WHERE action IN ('hold.begun', 'hold.ended') ORDER BY id DESC LIMIT 1
+$$;
+
+CREATE FUNCTION audit_admits(act text, about text) RETURNS boolean LANGUAGE plpgsql STABLE
+SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+  hold bigint := audit_held();
+BEGIN
+  RETURN hold IS NULL
+    OR act = ANY (ARRAY['login.succeeded', 'login.ended', 'access.sealed', 'hold.begun', 'hold.ended', 'restore.reported',
+      'job.failed', 'job.retried', 'alarm.raised', 'alarm.acknowledged', 'version.verified', 'version.altered',
+      'user.deactivated', 'code.reset', 'key.registered'])
+    OR act LIKE '%.refused'
+    OR (act = 'system.migrated' AND session_user = current_user)
+    OR (act = ANY (ARRAY['record.created', 'version.submitted', 'signatures.requested', 'intent.opened', 'signature.applied',
+      'version.approved', 'version.rejected', 'version.recalled', 'version.effective', 'step.reassigned']) AND EXISTS (
+          SELECT 1 FROM audit_entry WHERE action = 'restore.reported' AND id > hold AND detail -> 'subjects' ? about));
 END $$;
 """
 
@@ -86,6 +131,9 @@ BEGIN
     'id', NEW.id, 'at', audit_time(NEW.at), 'xact', NEW.xact, 'actor', NEW.actor, 'actor_name', NEW.actor_name,
     'actor_role', NEW.actor_role, 'action', NEW.action, 'subject_kind', NEW.subject_kind, 'subject_id', NEW.subject_id,
     'subject_label', NEW.subject_label, 'reason', NEW.reason, 'request_id', NEW.request_id, 'detail', NEW.detail));
+  IF NOT audit_admits(NEW.action, NEW.subject_id) THEN
+    RAISE EXCEPTION 'read-only: % is refused until a restore report is signed', NEW.action USING ERRCODE = 'object_in_use';
+  END IF;
   RETURN NULL;
 END $$;
 CREATE CONSTRAINT TRIGGER link AFTER INSERT ON audit_entry DEFERRABLE INITIALLY DEFERRED
@@ -123,6 +171,8 @@ END $$;
 class Migration(migrations.Migration):
     dependencies = [("audit", "0001_initial")]
     operations = [
+        migrations.RunSQL(ERA),
+        migrations.RunSQL(HOLD),
         migrations.RunSQL(STAMP),
         migrations.RunSQL(CAPTURE),
         migrations.RunSQL(LINK),
@@ -131,4 +181,6 @@ class Migration(migrations.Migration):
         AppendOnly("audit_rowchange"),
         AppendOnly("audit_link"),
         AppendOnly("audit_access"),
+        AppendOnly("audit_checkpoint"),
+        AppendOnly("audit_era"),
     ]

@@ -49,6 +49,7 @@ class Site:
             # A broker's own number keeps the wake-ups of other tests away from this worker.
             "CELERY_BROKER_URL": os.environ["CELERY_BROKER_URL"].replace("virtual_host=0", f"virtual_host={broker}"),
             "SITE_URL": self.url,
+            "TRAIL_ORIGIN": f"tests/{conftest.HOME.name}/{database}",
             "COUNTERSIGN_HOME": str(folder),
         }
         self._running: list[subprocess.Popen[bytes]] = []

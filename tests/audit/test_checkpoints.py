@@ -1,0 +1,236 @@
+"""Checkpoints in the anchor bucket: made, checked, never smaller after larger; a database that does not agree is read-only."""
+
+import hashlib
+import os
+import re
+from contextlib import contextmanager
+from datetime import timedelta
+
+import psycopg
+import pytest
+from django.conf import settings
+from django.db import transaction
+
+from accounts.models import Area
+from audit import checkpoints, trail
+from audit.actions import Action
+from audit.models import Checkpoint, Entry, Link
+from portal import anchoring
+from storage import anchors, s3
+from tests import firm as building
+from tests.conftest import ROOT, clone, point_at, superuser
+
+
+def act(people, name="Renamed"):
+    with transaction.atomic():
+        Area.objects.filter(pk=people.laboratory.pk).update(name=name)
+        trail.record(Action.AREA_CHANGED, people.laboratory, by=people.administrator)
+
+
+@pytest.fixture
+def anchored(people):
+    """The cast with an anchor bucket and a first checkpoint in it."""
+    building.make_buckets()
+    anchoring.checkpoint()
+    return people
+
+
+@contextmanager
+def on_copy(database: str):
+    """This process on a copy of a database, as if a backup had been restored."""
+    origin = settings.TRAIL_ORIGIN
+    point_at("postgres")  # a database that is in use cannot be copied
+    copy = clone(database)
+    point_at(copy)
+    settings.TRAIL_ORIGIN = origin
+    try:
+        yield copy
+    finally:
+        point_at(database)
+        with superuser() as connection:
+            connection.execute(f'DROP DATABASE "{copy}" WITH (FORCE)')
+
+
+def name_of_database():
+    return psycopg.conninfo.conninfo_to_dict(os.environ["DATABASE_URL"])["dbname"]
+
+
+@pytest.mark.compliance("11.10(e)")
+def test_compliance_a_checkpoint_is_a_signed_note_under_lock_in_the_anchor_bucket(anchored):
+    made = Checkpoint.objects.get()
+    size, head = checkpoints.head()
+    assert (made.number, made.size, bytes(made.head).hex()) == (1, size, head)
+    bucket, key = made.place.split("/", 1)
+    kept = s3.head(bucket, key, made.object_version)
+    assert (kept.lock.mode, kept.lock.until is not None) == ("COMPLIANCE", True)
+    assert kept.lock.until >= made.at + timedelta(days=3649)
+    signed = checkpoints.read(b"".join(s3.stream(bucket, key, made.object_version)))
+    assert signed.data().decode() == made.note
+    assert anchoring.PortalKeys().holds(signed.hint, signed.note.body(), signed.signature)
+    assert not anchoring.PortalKeys().holds(signed.hint, signed.note.body() + b" ", signed.signature)
+    assert anchors.configured().account.key_id != settings.S3_ACCESS_KEY_ID
+
+
+def test_checkpoints_are_numbered_and_name_the_one_before(anchored):
+    act(anchored)
+    second = anchoring.checkpoint()
+    third = anchoring.checkpoint()
+    notes = [checkpoints.read(row.note.encode()).note for row in (second, third)]
+    assert [note.number for note in notes] == [2, 3]
+    assert notes[1].size == notes[0].size, "silence is evidence, too"
+    assert notes[1].previous == hashlib.sha256(second.note.encode()).hexdigest()
+
+
+def test_one_is_due_after_five_minutes_and_after_a_thousand_entries(anchored, ticking):
+    assert not checkpoints.due()
+    ticking.advance(minutes=4, seconds=40)
+    assert checkpoints.due()
+    anchoring.anchor_if_due()
+    assert Checkpoint.objects.count() == 2 and not checkpoints.due()
+    with transaction.atomic():
+        for _ in range(1000):
+            trail.record(Action.JOB_RETRIED, anchored.laboratory, by=anchored.administrator)
+    assert checkpoints.due()
+
+
+def test_a_database_that_agrees_may_go_on(anchored):
+    act(anchored)
+    found = anchoring.watch_over()
+    assert (found.state, found.doubts) == ("agrees", ())
+    assert trail.held() is None
+
+
+@pytest.mark.compliance("F24", "11.10(c)")
+def test_compliance_a_database_put_back_to_an_earlier_state_is_read_only(anchored):
+    database = name_of_database()
+    with on_copy(database):
+        earlier = name_of_database()
+        point_at(database)
+        act(anchored)
+        anchoring.checkpoint()
+        origin = settings.TRAIL_ORIGIN
+        point_at(earlier)
+        settings.TRAIL_ORIGIN = origin
+        agreed = Checkpoint.objects.get().size
+        anchoring.at_start()
+        hold = trail.held()
+        assert hold is not None
+        assert (hold.detail["why"], hold.detail["agreed"], hold.detail["size"]) == ("behind", agreed, agreed)
+        with pytest.raises(trail.ReadOnly, match="read-only"), trail.refusals(anchored.administrator):
+            act(anchored, "Not now")
+        assert Area.objects.filter(name="Not now").count() == 0
+        assert Entry.objects.latest("id").action == "request.refused"
+        with pytest.raises(checkpoints.NotSigned):
+            anchoring.checkpoint()
+        assert anchoring.watch_over().state in ("behind", "different")
+        assert Entry.objects.filter(action=Action.HOLD_BEGUN).count() == 1, "said once"
+
+
+@pytest.mark.compliance("F24")
+def test_compliance_read_only_holds_against_raw_sql_of_the_applications_role(anchored):
+    with transaction.atomic():
+        trail.record(Action.HOLD_BEGUN, checkpoints.CHAIN, by=trail.SYSTEM)
+    insert = (
+        "INSERT INTO audit_entry (actor, actor_name, actor_role, action, subject_kind, subject_id, subject_label, reason,"
+        " request_id, detail, at, xact)"
+        " VALUES ('x', 'x', 'x', %s, 'area', %s, 'x', '', '', '{}', now(), 1)"
+    )
+    with psycopg.connect(os.environ["DATABASE_URL"]) as raw:
+        raw.execute("UPDATE accounts_area SET name = 'Raw' WHERE id = %s", [anchored.laboratory.pk])
+        raw.execute(insert, ["area.changed", str(anchored.laboratory.pk)])
+        with pytest.raises(psycopg.errors.ObjectInUse, match="read-only"):
+            raw.commit()
+        raw.execute(insert, ["login.refused", "x"])
+        raw.commit()
+    assert not Area.objects.filter(name="Raw").exists()
+
+
+@pytest.mark.compliance("DBA")
+def test_compliance_a_checkpoint_is_never_signed_after_a_larger_one_for_a_smaller_chain(anchored):
+    act(anchored)
+    anchoring.checkpoint()
+    with superuser(name_of_database()) as connection:
+        connection.execute("ALTER TABLE audit_link DISABLE TRIGGER ALL")
+        connection.execute("DELETE FROM audit_link WHERE seq = (SELECT max(seq) FROM audit_link)")
+    with pytest.raises(checkpoints.NotSigned, match="behind checkpoint 2"):
+        anchoring.checkpoint()
+    assert trail.held() is not None
+
+
+@pytest.mark.compliance("DBA")
+def test_compliance_rows_about_checkpoints_are_not_believed_without_the_bucket(anchored):
+    act(anchored)
+    anchoring.checkpoint()
+    with superuser(name_of_database()) as connection:
+        connection.execute("ALTER TABLE audit_checkpoint DISABLE TRIGGER ALL")
+        connection.execute("UPDATE audit_checkpoint SET number = 900 WHERE number = 2")
+        connection.execute("ALTER TABLE audit_link DISABLE TRIGGER ALL")
+        connection.execute(
+            "UPDATE audit_link SET hash = '\\x00' WHERE seq = (SELECT size FROM audit_checkpoint WHERE number = 900)"
+        )
+    found = anchoring.compare()
+    assert found.state == "different"
+    assert any("is not in the anchor bucket" in doubt for doubt in found.doubts)
+
+
+def test_a_bucket_without_the_notes_is_named_and_nothing_is_signed(anchored, monkeypatch):
+    monkeypatch.setattr(settings, "TRAIL_ORIGIN", "tests/elsewhere/trail")
+    assert anchoring.compare().state == "missing"
+    with pytest.raises(checkpoints.NotSigned, match="none of the checkpoints"):
+        anchoring.checkpoint()
+
+
+@pytest.mark.compliance("split view")
+def test_compliance_two_histories_under_one_number_are_seen(anchored):
+    database = name_of_database()
+    with on_copy(database) as copy:
+        origin = settings.TRAIL_ORIGIN
+        act(anchored, "One history")
+        other = checkpoints.head()
+        point_at(database)
+        act(anchored, "Another history")
+        anchoring.checkpoint()
+        point_at(copy)
+        settings.TRAIL_ORIGIN = origin
+        # The copy signs without looking, as a portal would that somebody keeps away from the bucket.
+        note = checkpoints.Note(origin, other[0], other[1], 2, Checkpoint.objects.get().at, "")
+        key_id, signature = anchoring.PortalKeys().sign(note.body())
+        data = checkpoints.Signed(note, key_id[:8], signature).data()
+        anchors.configured().write(2, data, now=note.at)
+        assert any("two histories" in doubt for doubt in anchoring.compare().doubts)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [b"", b"x", b"a/b\n1\n", "a/b\n1\nö".encode()],
+)
+def test_what_is_no_checkpoint_is_refused(broken):
+    with pytest.raises(ValueError):
+        checkpoints.read(broken)
+
+
+@pytest.mark.compliance("F24")
+def test_compliance_after_a_restore_into_another_server_no_old_entry_vouches_for_a_new_change(people):
+    """Transaction ids start low again there: an old entry might have the id of a new transaction, and name its subject."""
+    with superuser(name_of_database()) as connection:
+        (current,) = connection.execute("SELECT pg_current_xact_id()::text::bigint").fetchone()
+        for table in ("audit_entry", "audit_rowchange"):
+            connection.execute(f"ALTER TABLE {table} DISABLE TRIGGER ALL")
+            connection.execute(f"UPDATE {table} SET xact = xact + %s", [current + 1000])
+            connection.execute(f"ALTER TABLE {table} ENABLE TRIGGER ALL")
+        (highest,) = connection.execute("SELECT max(xact) FROM audit_entry").fetchone()
+    with transaction.atomic():
+        assert trail.record(Action.JOB_RETRIED, people.laboratory, by=people.author).xact < highest
+    anchoring.at_start()
+    with transaction.atomic():
+        assert trail.record(Action.JOB_RETRIED, people.laboratory, by=people.author).xact > highest
+    with psycopg.connect(os.environ["DATABASE_URL"]) as raw:
+        assert raw.execute("SELECT audit_begin_era()").fetchone() == (False,), "once is enough"
+    assert Link.objects.count() > 0
+
+
+def test_the_lists_of_read_only_name_actions_that_there_are():
+    source = (ROOT / "audit/migrations/0002_guards.py").read_text()
+    lists = source[source.index("FUNCTION audit_admits") : source.index("# At commit")]
+    named = set(re.findall(r"'([a-z]+\.[a-z_]+)'", lists))
+    assert named and named <= set(Action.values) | {"alarm.raised", "alarm.acknowledged"}
