@@ -200,7 +200,7 @@ def test_the_chain_is_walked_by_a_job_and_its_result_is_shown(firm):
 def test_a_broken_chain_is_said_with_its_first_fault(firm):
     target = entry_of("signature.applied", "KRAS-001")
     with superuser(connection.settings_dict["NAME"]) as owner:
-        owner.execute("ALTER TABLE audit_link DISABLE TRIGGER ALL")
+        owner.execute("ALTER TABLE audit_entry DISABLE TRIGGER ALL")
         owner.execute("UPDATE audit_entry SET actor_name = 'Somebody Else' WHERE id = %s", [target.pk])
     job = chain_walk.ask_for(firm.inspector)
     queue.run(job.pk)
