@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --requir
 # Tests that are slow by nature, and how many workers share the others.
 WORKERS ?= auto
 
-.PHONY: demo demo-reset test test-long install check bench requirements
+.PHONY: demo demo-reset test test-long install check bench requirements compliance-matrix
 
 demo: install
 	@COUNTERSIGN_DEMO=1 exec $(MANAGE) demo --port $(PORT)
@@ -51,3 +51,7 @@ check: install
 requirements: install
 	for set in requirements requirements-dev requirements-install; do $(BIN)/uv pip compile -q --universal --python-version 3.11 \
 	  --generate-hashes --no-annotate --no-header $$set.in -o $$set.txt; done
+
+# Which paragraph is held by which test.
+compliance-matrix: install
+	@$(BIN)/python tools/compliance_matrix.py

@@ -85,6 +85,7 @@ def expected(line: Line) -> dict[str, int]:
     return dict(zip(ROLES, line.expected, strict=True))
 
 
+@pytest.mark.compliance("11.10(d)")
 @pytest.mark.parametrize("line", [line for line in LINES if line.method == "GET"], ids=str)
 def test_what_each_role_gets(house, line):
     answers = {role: house.ask(line, role) for role in ROLES}
@@ -108,6 +109,7 @@ def told(house: House, role: str, answer) -> bool:
     return Access.objects.filter(what="refused", **same).exists() or Entry.objects.filter(**same).exists()
 
 
+@pytest.mark.compliance("11.10(d)", "11.10(g)")
 @pytest.mark.parametrize("line", [line for line in LINES if line.method == "POST"], ids=str)
 def test_what_each_role_may_do(house, template_furnished, django_db_blocker, line):
     """An empty form from each role. Who is let through finds the firm anew: what one did must not answer for the next."""
@@ -122,6 +124,7 @@ def test_what_each_role_may_do(house, template_furnished, django_db_blocker, lin
     assert got == expected(line)
 
 
+@pytest.mark.compliance("11.10(d)")
 @pytest.mark.parametrize("route", dict.fromkeys(ROUTES))
 def test_every_url_is_in_the_matrix_and_answers_no_other_method(house, route):
     methods = {line.method: line for line in LINES if route_of(line) == route}
@@ -144,6 +147,7 @@ def test_every_line_speaks_of_a_url_that_is_there(line):
         pytest.fail(f"{matrix.FILE.name}:{line.number}: no such URL: {line.path}")
 
 
+@pytest.mark.compliance("11.10(d)")
 def test_nobody_without_a_log_in_gets_what_is_not_open_to_all():
     open_to_all = {line.path for line in LINES if line.of("anonymous") not in {302, 405}}
     assert open_to_all == {

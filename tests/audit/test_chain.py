@@ -87,6 +87,7 @@ OTHER = {
 }
 
 
+@pytest.mark.compliance("11.10(a)", "11.10(e)")
 @pytest.mark.parametrize(
     ("table", "column"),
     [("audit_entry", column) for column in ENTRY_COLUMNS] + [("audit_rowchange", column) for column in CHANGE_COLUMNS],
@@ -153,6 +154,7 @@ def test_reading_that_is_still_going_on_is_sealed_later(people):
     assert verify()[0] == 0
 
 
+@pytest.mark.compliance("F28")
 def test_the_walk_sees_one_snapshot_while_others_write(people):
     with transaction.atomic():
         trail.record(Action.AREA_CHANGED, people.laboratory, by=people.author)

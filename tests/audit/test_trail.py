@@ -89,6 +89,7 @@ def test_the_trail_refuses_change_even_to_the_owner(people, table, act):
             raw.execute(statement)
 
 
+@pytest.mark.compliance("11.10(e)", "DBA")
 @pytest.mark.parametrize(
     "statement",
     [
@@ -116,6 +117,7 @@ def test_an_action_that_is_not_listed_cannot_be_recorded(people):
         trail.record("area.painted", people.laboratory, by=people.author)
 
 
+@pytest.mark.compliance("11.10(e)")
 def test_the_application_cannot_choose_time_or_transaction_of_an_entry(people):
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
@@ -138,6 +140,7 @@ def test_raw_sql_entries_are_linked_too_and_each_link_hashes_the_one_before(peop
     assert len(links) == Entry.objects.count() + RowChange.objects.count() > 20
 
 
+@pytest.mark.compliance("11.10(e)")
 def test_a_refused_act_is_an_entry_although_its_work_rolled_back(people):
     with pytest.raises(trail.Forbidden), trail.refusals(people.author), transaction.atomic():
         rename(people)

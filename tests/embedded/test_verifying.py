@@ -19,6 +19,7 @@ def site(firm: Firm, tmp_path) -> Site:
         return Site(connection.info.dbname, tmp_path)
 
 
+@pytest.mark.compliance("11.10(a)")
 def test_where_nothing_was_changed_both_commands_say_so_and_exit_0(firm, site):
     walked = site.manage("verify_audit", "--json")
     assert walked.returncode == 0, walked.stderr
@@ -28,6 +29,7 @@ def test_where_nothing_was_changed_both_commands_say_so_and_exit_0(firm, site):
     assert json.loads(read.stdout)["outcome"] == "unchanged"
 
 
+@pytest.mark.compliance("11.10(a)")
 def test_one_column_of_one_entry_is_named(firm, site):
     as_superuser(site.database, "audit_entry", "UPDATE audit_entry SET actor_name = 'Somebody Else' WHERE id = 9")
     walked = site.manage("verify_audit", "--json")
@@ -35,6 +37,7 @@ def test_one_column_of_one_entry_is_named(firm, site):
     assert json.loads(walked.stdout)["fault"]["sentence"] == "The column actor_name of entry 9 is not what was chained."
 
 
+@pytest.mark.compliance("11.10(a)")
 def test_one_column_of_a_version_is_named(firm, site):
     as_superuser(
         site.database,
@@ -46,6 +49,7 @@ def test_one_column_of_a_version_is_named(firm, site):
     assert "message" in read.stdout
 
 
+@pytest.mark.compliance("11.10(a)")
 def test_one_byte_of_one_object_is_named(firm, site):
     version = building.register(firm.kras, 1, 3, by=firm.operator)
     file = version.files.get(logical_key="README.md")

@@ -46,6 +46,7 @@ def test_the_cover_lists_the_parts_what_is_enclosed_the_steps_and_the_limits(tmp
         assert words in said, words
 
 
+@pytest.mark.compliance("11.10(b)")
 def test_what_is_enclosed_comes_out_byte_for_byte():
     data = Enclosed("a.bin", bytes(range(256)), "application/octet-stream", "bytes")
     with pikepdf.open(io.BytesIO(a_pack(enclosed=[data]))) as pack:
@@ -57,6 +58,7 @@ def test_the_same_gives_the_same_bytes():
     assert a_pack(parts) == a_pack(parts)
 
 
+@pytest.mark.compliance("11.10(b)")
 def test_the_manifest_names_each_file_with_digest_and_place(tmp_path):
     said = text(
         manifest(HEAD, [("Top hash", "ab" * 32)], {"run": {"number": 7}}, [placed(n) for n in range(60)]), tmp_path

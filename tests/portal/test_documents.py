@@ -101,6 +101,7 @@ def test_the_list_is_narrowed_by_type_status_text_and_turned_by_number(firm, que
     assert re.findall(r'class="num nowrap" href="/documents/([A-Z]+-\d+)/', text) == numbers
 
 
+@pytest.mark.compliance("11.10(k)")
 def test_an_old_day_shows_the_revision_that_was_effective_on_it(people, ticking):
     record = builders.a_record(people)
     revise(people, record, "First.", ticking)
@@ -133,6 +134,7 @@ def test_a_version_reads_as_it_was_sealed_with_facts_and_signatures(firm):
     assert Access.objects.filter(subject_id=str(version.pk), what="view", actor=str(firm.inspector.pk)).exists()
 
 
+@pytest.mark.compliance("11.10(a)", "§2.9")
 def test_sealed_text_that_was_altered_is_not_shown_and_said_to_be(firm, monkeypatch):
     def altered(pin):
         raise worm.Altered("gxp-countersign/x holds other bytes.")
@@ -160,6 +162,7 @@ def test_a_newer_version_in_review_does_not_hide_the_effective_one(people, ticki
     assert "First." in text and "Second." not in text and "Version 2 is in review." in text
 
 
+@pytest.mark.compliance("11.10(k)")
 def test_the_redline_shows_exactly_the_edited_clause(people, ticking):
     record = builders.a_record(people)
     revise(people, record, "The limit is 10 mg.\n\nThe rest stays.\n", ticking, message="First issue")
@@ -173,6 +176,7 @@ def test_the_redline_shows_exactly_the_edited_clause(people, ticking):
     assert history.index("First issue") < history.index("Limit raised")
 
 
+@pytest.mark.compliance("11.10(e)", "11.10(k)")
 def test_the_draft_history_tells_each_save_and_what_it_changed(people):
     record = builders.a_record(people)
     client = people.client(people.author)
@@ -475,6 +479,7 @@ def test_the_watermark_of_a_scheduled_version_names_its_day(people, ticking):
     assert told == f"APPROVED, EFFECTIVE FROM {day:%d %b %Y}".upper()
 
 
+@pytest.mark.compliance("11.10(b)", "11.50(b)", "S4")
 def test_an_issued_copy_carries_the_signatures_and_the_sealed_rendition_itself(firm):
     version = firm.version("URS-0001")
     answer = firm.client(firm.inspector).get("/documents/URS-0001/v1/issued.pdf")

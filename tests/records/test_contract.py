@@ -207,6 +207,7 @@ def test_patterns_mean_what_their_regular_expression_means(pattern, key):
     )
 
 
+@pytest.mark.compliance("11.1")
 def test_every_problem_of_a_definition_is_told():
     bad = Definition(
         name=" ",
@@ -249,6 +250,7 @@ def test_every_problem_of_a_definition_is_told():
     ]
 
 
+@pytest.mark.compliance("11.1")
 def test_a_record_that_is_no_part_11_record_needs_no_predicate_rule_but_its_reason():
     assert contract.problems(replace(NGS, part11=False, predicate_rule="")) == []
     assert len(contract.problems(replace(NGS, part11=False, part11_reason=""))) == 1

@@ -59,6 +59,7 @@ def test_what_is_admitted_names_the_version_of_the_definition_and_asks_for_its_s
     assert entry.reason == "Made again" and entry.detail["top_hash"] == version.top_hash
 
 
+@pytest.mark.compliance("11.1")
 def test_old_records_keep_the_definition_that_admitted_them(firm):
     from records import defining, drafts
     from signatures import requests
@@ -108,6 +109,7 @@ def test_a_file_that_is_not_what_its_name_says_is_refused_by_its_bytes(firm):
     assert "must be application/pdf" in str(refused.value) and stored() == before
 
 
+@pytest.mark.compliance("11.10(h)")
 def test_a_bucket_that_is_not_registered_for_the_person_is_never_read(firm):
     entry = manifest.Entry("README.md", "gxp-countersign", "sha256/aa", "v1", 3, "", {})
     with pytest.raises(registration.ContractFailed, match="Bucket gxp-countersign is not registered for you"):
@@ -220,6 +222,7 @@ def in_state(firm, state):
     return version
 
 
+@pytest.mark.compliance("11.10(f)")
 @pytest.mark.parametrize(("step", "state"), ILLEGAL_STEPS)
 def test_a_step_that_is_not_in_the_table_is_refused_by_the_verb_and_kept(firm, step, state):
     version = in_state(firm, state)
@@ -249,6 +252,7 @@ def by_sql(version, target):
         cursor.execute("UPDATE records_version SET state = %s WHERE id = %s", [target, version.pk])
 
 
+@pytest.mark.compliance("11.10(f)")
 @pytest.mark.parametrize("path", [by_save, by_update, by_bulk_update, by_sql])
 @pytest.mark.parametrize(("source", "target"), ILLEGAL_MOVES)
 def test_a_move_that_is_not_in_the_table_is_refused_on_every_path(firm, path, source, target):
@@ -266,6 +270,7 @@ def test_a_move_of_the_table_without_its_entry_is_refused_at_commit(firm):
         by_update(version, "approved")
 
 
+@pytest.mark.compliance("11.10(c)")
 def test_a_version_cannot_be_born_approved_or_be_removed(firm):
     with psycopg.connect(os.environ["DATABASE_URL"]) as application:
         with pytest.raises(psycopg.Error, match="cannot begin as"), application.transaction():

@@ -59,6 +59,7 @@ def test_an_untouched_version_is_unchanged_and_the_reading_is_kept(firm):
     assert Entry.objects.filter(action=Action.VERSION_VERIFIED, subject_id=str(kept.version_id)).count() == 1
 
 
+@pytest.mark.compliance("11.10(a)")
 def test_one_byte_changed_on_s3_is_named(firm):
     file = own_version(firm).files.get(logical_key="qc/report.pdf")
     standin = StandIn(settings.S3_ENDPOINT_URL)
@@ -74,6 +75,7 @@ def test_one_byte_changed_on_s3_is_named(firm):
     assert verify_version(ordinal=3)[0] == 0
 
 
+@pytest.mark.compliance("11.10(a)", "§2.9")
 def test_a_changed_rendition_is_named(firm):
     pin = own_version(firm).rendition
     standin = StandIn(settings.S3_ENDPOINT_URL)
@@ -105,6 +107,7 @@ COLUMNS = [
 ]
 
 
+@pytest.mark.compliance("11.10(a)")
 @pytest.mark.parametrize(("table", "column", "value"), COLUMNS)
 def test_one_column_of_one_row_changed_by_a_superuser_is_named(firm, database, table, column, value):
     version = firm.version("KRAS-001")
@@ -119,6 +122,7 @@ def test_one_column_of_one_row_changed_by_a_superuser_is_named(firm, database, t
     assert any(line.startswith(f"{table}: the column {column} of row ") for line in said["findings"]), said["findings"]
 
 
+@pytest.mark.compliance("11.10(a)", "§2.26")
 @pytest.mark.parametrize("table", ["records_file", "signatures_signature", "signatures_step"])
 def test_a_row_taken_away_by_a_superuser_is_named(firm, database, table):
     version = firm.version("KRAS-001")
@@ -128,6 +132,7 @@ def test_a_row_taken_away_by_a_superuser_is_named(firm, database, table):
     assert any(f"{table}: the row " in line and line.endswith("is gone.") for line in said["findings"])
 
 
+@pytest.mark.compliance("§2.26")
 def test_a_file_row_put_there_by_a_superuser_is_named(firm, database):
     as_dba(
         database,
@@ -181,6 +186,7 @@ def test_the_lock_of_every_file_is_read(firm):
     assert {file["lock_mode"] for file in found.files} <= {"", "COMPLIANCE", "GOVERNANCE"}
 
 
+@pytest.mark.compliance("11.10(a)")
 def test_the_night_asks_once_a_day_for_every_approved_version(firm, ticking):
     from jobs import queue
     from jobs.models import Job

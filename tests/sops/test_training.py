@@ -53,6 +53,7 @@ def test_an_approval_asks_the_readers_of_its_area_and_nobody_else(people, sop):
     assert to_read(people.outsider) == []
 
 
+@pytest.mark.compliance("11.10(i)")
 def test_a_reading_is_signed_on_the_exact_version(people, sop, ticking):
     ticking.next_code()
     trainee = Trainee(people, people.reviewer, sop)
@@ -123,6 +124,7 @@ def test_a_new_version_is_read_anew_and_settles_the_one_before(people, sop, tick
     assert len(qualifications.overdue(people.reviewer, "signing", clock.now())) == 2
 
 
+@pytest.mark.compliance("11.10(i)")
 def test_having_read_an_old_version_says_nothing_of_the_new_one(people, sop, ticking):
     ticking.next_code()
     acts.read(people.approver2, sop)

@@ -43,6 +43,7 @@ def version_in(people, state: str) -> Version:
     return Version.objects.get(pk=version.pk)
 
 
+@pytest.mark.compliance("11.10(f)")
 @pytest.mark.parametrize(("step", "state"), ILLEGAL_STEPS)
 def test_the_verb_refuses_a_step_that_the_table_does_not_have(people, step, state):
     version = version_in(people, state)
@@ -51,6 +52,7 @@ def test_the_verb_refuses_a_step_that_the_table_does_not_have(people, step, stat
     assert Version.objects.get(pk=version.pk).state == state
 
 
+@pytest.mark.compliance("11.10(f)")
 @pytest.mark.parametrize(("state", "target"), ILLEGAL_MOVES)
 def test_no_path_around_the_verb_takes_a_step_that_the_table_does_not_have(people, state, target):
     version = version_in(people, state)
@@ -96,6 +98,7 @@ def test_a_version_is_born_in_review_and_nowhere_else(people):
             )
 
 
+@pytest.mark.compliance("11.10(c)", "§2.9")
 def test_what_is_sealed_cannot_be_changed_by_the_application(people):
     version = builders.a_document_in_review(people)
     for column, value in (("message", "other"), ("top_hash", "0" * 64), ("rendition_sha256", "0" * 64), ("ordinal", 7)):
@@ -121,6 +124,7 @@ def approve(people, version: Version, ticking) -> Version:
     return Version.objects.select_related("effectivity", "record").get(pk=version.pk)
 
 
+@pytest.mark.compliance("11.10(k)")
 def test_effective_on_its_date_without_any_job_and_its_predecessor_superseded_at_that_instant(people, ticking):
     first = approve(people, builders.a_document_in_review(people), ticking)
     begins = acts.in_days(10)
@@ -222,6 +226,7 @@ def test_only_its_author_recalls_a_version_and_says_why(people):
     assert Version.objects.get(pk=version.pk).state == State.RECALLED
 
 
+@pytest.mark.compliance("§2.13")
 def test_an_edit_in_review_leaves_the_signed_version_as_it_was(people, ticking):
     make_buckets()
     record = builders.a_record(people)
