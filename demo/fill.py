@@ -24,7 +24,7 @@ from cloudtrail import transitions as cloudtrail
 from cloudtrail.models import Trail
 from demo import content, packages
 from demo import trail as demo_trail
-from portal.consequences import approved
+from portal.consequences import approved, signed
 from records import defining, drafts, numbers, registration, starter, verification
 from records.models import Draft, File, Record, RecordType, Version
 from signatures import intents, requests, routes
@@ -159,7 +159,7 @@ def sign(username: str, *, leave: Collection[str] = (), meaning: str = "", only:
     ]
     sign_all(
         _opened(steps, signer, sitting), meaning or steps[0].meaning, signer=signer, credentials=_fresh(signer),
-        sitting=sitting, reason=reason, reviewed=True, approved=approved,
+        sitting=sitting, reason=reason, reviewed=True, approved=approved, signed=signed,
     )  # fmt: skip
 
 

@@ -1,4 +1,5 @@
-"""What the last signature brings about, by kind of record: the one place where the kinds of floor 4 meet."""
+"""What a signature brings about: what follows each, and what the last one does, by kind of record. The one place where the
+kinds of floor 4 meet."""
 
 from collections.abc import Callable
 
@@ -7,6 +8,8 @@ from records.documents import effective_from
 from records.kinds import Kind
 from records.models import Version
 from records.transitions import take_effect
+from signatures import archive
+from signatures.models import Signature
 from sops import transitions as sops
 from validation_docs import transitions as validation_docs
 
@@ -14,6 +17,11 @@ from validation_docs import transitions as validation_docs
 def approved(version: Version, signer: User) -> None:
     """Runs in the transaction of the last signature."""
     CONSEQUENCES[version.record.type.kind](version, signer)
+
+
+def signed(signature: Signature) -> None:
+    """Runs in the transaction of each signature: its proof goes under Object Lock after the commit."""
+    archive.ask(signature)
 
 
 def _definition(version: Version, signer: User) -> None:

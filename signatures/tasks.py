@@ -1,5 +1,13 @@
 """What workers do for signatures; importing this makes the handlers known."""
 
-from signatures import mail
+from celery import shared_task
 
-__all__ = ["mail"]
+from signatures import archive, mail
+
+__all__ = ["archive_pending", "mail"]
+
+
+@shared_task(name="signatures.archive_pending")
+def archive_pending() -> int:
+    """Proof that did not get under Object Lock is asked for again."""
+    return archive.ask_for_pending()

@@ -17,6 +17,7 @@ from signatures.requests import complete
 from signatures.signing import signing
 
 Approved = Callable[[Version, User], None]
+Signed = Callable[[Signature], None]
 
 
 def sign(
@@ -30,9 +31,10 @@ def sign(
     reason: str = "",
     reviewed: bool = False,
     approved: Approved | None = None,
+    signed: Signed | None = None,
 ) -> Signature:
-    """Sign one version. `approved(version, signer)` is what its kind does when the last signature is there; it runs in the
-    same transaction and takes the signature with it if it fails."""
+    """Sign one version. `approved(version, signer)` is what its kind does when the last signature is there, `signed(signature)`
+    what follows each; both run in the same transaction and take the signature with them if they fail."""
     return sign_all(
         [intent],
         meaning,
@@ -43,6 +45,7 @@ def sign(
         reason=reason,
         reviewed=reviewed,
         approved=approved,
+        signed=signed,
     )[0]
 
 
@@ -57,6 +60,7 @@ def sign_all(
     reason: str = "",
     reviewed: bool = False,
     approved: Approved | None = None,
+    signed: Signed | None = None,
 ) -> list[Signature]:
     """Sign a list of versions with one code, each opened and with an intent of its own (`intents.open_list`): all of them or
     none (§2 row 16). `reviewed`: the signer has looked through the trail of each, which an approval needs."""
@@ -72,6 +76,8 @@ def sign_all(
     ) as signatures:
         for signature in signatures:
             _consequence(signature, signer, reason, approved)
+            if signed:
+                signed(signature)
     return signatures
 
 

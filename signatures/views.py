@@ -15,7 +15,7 @@ from accounts.http import PersonRequest
 from audit import trail
 from records import renditions
 from records.models import Version
-from signatures import intents, offline
+from signatures import archive, intents, offline
 from signatures.checking import Verdict, check
 from signatures.models import PortalKey, Signature, Step
 from storage.s3 import StorageError
@@ -60,6 +60,7 @@ def signature(request: PersonRequest, pk: uuid.UUID) -> HttpResponse:
             "signature": shown,
             "verdict": verdict,
             "card": _card(shown, verdict),
+            "pins": archive.pins(shown),
             "statement": _readable(bytes(shown.statement)),
             "names": offline.names(shown),
             "command": offline.command(shown),
@@ -102,11 +103,12 @@ def _card(shown: Signature, verdict: Verdict) -> dict[str, Any]:
         "top_hash": shown.top_hash,
         "state": verdict.state,
         "note": f"Reason: {shown.reason}" if shown.reason else "",
+        "archive": archive.state(shown),
     }
 
 
 def _visible(request: PersonRequest, pk: uuid.UUID) -> Signature:
-    rows = Signature.objects.visible_to(request.user).select_related("version__record__type", "key")
+    rows = Signature.objects.visible_to(request.user).select_related("version__record__type", "key", "archived")
     return get_object_or_404(rows, pk=pk)
 
 

@@ -97,6 +97,16 @@ def get(pin: Pin) -> bytes:
     return data
 
 
+def found_at(key: str, data: bytes, *, retain_until: datetime, bucket: str) -> Pin | None:
+    """The newest version under this key, if it holds these bytes and is kept as asked."""
+    sha256 = hashlib.sha256(data).hexdigest()
+    present = _present(bucket, key, sha256, len(data))
+    until = _whole_second(retain_until)
+    if present is None or present.lock.until is None or present.lock.until < until:
+        return None
+    return Pin(bucket, key, present.version_id, len(data), sha256)
+
+
 def _present(bucket: str, key: str, sha256: str, size: int) -> Head | None:
     """The newest version under this key, if S3 itself vouches that it holds these bytes under COMPLIANCE."""
     try:

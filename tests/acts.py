@@ -8,7 +8,7 @@ from accounts import codes
 from accounts.identity import Credentials
 from accounts.models import CodeDevice, Sitting, User
 from audit import clock
-from portal.consequences import approved
+from portal.consequences import approved, signed
 from records.models import Version
 from signatures import intents
 from signatures.meanings import Meaning
@@ -60,7 +60,7 @@ def sign(user: User, *versions: Version, meaning: str = "", reason: str = "") ->
         else [intents.open_for(versions[0], user=user, sitting=where, step=steps[0])]
     )
     return sign_all([intent.pk for intent in opened], meaning or steps[0].meaning, signer=user, credentials=credentials(user),
-                    sitting=where, reason=reason, reviewed=True, approved=approved)  # fmt: skip
+                    sitting=where, reason=reason, reviewed=True, approved=approved, signed=signed)  # fmt: skip
 
 
 def read(user: User, version: Version) -> Signature:

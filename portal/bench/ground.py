@@ -13,7 +13,7 @@ from audit import clock, trail
 from audit.actions import Action
 from audit.clock import Now
 from demo import content
-from portal.consequences import approved
+from portal.consequences import approved, signed
 from records import contract, defining, numbers
 from records.models import Draft, Record, RecordType, Version
 from signatures import intents, requests
@@ -94,5 +94,12 @@ def prepared(version: Version, signer: User) -> tuple[uuid.UUID, str, Credential
 def sign(version: Version, signer: User) -> None:
     intent, meaning, credentials, sitting = prepared(version, signer)
     sign_all(
-        [intent], meaning, signer=signer, credentials=credentials, sitting=sitting, reviewed=True, approved=approved
+        [intent],
+        meaning,
+        signer=signer,
+        credentials=credentials,
+        sitting=sitting,
+        reviewed=True,
+        approved=approved,
+        signed=signed,
     )

@@ -18,7 +18,7 @@ from cloudtrail.events import decode, gunzip
 from demo import load
 from portal.bench import ground
 from portal.bench.figures import Figure, p95, queries, ratio, samples, seconds
-from portal.consequences import approved
+from portal.consequences import approved, signed
 from records import registration, verification
 from records.models import Record, Version
 from signatures import routes
@@ -70,7 +70,14 @@ def sign() -> list[Figure]:
         intent, meaning, credentials, sitting = ground.prepared(registered(record), signer)
         began = time.perf_counter()
         sign_all(
-            [intent], meaning, signer=signer, credentials=credentials, sitting=sitting, reviewed=True, approved=approved
+            [intent],
+            meaning,
+            signer=signer,
+            credentials=credentials,
+            sitting=sitting,
+            reviewed=True,
+            approved=approved,
+            signed=signed,
         )
         taken.append(time.perf_counter() - began)
     alone = seconds(lambda: check_password(ground.PASSWORD, signer.password))

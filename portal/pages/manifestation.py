@@ -7,6 +7,7 @@ from typing import Any
 from accounts.roles import Role
 from printing.issued import SignatureBlock, Standing
 from records.models import Version
+from signatures import archive
 from signatures.checking import Verdict, check_all
 from signatures.meanings import Meaning
 from signatures.models import Signature, Step
@@ -19,7 +20,7 @@ def signatures_of(versions: Sequence[Version]) -> list[tuple[Signature, Verdict]
     rows = list(
         Signature.objects.filter(version__in=versions)
         .exclude(meaning=Meaning.READING)
-        .select_related("version__record", "key")
+        .select_related("version__record", "key", "archived")
         .order_by("signed_at")
     )
     verdicts = check_all(rows)
@@ -81,6 +82,7 @@ def _card(signature: Signature, verdict: Verdict) -> Card:
         "state": verdict.state,
         "url": f"/signatures/{signature.pk}/",
         "note": " ".join([*notes, *verdict.problems]),
+        "archive": archive.state(signature),
     }
 
 

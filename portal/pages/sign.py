@@ -19,7 +19,7 @@ from accounts.roles import Role
 from audit import trail
 from audit.actions import REFUSALS, Action
 from audit.models import Entry
-from portal.consequences import approved
+from portal.consequences import approved, signed
 from records import documents, manifest, redline
 from records.kinds import Kind
 from records.models import Version
@@ -90,6 +90,7 @@ def _verb(request: PersonRequest) -> dialog.Verb:
             reason=form.cleaned_data["reason"],
             reviewed=form.cleaned_data["reviewed"],
             approved=approved,
+            signed=signed,
         )
 
     return verb

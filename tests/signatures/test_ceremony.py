@@ -14,7 +14,7 @@ from accounts.models import CodeDevice, Founding, Sitting, User
 from audit import trail
 from audit.actions import Action
 from audit.models import Entry
-from portal.consequences import approved
+from portal.consequences import approved, signed
 from records import transitions as records
 from records.models import Version
 from signatures import intents
@@ -62,6 +62,7 @@ class Table:
                 request=request,
                 reviewed=reviewed,
                 approved=approved,
+                signed=signed,
             )
 
 
