@@ -1,7 +1,7 @@
 """Each test that touches rows runs committed, on its own clone of a template database; S3 is the guarded stand-in.
 
 Templates: `empty` (migrated), `people` (one person per role, enrolled, the founding over), `firm` (a small firm with
-records and documents in every state), `furnished` (the firm, and something behind every URL). Ask for one by the fixture
+records and documents in every state), `with_history` (the firm and ninety days of CloudTrail), `furnished` (the firm, and something behind every URL). Ask for one by the fixture
 of its name.
 """
 
@@ -13,7 +13,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import django
@@ -130,6 +130,12 @@ def _firm() -> None:
     firm.build()
 
 
+def _with_history() -> None:
+    from tests import history
+
+    history.load(HOME)
+
+
 def _furnished() -> None:
     from tests import furnished
 
@@ -157,6 +163,12 @@ def template_people(template_empty, django_db_blocker) -> str:
 def template_firm(template_people, django_db_blocker) -> str:
     with django_db_blocker.unblock():
         return template("firm", template_people, _firm)
+
+
+@pytest.fixture(scope="session")
+def template_with_history(template_firm, django_db_blocker) -> str:
+    with django_db_blocker.unblock():
+        return template("with_history", template_firm, _with_history)
 
 
 @pytest.fixture(scope="session")
@@ -203,6 +215,17 @@ def firm(template_firm, django_db_blocker):
 
 
 @pytest.fixture
+def firm_with_history(template_with_history, django_db_blocker):
+    """The firm with ninety days of CloudTrail about KRAS-001 (`tests/history.py`), at the time when they were loaded."""
+    from tests import history
+    from tests.firm import Firm
+
+    for _ in _on_clone(template_with_history, django_db_blocker):
+        TestClock().go_back_to(history.told(HOME).loaded_at)
+        yield Firm()
+
+
+@pytest.fixture
 def furnished(template_furnished, django_db_blocker):
     """The firm with something behind every URL (`tests/furnished.py`)."""
     from tests.firm import Firm
@@ -219,6 +242,10 @@ class TestClock:
     def advance(self, **delta: float) -> None:
         with psycopg.connect(os.environ["MIGRATE_DATABASE_URL"]) as connection:
             connection.execute("UPDATE test_clock SET ahead = ahead + %s", [timedelta(**delta)])
+
+    def go_back_to(self, when: datetime) -> None:
+        with psycopg.connect(os.environ["MIGRATE_DATABASE_URL"]) as connection:
+            connection.execute("UPDATE test_clock SET ahead = %s - clock_timestamp()", [when])
 
     def begin_step(self) -> None:
         """Now is the beginning of a half minute: a code that a test reads is still the current one when it is sent."""

@@ -18,16 +18,16 @@ from django.test.utils import CaptureQueriesContext
 from audit import clock, trail
 from audit.models import Access, Entry
 from cloudtrail.queries import Match
-from demo import trail as demo_trail
 from jobs import queue
 from jobs.models import Job
 from portal import reports
 from portal.pages import timeline
 from portal.pages.timeline import Asked, Kind
 from records.models import File
+from tests import history
 from tests.cloudtrail import given
 from tests.cloudtrail.test_ingest import load
-from tests.conftest import superuser
+from tests.conftest import HOME, superuser
 from tests.firm import RECORDS_BUCKET
 
 DAY = timedelta(days=1)
@@ -38,18 +38,6 @@ LINES = re.compile(r'class="event"')
 def asked(firm, days=90, **narrowed):
     now = clock.now() + timedelta(minutes=1)
     return Asked(firm.kras, now - days * DAY, now, **narrowed)
-
-
-def history(firm, tmp_path):
-    """Ninety days of the demo's CloudTrail about the objects of KRAS-001, loaded; with its answer key."""
-    written = clock.now() - 85 * DAY
-    objects = [
-        demo_trail.Stored(file.bucket, file.key, file.s3_version, file.size, written)
-        for file in File.objects.filter(version__record=firm.kras)
-    ]
-    told = demo_trail.build(objects, now=clock.now(), bucket=RECORDS_BUCKET)
-    load(given.hand_over(tmp_path, told.files))
-    return told
 
 
 def hand(tmp_path, *events):
@@ -91,8 +79,8 @@ def reaches(event, keys):
 # The answer is right --------------------------------------------------------------------------------------------------
 
 
-def test_the_view_tells_what_the_raw_files_tell_and_who_it_was(firm, tmp_path):
-    told = history(firm, tmp_path)
+def test_the_view_tells_what_the_raw_files_tell_and_who_it_was(firm_with_history):
+    firm, told = firm_with_history, history.told(HOME).history
     question = asked(firm)
     found = {line.touched.event_id: line for line in timeline.lines(question) if line.touched}
     answers = {answer.event_id: answer for answer in told.answers}
@@ -128,8 +116,8 @@ def test_acts_signatures_and_reads_in_the_portal_stand_beside_cloudtrail(firm, t
     assert "Chidi Okafor signed KRAS-001 version 1" in sentences
 
 
-def test_pages_visit_each_line_once_in_order_at_any_size(firm, tmp_path):
-    history(firm, tmp_path)
+def test_pages_visit_each_line_once_in_order_at_any_size(firm_with_history, tmp_path):
+    firm = firm_with_history
     question = asked(firm)
     whole = list(timeline.lines(question))
     assert [line.place for line in whole] == sorted({line.place for line in whole}, reverse=True)
@@ -169,8 +157,8 @@ def test_lines_of_one_instant_from_three_sources_are_visited_once(firm, tmp_path
     assert shown == whole
 
 
-def test_the_counts_are_those_of_the_lines_for_every_filter(firm, tmp_path):
-    history(firm, tmp_path)
+def test_the_counts_are_those_of_the_lines_for_every_filter(firm_with_history, tmp_path):
+    firm = firm_with_history
     question = asked(firm)
     cells = timeline.cells(question)
     filters = [{"kind": kind.value} for kind in Kind] + [
@@ -253,8 +241,8 @@ def test_reads_alike_fold_into_one_line_that_opens(firm, tmp_path):
     assert f"maja read {file.logical_key} (3.0 kB), 3 times" in body
 
 
-def test_folding_keeps_every_line_and_the_order_of_groups(firm, tmp_path):
-    history(firm, tmp_path)
+def test_folding_keeps_every_line_and_the_order_of_groups(firm_with_history, tmp_path):
+    firm = firm_with_history
     whole = list(timeline.lines(asked(firm)))
     groups = list(timeline.fold(whole))
     assert sorted(line.place for group in groups for line in group.lines) == sorted(line.place for line in whole)
@@ -265,8 +253,8 @@ def test_folding_keeps_every_line_and_the_order_of_groups(firm, tmp_path):
 # The page -------------------------------------------------------------------------------------------------------------
 
 
-def test_the_page_shows_sentences_people_coverage_and_what_nobody_can_say(firm, tmp_path):
-    history(firm, tmp_path)
+def test_the_page_shows_sentences_people_coverage_and_what_nobody_can_say(firm_with_history, tmp_path):
+    firm = firm_with_history
     body = firm.client(firm.inspector).get("/records/KRAS-001/audit/").content.decode()
     for words in (
         "Somebody who called themselves j.smith",
@@ -290,8 +278,8 @@ def test_without_any_trail_the_page_says_that_nothing_is_known_of_s3(firm):
     assert "registered KRAS-001 version 2" in body
 
 
-def test_pages_of_the_page_go_through_all_lines(firm, tmp_path):
-    history(firm, tmp_path)
+def test_pages_of_the_page_go_through_all_lines(firm_with_history, tmp_path):
+    firm = firm_with_history
     client, url, seen = firm.client(firm.inspector), "/records/KRAS-001/audit/?kind=write", []
     total = sum(cell.count for cell in timeline.chosen(timeline.cells(asked(firm)), asked(firm, kind="write")))
     while url:
@@ -357,7 +345,7 @@ def test_the_number_of_queries_does_not_grow_with_what_happened(firm, tmp_path):
     hand(tmp_path, read(firm))
     queries()
     few = len(queries())
-    history(firm, tmp_path)
+    hand(tmp_path, *(read(firm, at=clock.now() - timedelta(hours=hour)) for hour in range(2, 90)))
     for _ in range(30):
         trail.access(firm.reviewer, "view", firm.kras)
     assert len(queries()) == few
@@ -382,8 +370,8 @@ def rows_of(response):
     return list(csv.DictReader(io.StringIO(text)))
 
 
-def test_the_csv_holds_the_lines_of_the_filter(firm, tmp_path):
-    history(firm, tmp_path)
+def test_the_csv_holds_the_lines_of_the_filter(firm_with_history, tmp_path):
+    firm = firm_with_history
     response = firm.client(firm.inspector).get("/records/KRAS-001/audit/export/?format=csv&kind=copy&days=90")
     rows = rows_of(response)
     assert {row["call"] for row in rows} == {"s3.amazonaws.com CopyObject"}
@@ -404,8 +392,8 @@ def test_no_cell_of_the_csv_is_a_formula(firm, tmp_path):
     assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@", "\t", "\r"))]
 
 
-def test_the_json_states_its_filter_total_and_limits(firm, tmp_path):
-    history(firm, tmp_path)
+def test_the_json_states_its_filter_total_and_limits(firm_with_history, tmp_path):
+    firm = firm_with_history
     response = firm.client(firm.inspector).get("/records/KRAS-001/audit/export/?format=json&standing=UNRESOLVED")
     told = json.loads(b"".join(response.streaming_content))
     assert told["filter"] == "actors that are UNRESOLVED"
@@ -413,8 +401,8 @@ def test_the_json_states_its_filter_total_and_limits(firm, tmp_path):
     assert any("signed digests" in limit for limit in told["limits"])
 
 
-def test_the_pdf_states_its_record_filter_period_total_and_who_made_it(firm, tmp_path):
-    history(firm, tmp_path)
+def test_the_pdf_states_its_record_filter_period_total_and_who_made_it(firm_with_history, tmp_path):
+    firm = firm_with_history
     response = firm.client(firm.inspector).get("/records/KRAS-001/audit/export/?format=pdf&kind=refused")
     text = pdf_text(response.content, tmp_path)
     total = len(list(timeline.lines(asked(firm, kind="refused"))))
@@ -436,8 +424,8 @@ def pdf_text(data, folder):
     return re.sub(r"\s+", " ", text)
 
 
-def test_a_long_export_is_a_job_whose_file_only_its_asker_gets(firm, tmp_path, monkeypatch):
-    history(firm, tmp_path)
+def test_a_long_export_is_a_job_whose_file_only_its_asker_gets(firm_with_history, tmp_path, monkeypatch):
+    firm = firm_with_history
     monkeypatch.setattr(reports, "AT_ONCE", 10)
     client = firm.client(firm.inspector)
     assert client.get("/records/KRAS-001/audit/export/?format=csv").status_code == 409
@@ -466,8 +454,8 @@ def test_an_export_that_is_too_long_for_its_form_is_refused_in_words(firm, tmp_p
 # The command ----------------------------------------------------------------------------------------------------------
 
 
-def test_the_command_prints_the_same_timeline(firm, tmp_path):
-    history(firm, tmp_path)
+def test_the_command_prints_the_same_timeline(firm_with_history, tmp_path):
+    firm = firm_with_history
     total = len(list(timeline.lines(asked(firm))))
     out = {}
     for form in ("csv", "json", "pdf"):

@@ -22,7 +22,7 @@ from portal import evidence
 from portal.pages import timeline
 from tests import acts
 from tests.conftest import superuser
-from tests.portal.test_audit_view import asked, hand, history, pdf_text, read
+from tests.portal.test_audit_view import asked, hand, pdf_text, read
 
 PARTS = ("Evidence", "How we know", "Limits: what we cannot say", "Export")
 
@@ -82,8 +82,9 @@ def test_question_two_is_answered_in_two_clicks(firm, inspector):
     assert all(f">{part}</h2>" in page for part in PARTS)
 
 
-def test_question_three_is_answered_in_two_clicks(firm, inspector, tmp_path):
-    history(firm, tmp_path)
+def test_question_three_is_answered_in_two_clicks(firm_with_history, tmp_path):
+    firm = firm_with_history
+    inspector = firm.client(firm.inspector)
     inspector.get("/inspection/")  # 1
     page = body(ask(inspector, "KRAS-001", "accessed"))  # 2
     for words in ("In the last 90 days", "cannot be led to anybody", "By person", "j.smith", "without any file", "signed digests",
@@ -91,8 +92,9 @@ def test_question_three_is_answered_in_two_clicks(firm, inspector, tmp_path):
         assert words in page, words
 
 
-def test_question_four_is_answered_in_four_clicks(firm, inspector, tmp_path):
-    history(firm, tmp_path)
+def test_question_four_is_answered_in_four_clicks(firm_with_history, tmp_path):
+    firm = firm_with_history
+    inspector = firm.client(firm.inspector)
     inspector.get("/inspection/")  # 1
     page = body(ask(inspector, "KRAS-001", "evidence"))  # 2
     assert all(f">{part}</h2>" in page for part in PARTS)
