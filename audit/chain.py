@@ -35,7 +35,7 @@ ACCESS = (
 )
 
 
-def _stated(row: str, columns: tuple[str, ...]) -> str:
+def columns_as_json(row: str, columns: tuple[str, ...]) -> str:
     """SQL: what the columns of a row say, in the form of its stored bytes."""
     pairs = ", ".join(f"'{name}', {row}.\"{name}\"" for name in columns)
     at = f"""to_char({row}.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
@@ -43,7 +43,7 @@ def _stated(row: str, columns: tuple[str, ...]) -> str:
 
 
 ROWS = "LEFT JOIN audit_entry e ON e.id = l.entry_id LEFT JOIN audit_rowchange c ON c.id = l.change_id"
-STATED = f"CASE WHEN l.change_id IS NULL THEN {_stated('e', ENTRY)} ELSE {_stated('c', CHANGE)} END"
+STATED = f"CASE WHEN l.change_id IS NULL THEN {columns_as_json('e', ENTRY)} ELSE {columns_as_json('c', CHANGE)} END"
 # The database lays the columns beside the bytes, so that no wide row travels; what is hashed is hashed on this side.
 LINKS = "SELECT l.seq, l.hash, l.leaf, TRUE FROM audit_link l ORDER BY l.seq"
 LINKS_AND_COLUMNS = f"""

@@ -71,8 +71,11 @@ def span_hash(after: int, until: int) -> tuple[int, str, int | None]:
         for *values, at, detail, canonical in cursor:
             sha256.update(bytes(canonical))
             count += 1
-            told = orjson.loads(bytes(canonical))
             row = dict(zip(ACCESS, values, strict=True)) | {"at": stamp(at), "detail": orjson.loads(detail)}
-            if wrong is None and any(told.get(name) != value for name, value in row.items()):
+            try:
+                told = orjson.loads(bytes(canonical))
+            except orjson.JSONDecodeError:
+                told = None
+            if wrong is None and told != row:
                 wrong = row["id"]
     return count, sha256.hexdigest(), wrong

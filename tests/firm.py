@@ -2,6 +2,7 @@
 an approved and a registered version, documents in review and effective."""
 
 import os
+from contextlib import suppress
 
 import psycopg
 
@@ -26,8 +27,9 @@ def make_buckets() -> None:
     client = s3.client()
     known = {bucket["Name"] for bucket in client.list_buckets()["Buckets"]}
     for name in {RECORDS_BUCKET, "gxp-countersign", "gxp-anchors"} - known:
-        client.create_bucket(Bucket=name, ObjectLockEnabledForBucket=True,
-                             CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})  # fmt: skip
+        with suppress(client.exceptions.BucketAlreadyOwnedByYou):  # another worker of the tests was quicker
+            client.create_bucket(Bucket=name, ObjectLockEnabledForBucket=True,
+                                 CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})  # fmt: skip
 
 
 def put_package(number: int, version: int, *, complete: bool = True) -> str:

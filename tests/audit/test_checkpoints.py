@@ -3,7 +3,6 @@
 import hashlib
 import os
 import re
-from contextlib import contextmanager
 from datetime import timedelta
 
 import psycopg
@@ -18,13 +17,8 @@ from audit.models import Checkpoint, Entry, Link
 from portal import anchoring
 from storage import anchors, s3
 from tests import firm as building
-from tests.conftest import ROOT, clone, point_at, superuser
-
-
-def act(people, name="Renamed"):
-    with transaction.atomic():
-        Area.objects.filter(pk=people.laboratory.pk).update(name=name)
-        trail.record(Action.AREA_CHANGED, people.laboratory, by=people.administrator)
+from tests.conftest import ROOT, superuser
+from tests.verifier.bench import act, at, database, on_copy
 
 
 @pytest.fixture
@@ -33,26 +27,6 @@ def anchored(people):
     building.make_buckets()
     anchoring.checkpoint()
     return people
-
-
-@contextmanager
-def on_copy(database: str):
-    """This process on a copy of a database, as if a backup had been restored."""
-    origin = settings.TRAIL_ORIGIN
-    point_at("postgres")  # a database that is in use cannot be copied
-    copy = clone(database)
-    point_at(copy)
-    settings.TRAIL_ORIGIN = origin
-    try:
-        yield copy
-    finally:
-        point_at(database)
-        with superuser() as connection:
-            connection.execute(f'DROP DATABASE "{copy}" WITH (FORCE)')
-
-
-def name_of_database():
-    return psycopg.conninfo.conninfo_to_dict(os.environ["DATABASE_URL"])["dbname"]
 
 
 @pytest.mark.compliance("11.10(e)")
@@ -102,15 +76,12 @@ def test_a_database_that_agrees_may_go_on(anchored):
 
 @pytest.mark.compliance("F24", "11.10(c)")
 def test_compliance_a_database_put_back_to_an_earlier_state_is_read_only(anchored):
-    database = name_of_database()
-    with on_copy(database):
-        earlier = name_of_database()
-        point_at(database)
+    here, origin = database(), settings.TRAIL_ORIGIN
+    with on_copy(here) as earlier:
+        at(here, origin)
         act(anchored)
         anchoring.checkpoint()
-        origin = settings.TRAIL_ORIGIN
-        point_at(earlier)
-        settings.TRAIL_ORIGIN = origin
+        at(earlier, origin)
         agreed = Checkpoint.objects.get().size
         anchoring.at_start()
         hold = trail.held()
@@ -149,7 +120,7 @@ def test_compliance_read_only_holds_against_raw_sql_of_the_applications_role(anc
 def test_compliance_a_checkpoint_is_never_signed_after_a_larger_one_for_a_smaller_chain(anchored):
     act(anchored)
     anchoring.checkpoint()
-    with superuser(name_of_database()) as connection:
+    with superuser(database()) as connection:
         connection.execute("ALTER TABLE audit_link DISABLE TRIGGER ALL")
         connection.execute("DELETE FROM audit_link WHERE seq = (SELECT max(seq) FROM audit_link)")
     with pytest.raises(checkpoints.NotSigned, match="behind checkpoint 2"):
@@ -161,7 +132,7 @@ def test_compliance_a_checkpoint_is_never_signed_after_a_larger_one_for_a_smalle
 def test_compliance_rows_about_checkpoints_are_not_believed_without_the_bucket(anchored):
     act(anchored)
     anchoring.checkpoint()
-    with superuser(name_of_database()) as connection:
+    with superuser(database()) as connection:
         connection.execute("ALTER TABLE audit_checkpoint DISABLE TRIGGER ALL")
         connection.execute("UPDATE audit_checkpoint SET number = 900 WHERE number = 2")
         connection.execute("ALTER TABLE audit_link DISABLE TRIGGER ALL")
@@ -180,26 +151,6 @@ def test_a_bucket_without_the_notes_is_named_and_nothing_is_signed(anchored, mon
         anchoring.checkpoint()
 
 
-@pytest.mark.compliance("split view")
-def test_compliance_two_histories_under_one_number_are_seen(anchored):
-    database = name_of_database()
-    with on_copy(database) as copy:
-        origin = settings.TRAIL_ORIGIN
-        act(anchored, "One history")
-        other = checkpoints.head()
-        point_at(database)
-        act(anchored, "Another history")
-        anchoring.checkpoint()
-        point_at(copy)
-        settings.TRAIL_ORIGIN = origin
-        # The copy signs without looking, as a portal would that somebody keeps away from the bucket.
-        note = checkpoints.Note(origin, other[0], other[1], 2, Checkpoint.objects.get().at, "")
-        key_id, signature = anchoring.PortalKeys().sign(note.body())
-        data = checkpoints.Signed(note, key_id[:8], signature).data()
-        anchors.configured().write(2, data, now=note.at)
-        assert any("two histories" in doubt for doubt in anchoring.compare().doubts)
-
-
 @pytest.mark.parametrize(
     "broken",
     [b"", b"x", b"a/b\n1\n", "a/b\n1\nö".encode()],
@@ -212,7 +163,7 @@ def test_what_is_no_checkpoint_is_refused(broken):
 @pytest.mark.compliance("F24")
 def test_compliance_after_a_restore_into_another_server_no_old_entry_vouches_for_a_new_change(people):
     """Transaction ids start low again there: an old entry might have the id of a new transaction, and name its subject."""
-    with superuser(name_of_database()) as connection:
+    with superuser(database()) as connection:
         (current,) = connection.execute("SELECT pg_current_xact_id()::text::bigint").fetchone()
         for table in ("audit_entry", "audit_rowchange"):
             connection.execute(f"ALTER TABLE {table} DISABLE TRIGGER ALL")
