@@ -298,12 +298,13 @@ class Key:
         from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
         try:
-            self.key = serialization.load_pem_public_key(Path(path).read_bytes())
+            key = serialization.load_pem_public_key(Path(path).read_bytes())
         except (OSError, ValueError) as error:
             raise CannotCheck(f"The key {path} cannot be read: {error}") from None
-        if not isinstance(self.key, (ec.EllipticCurvePublicKey, ed25519.Ed25519PublicKey)):
+        if not isinstance(key, (ec.EllipticCurvePublicKey, ed25519.Ed25519PublicKey)):
             raise CannotCheck(f"The key {path} is neither P-256 nor Ed25519.")
-        der = self.key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+        self.key = key
+        der = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
         self.sha256 = hashlib.sha256(der).hexdigest()
 
     def holds(self, note):
@@ -313,9 +314,11 @@ class Key:
 
         if not self.sha256.startswith(note.hint.hex()):
             return False
-        how = (ec.ECDSA(hashes.SHA256()),) if isinstance(self.key, ec.EllipticCurvePublicKey) else ()
         try:
-            self.key.verify(note.signature, note.body, *how)
+            if isinstance(self.key, ec.EllipticCurvePublicKey):
+                self.key.verify(note.signature, note.body, ec.ECDSA(hashes.SHA256()))
+            else:
+                self.key.verify(note.signature, note.body)
         except InvalidSignature:
             return False
         return True
