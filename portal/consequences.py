@@ -4,6 +4,7 @@ kinds of floor 4 meet."""
 from collections.abc import Callable
 
 from accounts.models import User
+from portal import anchoring
 from records.documents import effective_from
 from records.kinds import Kind
 from records.models import Version
@@ -20,8 +21,10 @@ def approved(version: Version, signer: User) -> None:
 
 
 def signed(signature: Signature) -> None:
-    """Runs in the transaction of each signature: its proof goes under Object Lock after the commit."""
+    """Runs in the transaction of each signature: after the commit its proof goes under Object Lock, and a checkpoint of the
+    trail covers it."""
     archive.ask(signature)
+    anchoring.ask_for(signature)
 
 
 def _definition(version: Version, signer: User) -> None:
