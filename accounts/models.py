@@ -100,6 +100,10 @@ class User(AbstractBaseUser):
     def has_role(self, role: str) -> bool:
         return role in self.roles
 
+    def holds(self, permission: str) -> bool:
+        """True if a role held now includes the permission; whether it reaches a single thing is `permissions.may()`."""
+        return self.is_active and bool(roles.PERMISSIONS[permission] & self.roles)
+
     def usable_at(self, when: datetime) -> bool:
         return self.is_active and (self.expires_at is None or when < self.expires_at)
 

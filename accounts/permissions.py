@@ -3,13 +3,12 @@
 from typing import Any
 
 from accounts.models import User
-from accounts.roles import PERMISSIONS
 from audit import trail
 
 
 def may(user: User, permission: str, obj: Any = None) -> bool:
     """True if one of the user's roles holds `permission` and the object, where one is given, is visible to the user."""
-    if not user.is_authenticated or not user.is_active or not (PERMISSIONS[permission] & user.roles):
+    if not user.is_authenticated or not user.holds(permission):
         return False
     return obj is None or type(obj).objects.visible_to(user).filter(pk=obj.pk).exists()
 

@@ -35,6 +35,7 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "definition.write": frozenset({Role.AUTHOR}),
     "sign.review": frozenset({Role.REVIEWER, Role.APPROVER}),
     "sign.approve": frozenset({Role.APPROVER}),
+    "sign.responsibility": frozenset({Role.REVIEWER, Role.APPROVER}),
     "sign.reading": frozenset(CONTENT_ROLES),
     "training.manage": frozenset({Role.AUTHOR, Role.APPROVER}),
     "trail.read": frozenset(Role),
@@ -44,6 +45,9 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "storage.manage": frozenset({Role.ADMINISTRATOR}),
     "people.manage": frozenset({Role.ADMINISTRATOR}),
     "people.read": frozenset({Role.ADMINISTRATOR, Role.APPROVER, Role.INSPECTOR}),
+    "report.write": frozenset({Role.REVIEWER, Role.APPROVER, Role.ADMINISTRATOR}),
+    "alarms.read": frozenset({Role.ADMINISTRATOR, Role.APPROVER, Role.INSPECTOR}),
+    "alarms.acknowledge": frozenset({Role.ADMINISTRATOR, Role.APPROVER}),
     "job.read": frozenset(Role),
     "inspection.read": frozenset({Role.INSPECTOR, Role.APPROVER, Role.REVIEWER, Role.AUTHOR}),
 }

@@ -13,6 +13,12 @@ class Action(TextChoices):
     HOLD_BEGUN = "hold.begun", "made read-only"
     HOLD_ENDED = "hold.ended", "ended the read-only time of"
     RESTORE_REPORTED = "restore.reported", "reported the restored database in"
+    ALARM_RAISED = "alarm.raised", "raised the alarm"
+    ALARM_REPEATED = "alarm.repeated", "raised again the alarm"
+    ALARM_ACKNOWLEDGED = "alarm.acknowledged", "acknowledged the alarm"
+    ALARM_CLEARED = "alarm.cleared", "found gone the cause of the alarm"
+    ALARM_MAILED = "alarm.mailed", "mailed the alarm"
+    ALARM_REFUSED = "alarm.refused", "was refused to acknowledge the alarm"
 
     # accounts
     FOUNDING_STARTED = "founding.started", "started the founding ceremony"
@@ -55,6 +61,8 @@ class Action(TextChoices):
     RECORD_CHANGED = "record.changed", "changed"
     VERSION_REGISTERED = "version.registered", "registered"
     VERSION_REFUSED = "version.refused", "was refused registration of"
+    REPORT_SEALED = "report.sealed", "sealed the report"
+    REPORT_REFUSED = "report.refused", "was refused the report"
     VERSION_SUBMITTED = "version.submitted", "submitted"
     VERSION_APPROVED = "version.approved", "approved"
     VERSION_REJECTED = "version.rejected", "rejected"

@@ -1,9 +1,15 @@
 """The trail. No foreign keys: a log must outlive what it speaks of."""
 
+import uuid
+from typing import TYPE_CHECKING
+
 from django.db import models
 
 from audit.actions import Action
 from audit.clock import Now
+
+if TYPE_CHECKING:
+    from audit.trail import Subject
 
 # What begins and what ends the time in which the portal is read-only; the newer of the two counts.
 HOLDS = (Action.HOLD_BEGUN, Action.HOLD_ENDED)
@@ -153,3 +159,90 @@ class Era(models.Model):
 
     def __str__(self) -> str:
         return str(self.base)
+
+
+class Alarm(models.Model):
+    """Something that security and management must hear of. Written by `audit.alarms` alone; its history is the trail's."""
+
+    class Kind(models.TextChoices):
+        LOCK_OUT = "lock_out", "Account locked out"
+        REFUSED_SIGNINGS = "refused_signings", "Signings refused in a row"
+        SELF_GRANT = "self_grant", "Attempt on one's own rights"
+        ROLES_GRANTED = "roles_granted", "Role granted"
+        TRIGGER_DRIFT = "trigger_drift", "Database guards differ"
+        CLOCK_STEP = "clock_step", "Clock stepped back"
+        CLOCK_SKEW = "clock_skew", "Clocks apart"
+        CHAIN_BROKEN = "chain_broken", "Audit trail broken"
+        ANCHOR_BEHIND = "anchor_behind", "Database behind its anchor"
+        ANCHOR_UNWRITABLE = "anchor_unwritable", "Checkpoint not written"
+        STATEMENT_NOT_ARCHIVED = "statement_not_archived", "Signature not archived"
+        MAIL_UNDELIVERED = "mail_undelivered", "Mail not delivered"
+        VERSION_ALTERED = "version_altered", "Record altered"
+        REVIEW_OVERDUE = "review_overdue", "Audit-trail review overdue"
+        ACCESS_REVIEW_OVERDUE = "access_review_overdue", "Access review overdue"
+        ACCOUNT_COMPROMISED = "account_compromised", "Account reported compromised"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    kind = models.TextField(choices=Kind)
+    subject_kind = models.TextField()
+    subject_id = models.TextField()
+    subject_label = models.TextField()
+    sentence = models.TextField()
+    detail = models.JSONField(default=dict)
+    count = models.IntegerField(default=1, help_text="how often the cause came while the alarm was open")
+    first_at = models.DateTimeField()
+    last_at = models.DateTimeField()
+    cleared_at = models.DateTimeField(null=True, help_text="when the cause was found gone")
+    cleared_how = models.TextField(default="")
+    acknowledged_at = models.DateTimeField(null=True)
+    acknowledged_by = models.TextField(default="")
+    acknowledged_by_name = models.TextField(default="")
+    comment = models.TextField(default="")
+
+    class Meta:
+        ordering = ["-last_at"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["kind", "subject_kind", "subject_id"],
+                name="one_open_alarm_of_a_cause",
+                condition=models.Q(acknowledged_at__isnull=True) | models.Q(cleared_at__isnull=True),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()}: {self.subject_label}"
+
+    def trail_subject(self) -> "Subject":
+        from audit.trail import Subject
+
+        return Subject("alarm", str(self.pk), str(self))
+
+    def get_absolute_url(self) -> str:
+        return f"/alarms/{self.pk}/"
+
+    @property
+    def state(self) -> str:
+        """As the pill names it: standing, acknowledged (and standing), unacknowledged (and gone), closed."""
+        if self.acknowledged_at is None:
+            return "standing" if self.cleared_at is None else "unacknowledged"
+        return "acknowledged" if self.cleared_at is None else "closed"
+
+
+class AlarmMail(models.Model):
+    """One try to mail an alarm to one person: kept, whether it went out or not (11.300(d))."""
+
+    id = models.BigAutoField(primary_key=True)
+    alarm = models.ForeignKey(Alarm, models.PROTECT, related_name="mails")
+    person = models.TextField(help_text="key of the person")
+    person_name = models.TextField()
+    address = models.TextField()
+    at = models.DateTimeField(db_default=Now())
+    sent = models.BooleanField()
+    error = models.TextField(default="")
+
+    class Meta:
+        ordering = ["-at"]
+        indexes = [models.Index(fields=["alarm", "person"])]
+
+    def __str__(self) -> str:
+        return f"{self.address}: {'sent' if self.sent else 'not sent'}"

@@ -20,7 +20,7 @@ RECORD_KINDS = ("record", "version")
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "Signatures": ("signature.", "signatures.", "intent.", "step.", "key.", "certificate.", "reading."),
-    "Records and documents": ("record.", "version.", "draft.", "type.", "document.", "sop."),
+    "Records and documents": ("record.", "version.", "draft.", "type.", "document.", "sop.", "report."),
     "People and access": (
         "user.",
         "login.",
@@ -33,6 +33,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "founding.",
     ),
     "Storage and CloudTrail": ("bucket.", "trail."),
+    "Alarms": ("alarm.",),
     "System": ("access.", "system.", "job.", "request.", "hold.", "restore."),
 }
 """Beginnings of action names, by the word that a filter offers. "Refused" cuts across them all."""

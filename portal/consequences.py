@@ -35,9 +35,27 @@ def _data(version: Version, signer: User) -> None:
     """An approved data package has no effective date: each of its versions stands for itself."""
 
 
+def _report(version: Version, signer: User) -> None:
+    """A report has no effective date; what its approval brings about stands in `REPORTS`."""
+    REPORTS[version.record.type_id](version, signer)
+
+
+def _kept(version: Version, signer: User) -> None:
+    """The signed report is all there is to it."""
+
+
+# By the code of the report's type. A type that is not listed cannot be approved.
+REPORTS: dict[str, Callable[[Version, User], None]] = {
+    "access_review": _kept,
+    "trail_review": _kept,
+    "restore": _kept,
+    "letter_waiver": _kept,
+}
+
 CONSEQUENCES: dict[str, Callable[[Version, User], None]] = {
     Kind.DATA: _data,
     Kind.DEFINITION: _definition,
     Kind.DOCUMENT: validation_docs.approved,
     Kind.SOP: sops.approved,
+    Kind.REPORT: _report,
 }

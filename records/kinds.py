@@ -10,6 +10,7 @@ class Kind(TextChoices):
     DEFINITION = "definition", "Record definition"
     DOCUMENT = "document", "Validation document"
     SOP = "sop", "SOP"
+    REPORT = "report", "Report"
 
 
 @dataclass(frozen=True)
@@ -27,4 +28,5 @@ FACTS: dict[str, KindFacts] = {
     Kind.DEFINITION: KindFacts("document", "documents", "definition.write"),
     Kind.DOCUMENT: KindFacts("document", "documents", "document.write"),
     Kind.SOP: KindFacts("document", "documents", "document.write"),
+    Kind.REPORT: KindFacts("document", "documents", "report.write"),
 }

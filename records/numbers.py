@@ -39,11 +39,16 @@ def create(
     return record
 
 
+def reserve(record_type: RecordType) -> str:
+    """The next number of a counted type, which nobody else gets, whatever becomes of it."""
+    RecordType.objects.filter(pk=record_type.pk).update(last_number=F("last_number") + 1)
+    record_type.refresh_from_db(fields=["last_number"])
+    return f"{record_type.prefix}-{record_type.last_number:0{record_type.digits}d}"
+
+
 def _number(record_type: RecordType, typed: str, by: User) -> str:
     if record_type.numbering == RecordType.Numbering.COUNTED:
-        RecordType.objects.filter(pk=record_type.pk).update(last_number=F("last_number") + 1)
-        record_type.refresh_from_db(fields=["last_number"])
-        return f"{record_type.prefix}-{record_type.last_number:0{record_type.digits}d}"
+        return reserve(record_type)
     typed = typed.strip().upper()
     own = re.escape(record_type.prefix) or "[A-Z][A-Z0-9]{1,11}"
     if not re.fullmatch(rf"{own}-\d{{{record_type.digits},}}", typed):

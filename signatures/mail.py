@@ -10,6 +10,7 @@ from audit import trail
 from jobs import queue
 from jobs.models import Job
 from records.models import Version
+from signatures.meanings import Meaning
 from signatures.models import Step
 
 JOB = "signatures.tell"
@@ -38,7 +39,9 @@ def asked(step: Step) -> QuerySet[User]:
     """Who may sign the step: the one it is asked of, or anyone of its role in the record's area who had no part in it."""
     if step.assignee_id:
         return User.objects.filter(pk=step.assignee_id, is_active=True)
-    had_part = {*step.version.contributors, str(step.version.author_id)}
+    had_part = set(step.version.contributors)
+    if step.meaning != Meaning.RESPONSIBILITY:
+        had_part.add(str(step.version.author_id))
     return (
         User.objects.filter(is_active=True, groups__name=step.role, areas=step.version.record.area_id)
         .exclude(pk__in=had_part)

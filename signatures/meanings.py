@@ -8,6 +8,7 @@ class Meaning(TextChoices):
     APPROVAL = "approval", "Approval"
     REJECTION = "rejection", "Rejection"
     READING = "reading", "Read and understood"
+    RESPONSIBILITY = "responsibility", "Responsibility for the report"
 
 
 SENTENCES: dict[str, str] = {
@@ -15,6 +16,7 @@ SENTENCES: dict[str, str] = {
     Meaning.APPROVAL: "I approve this version for its intended use.",
     Meaning.REJECTION: "I do not approve this version, for the reason given.",
     Meaning.READING: "I have read and understood this version.",
+    Meaning.RESPONSIBILITY: "I have made this report and answer for its findings.",
 }
 
 # What the signer's role must include, by meaning.
@@ -23,4 +25,9 @@ PERMISSIONS: dict[str, str] = {
     Meaning.APPROVAL: "sign.approve",
     Meaning.REJECTION: "sign.review",
     Meaning.READING: "sign.reading",
+    Meaning.RESPONSIBILITY: "sign.responsibility",
 }
+
+# One of these must be asked for: it is what makes the version approved. A report is answered for by whoever made it, and
+# nobody whose acts it judges signs it.
+DECIDING = frozenset({Meaning.APPROVAL, Meaning.RESPONSIBILITY})

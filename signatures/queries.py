@@ -8,6 +8,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from records.lifecycle import State
 from records.queries import readable
+from signatures.meanings import Meaning
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -35,7 +36,7 @@ class StepQuerySet(QuerySet["Step"]):
             self.waiting()
             .filter(mine)
             .filter(readable(user, "version__record__"))
-            .exclude(version__author=user)
+            .exclude(~Q(meaning=Meaning.RESPONSIBILITY), version__author=user)
             .exclude(version__contributors__contains=[str(user.pk)])
             .exclude(version__signatures__signer=user)
         )

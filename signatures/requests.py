@@ -7,9 +7,10 @@ from datetime import datetime
 from accounts.models import User
 from audit import trail
 from audit.actions import Action
+from records.kinds import Kind
 from records.models import Version
 from signatures import mail
-from signatures.meanings import SENTENCES, Meaning
+from signatures.meanings import DECIDING, SENTENCES, Meaning
 from signatures.models import Request, Step
 
 
@@ -28,10 +29,12 @@ class Asked:
 def open_route(version: Version, asked: Sequence[Asked], *, by: User) -> list[Step]:
     """Ask for the signatures, in the transaction that seals the version. Raises Refused where the route approves nothing,
     or asks somebody to sign what they wrote."""
-    if not any(step.meaning == Meaning.APPROVAL for step in asked):
+    if not any(step.meaning in DECIDING for step in asked):
         raise trail.Refused("A route needs an approval.", subject=version, by=by)
     for step in asked:
-        if step.assignee and (step.assignee.pk == version.author_id or str(step.assignee.pk) in version.contributors):
+        if step.meaning == Meaning.RESPONSIBILITY and version.record.type.kind != Kind.REPORT:
+            raise trail.Refused("Only a report is answered for by its maker.", subject=version, by=by)
+        if step.assignee and had_part(version, step.assignee, step.meaning):
             raise trail.Refused(
                 f"{step.assignee} wrote part of this version and cannot be asked to sign it.", subject=version, by=by
             )
@@ -70,6 +73,13 @@ def open_route(version: Version, asked: Sequence[Asked], *, by: User) -> list[St
     )
     mail.tell_next(version)
     return steps
+
+
+def had_part(version: Version, user: User, meaning: str) -> bool:
+    """True for whoever wrote any of it, and so does not sign it. A report's maker answers for it; those whose acts it judges
+    (its contributors) do not."""
+    wrote = user.pk == version.author_id and meaning != Meaning.RESPONSIBILITY
+    return wrote or str(user.pk) in version.contributors
 
 
 def complete(version: Version) -> bool:

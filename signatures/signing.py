@@ -28,6 +28,7 @@ from signatures import intents, sealing, statement
 from signatures.intents import AT_ONCE
 from signatures.meanings import PERMISSIONS, SENTENCES, Meaning
 from signatures.models import Intent, PortalKey, Signature, Step
+from signatures.requests import had_part
 
 REASON_LETTERS = 10
 CLOCK_TOLERANCE = timedelta(seconds=2)
@@ -250,7 +251,7 @@ def _separation(act: Act, signer: User) -> None:
     """Who wrote any of it neither reviews nor approves it, whatever roles they hold (§2 row 11)."""
     if act.meaning == Meaning.READING:
         return
-    if signer.pk == act.version.author_id or str(signer.pk) in act.version.contributors:
+    if had_part(act.version, signer, act.step.meaning if act.step else act.meaning):
         raise SignatureRefused(
             act.version, signer, "You wrote this version, or part of it: somebody else must sign it.", "author"
         )

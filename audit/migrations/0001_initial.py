@@ -1,5 +1,8 @@
 # Generated from the models by tools/remake_migrations.sh.
 
+import uuid
+
+import django.db.models.deletion
 from django.db import migrations, models
 
 import audit.clock
@@ -63,6 +66,64 @@ class Migration(migrations.Migration):
                     models.Index(fields=["xact"], name="audit_acces_xact_f849e6_idx"),
                     models.Index(fields=["subject_kind", "subject_id", "id"], name="audit_acces_subject_932575_idx"),
                     models.Index(fields=["actor", "id"], name="audit_acces_actor_c54deb_idx"),
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="Alarm",
+            fields=[
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                (
+                    "kind",
+                    models.TextField(
+                        choices=[
+                            ("lock_out", "Account locked out"),
+                            ("refused_signings", "Signings refused in a row"),
+                            ("self_grant", "Attempt on one's own rights"),
+                            ("roles_granted", "Role granted"),
+                            ("trigger_drift", "Database guards differ"),
+                            ("clock_step", "Clock stepped back"),
+                            ("clock_skew", "Clocks apart"),
+                            ("chain_broken", "Audit trail broken"),
+                            ("anchor_behind", "Database behind its anchor"),
+                            ("anchor_unwritable", "Checkpoint not written"),
+                            ("statement_not_archived", "Signature not archived"),
+                            ("mail_undelivered", "Mail not delivered"),
+                            ("version_altered", "Record altered"),
+                            ("review_overdue", "Audit-trail review overdue"),
+                            ("access_review_overdue", "Access review overdue"),
+                            ("account_compromised", "Account reported compromised"),
+                        ]
+                    ),
+                ),
+                ("subject_kind", models.TextField()),
+                ("subject_id", models.TextField()),
+                ("subject_label", models.TextField()),
+                ("sentence", models.TextField()),
+                ("detail", models.JSONField(default=dict)),
+                (
+                    "count",
+                    models.IntegerField(default=1, help_text="how often the cause came while the alarm was open"),
+                ),
+                ("first_at", models.DateTimeField()),
+                ("last_at", models.DateTimeField()),
+                ("cleared_at", models.DateTimeField(help_text="when the cause was found gone", null=True)),
+                ("cleared_how", models.TextField(default="")),
+                ("acknowledged_at", models.DateTimeField(null=True)),
+                ("acknowledged_by", models.TextField(default="")),
+                ("acknowledged_by_name", models.TextField(default="")),
+                ("comment", models.TextField(default="")),
+            ],
+            options={
+                "ordering": ["-last_at"],
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(
+                            ("acknowledged_at__isnull", True), ("cleared_at__isnull", True), _connector="OR"
+                        ),
+                        fields=("kind", "subject_kind", "subject_id"),
+                        name="one_open_alarm_of_a_cause",
+                    )
                 ],
             },
         ),
@@ -148,6 +209,28 @@ class Migration(migrations.Migration):
                     models.Index(fields=["xact"], name="audit_rowch_xact_7264a7_idx"),
                     models.Index(fields=["subject_kind", "subject_id", "id"], name="audit_rowch_subject_f7cab0_idx"),
                 ],
+            },
+        ),
+        migrations.CreateModel(
+            name="AlarmMail",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("person", models.TextField(help_text="key of the person")),
+                ("person_name", models.TextField()),
+                ("address", models.TextField()),
+                ("at", models.DateTimeField(db_default=audit.clock.Now())),
+                ("sent", models.BooleanField()),
+                ("error", models.TextField(default="")),
+                (
+                    "alarm",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="mails", to="audit.alarm"
+                    ),
+                ),
+            ],
+            options={
+                "ordering": ["-at"],
+                "indexes": [models.Index(fields=["alarm", "person"], name="audit_alarm_alarm_i_24cc25_idx")],
             },
         ),
     ]

@@ -5,7 +5,7 @@ Every function fixes its search path; those that write where the application may
 
 from django.db import migrations
 
-from audit.operations import AppendOnly
+from audit.operations import AppendOnly, Guard, NeverDeleted
 
 # The transaction's id, counted on where the database was restored into another server: there ids start low again, and an old
 # entry must not vouch for a new change. Beginning such an era is safe to ask for at any time, by anybody.
@@ -183,4 +183,8 @@ class Migration(migrations.Migration):
         AppendOnly("audit_access"),
         AppendOnly("audit_checkpoint"),
         AppendOnly("audit_era"),
+        Guard("audit_alarm", subject="alarm", key="id"),
+        NeverDeleted("audit_alarm"),
+        Guard("audit_alarmmail", subject="alarm", key="alarm_id"),
+        AppendOnly("audit_alarmmail"),
     ]

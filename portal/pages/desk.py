@@ -27,8 +27,13 @@ from signatures.models import Step
 SHOWN = 50
 FAILED_SINCE = timedelta(days=7)
 FRESH = timedelta(hours=24)
-DOCUMENTS = (Kind.DOCUMENT, Kind.SOP, Kind.DEFINITION)
-VERBS = {Meaning.REVIEW: "Review", Meaning.APPROVAL: "Approve", Meaning.READING: "Read and understand"}
+DOCUMENTS = (Kind.DOCUMENT, Kind.SOP, Kind.DEFINITION, Kind.REPORT)
+VERBS = {
+    Meaning.REVIEW: "Review",
+    Meaning.APPROVAL: "Approve",
+    Meaning.READING: "Read and understand",
+    Meaning.RESPONSIBILITY: "Answer for",
+}
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from signatures.models import Step
 from storage import worm
 from storage.s3 import StorageError
 
-KINDS = (Kind.DOCUMENT, Kind.SOP, Kind.DEFINITION)
+KINDS = (Kind.DOCUMENT, Kind.SOP, Kind.DEFINITION, Kind.REPORT)
 OBSOLETE = ("superseded", "retired", "rejected", "recalled")
 FACE_ORDER = {"effective": 0, "scheduled": 1, "in_review": 2}
 Context = dict[str, Any]

@@ -29,6 +29,7 @@ from signatures.forms import SignForm
 from signatures.meanings import Meaning
 from signatures.models import Signature, Step
 from signatures.queries import OPEN_STATES
+from signatures.requests import had_part
 from signatures.review import last_approved, trail_since
 from signatures.transitions import sign
 from signatures.views import pages_of
@@ -105,7 +106,7 @@ def why_not(step: Step, user: User) -> str:
         return "This step is signed."
     if version.state not in OPEN_STATES:
         return f"This version is {version.get_state_display().lower()}: it waits for no signature."
-    if user.pk == version.author_id or str(user.pk) in version.contributors:
+    if had_part(version, user, step.meaning):
         return "You wrote this version, or part of it: somebody else signs it."
     if step.assignee and step.assignee_id != user.pk:
         return f"This signature is asked of {step.assignee}."

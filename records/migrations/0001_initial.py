@@ -275,6 +275,7 @@ class Migration(migrations.Migration):
                             ("definition", "Record definition"),
                             ("document", "Validation document"),
                             ("sop", "SOP"),
+                            ("report", "Report"),
                         ]
                     ),
                 ),

@@ -104,6 +104,7 @@ class Migration(migrations.Migration):
                             ("approval", "Approval"),
                             ("rejection", "Rejection"),
                             ("reading", "Read and understood"),
+                            ("responsibility", "Responsibility for the report"),
                         ]
                     ),
                 ),
@@ -200,6 +201,7 @@ class Migration(migrations.Migration):
                             ("approval", "Approval"),
                             ("rejection", "Rejection"),
                             ("reading", "Read and understood"),
+                            ("responsibility", "Responsibility for the report"),
                         ]
                     ),
                 ),

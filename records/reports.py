@@ -1,0 +1,117 @@
+"""Reports: what the portal found and a person answers for, sealed like everything else that is signed.
+
+A report is a Version made in one go: `report.json` holds all of it for machines, the rendition what people read and sign.
+It is not edited: one that is wrong is rejected, and made anew.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+
+from accounts.models import Area, User
+from accounts.permissions import demand
+from audit import clock, trail
+from audit.actions import Action
+from audit.canonical import canonical
+from printing.document import Section
+from records import manifest, numbers, renditions
+from records.documents import TEXT
+from records.kinds import Kind
+from records.models import Record, RecordType, Version
+from records.transitions import Content, seal
+from storage import worm
+
+__all__ = ["DATA", "Section", "read", "seal_report"]
+DATA = "report.json"
+
+
+def seal_report(
+    type_code: str,
+    *,
+    title: str,
+    sections: Sequence[Section],
+    data: Mapping[str, Any],
+    by: User,
+    message: str,
+    contributors: Sequence[str] = (),
+    area: Area | None = None,
+    facts: Sequence[tuple[str, str]] = (),
+    then: Callable[[Version], Any],
+) -> Version:
+    """A new record of the report type with its one version, in review; `then(version)` opens its route in the same transaction.
+
+    `sections` are Markdown, `data` is canonical JSON (no floats), `contributors` the keys of people whose acts it judges:
+    none of them may sign it. Without `area` it belongs to the first area of its maker. Raises Refused, StorageError.
+    """
+    record_type = RecordType.objects.get(pk=type_code, kind=Kind.REPORT)
+    demand(by, "report.write", record_type)
+    now, area = clock.now(), _area(by, area, record_type)
+    record = Record(type=record_type, number=numbers.reserve(record_type), title=title, area=area, created_by=by)
+    content = _content(record, sections, data, by=by, message=message, contributors=contributors, facts=facts, at=now)
+    with transaction.atomic(durable=True):
+        record.save(force_insert=True)
+        trail.record(Action.RECORD_CREATED, record, by=by, detail={"title": title, "type": record_type.code})
+        version = seal(record, content, by=by, action=Action.REPORT_SEALED)
+        then(version)
+    return version
+
+
+def read(version: Version) -> dict[str, Any]:
+    """What the report says, from its sealed bytes. Raises `worm.Altered`, StorageError."""
+    file = version.files.get(logical_key=DATA)
+    data = worm.get(worm.Pin(file.bucket, file.key, file.s3_version, file.size, file.sha256))
+    found: dict[str, Any] = manifest.read_json(data)["data"]
+    return found
+
+
+def _area(by: User, area: Area | None, record_type: RecordType) -> Area:
+    own = by.areas.all() if area is None else by.areas.filter(pk=area.pk)
+    if (found := own.first()) is None:
+        raise trail.Forbidden(
+            "A report belongs to an area, and you belong to none of its: ask an administrator.",
+            action=Action.REPORT_REFUSED,
+            subject=area or record_type,
+            by=by,
+        )
+    return found
+
+
+def _content(
+    record: Record,
+    sections: Sequence[Section],
+    data: Mapping[str, Any],
+    *,
+    by: User,
+    message: str,
+    contributors: Sequence[str],
+    facts: Sequence[tuple[str, str]],
+    at: datetime,
+) -> Content:
+    """The bytes of the report, all of them kept under Object Lock before any row speaks of them."""
+    until = renditions.years_from(at, settings.DOCUMENT_RETENTION_YEARS)
+    texts = [
+        {"id": f"s{number}", "title": section.title, "text": section.markdown}
+        for number, section in enumerate(sections, start=1)
+    ]
+    head = {"number": record.number, "title": record.title, "version": 1}
+    told = head | {"type": record.type_id, "made_at": at.isoformat(), "made_by": by.legal_name, "data": dict(data)}
+    files = {TEXT: canonical(head | {"sections": texts}), DATA: canonical(told)}
+    rendition = renditions.of_document(
+        record, texts, ordinal=1, message=message, author=by, facts=[("Area", record.area.name), *facts], at=at
+    )
+    return Content(
+        entries=[_file(name, body, until) for name, body in files.items()],
+        media_types=dict.fromkeys(files, "application/json"),
+        rendition=rendition.pin,
+        rendition_pages=rendition.pages,
+        message=message.strip(),
+        contributors=sorted(set(contributors)),
+    )
+
+
+def _file(name: str, body: bytes, until: datetime) -> manifest.Entry:
+    pin = worm.put(body, media_type="application/json", retain_until=until)
+    return manifest.Entry(name, pin.bucket, pin.key, pin.version_id, pin.size, pin.sha256, {})
