@@ -1,8 +1,10 @@
 """What the measurements stand on: people, a definition and a record, in a database that is thrown away afterwards."""
 
+import os
 import uuid
 from functools import cache
 
+import psycopg
 from django.contrib.auth.models import Group
 from django.db import transaction
 
@@ -50,6 +52,18 @@ def area() -> Area:
         bucket = Bucket.objects.create(name=BUCKET, label="Bench", purpose="records")
         trail.record(Action.BUCKET_REGISTERED, bucket, by=trail.SYSTEM)
     return made
+
+
+def new_area(name: str) -> Area:
+    with transaction.atomic():
+        made = Area.objects.create(name=name)
+        trail.record(Action.AREA_CREATED, made, by=trail.SYSTEM)
+    return made
+
+
+def owner() -> psycopg.Connection:
+    """A connection as the owner of the tables."""
+    return psycopg.connect(os.environ["MIGRATE_DATABASE_URL"])
 
 
 @cache

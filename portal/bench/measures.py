@@ -4,15 +4,18 @@ import hashlib
 import os
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from django.conf import settings
 from django.contrib.auth.hashers import check_password
-from django.db import connection
+from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper as Cursor
 from django.test import Client
 
 from accounts.models import Sitting, User
-from audit import chain
+from audit import chain, trail
+from audit.actions import Action
 from cloudtrail import transitions as cloudtrail
 from cloudtrail.events import decode, gunzip
 from demo import load
@@ -29,6 +32,7 @@ PACKAGE_FILES, FILE_BYTES = 8, 16 * 1024 * 1024
 SIGNINGS = 12
 CHAIN_ENTRIES = 1_000_000
 PAGE_ROUNDS = 30
+WRITERS, CHANGES_EACH = 8, 200
 TRAIL_FILES, EVENTS_EACH = 200, 500
 
 
@@ -118,6 +122,48 @@ def walk() -> list[Figure]:
     return figures
 
 
+def append() -> list[Figure]:
+    """What entry, row change and link add to a transaction, with eight writers in a closed loop, each on a row of its own."""
+    areas = [str(ground.new_area(f"Writer {number}").pk) for number in range(WRITERS)]
+    with ground.owner() as owner:
+        owner.execute("CREATE TABLE bench_plain AS SELECT id, description FROM accounts_area")
+        owner.execute("ALTER TABLE bench_plain ADD PRIMARY KEY (id)")
+        owner.execute("GRANT SELECT, UPDATE ON bench_plain TO PUBLIC")
+    ways = (_plain_change, _recorded_change)
+    taken = [_in_parallel(areas, way) for way in ways * 3]
+    plain, recorded = (p95([each for one in taken[start::2] for each in one]) for start in range(2))
+    said = f"p95 {recorded * 1e3:.2f} ms recorded, {plain * 1e3:.2f} ms not; {WRITERS} writers"
+    return [Figure("entry, row change and link add, p95", round((recorded - plain) * 1e3, 2), "ms", said)]
+
+
+def _in_parallel(areas: list[str], way: Callable[[Cursor, str, int], None]) -> list[float]:
+    """Seconds of every transaction, all writers together."""
+
+    def write(area: str) -> list[float]:
+        taken = []
+        try:
+            for number in range(CHANGES_EACH):
+                began = time.perf_counter()
+                with transaction.atomic(), connection.cursor() as cursor:
+                    way(cursor, area, number)
+                taken.append(time.perf_counter() - began)
+        finally:
+            connection.close()
+        return taken
+
+    with ThreadPoolExecutor(WRITERS) as pool:
+        return [each for one in pool.map(write, areas) for each in one]
+
+
+def _plain_change(cursor: Cursor, area: str, number: int) -> None:
+    cursor.execute("UPDATE bench_plain SET description = %s WHERE id = %s", [f"Change {number}", area])
+
+
+def _recorded_change(cursor: Cursor, area: str, number: int) -> None:
+    cursor.execute("UPDATE accounts_area SET description = %s WHERE id = %s", [f"Change {number}", area])
+    trail.record(Action.AREA_CHANGED, trail.Subject("area", area, "Bench area"), by=trail.SYSTEM, reason="Measured")
+
+
 def pages() -> list[Figure]:
     """Record page and audit view: p50, p95 and queries, against an empty page of the same stack."""
     record = Record.objects.filter(versions__isnull=False, type__kind="data").first() or _small_record()
@@ -193,6 +239,7 @@ MEASURES: dict[str, Callable[[], list[Figure]]] = {
     "register": register,
     "sign": sign,
     "walk": walk,
+    "append": append,
     "pages": pages,
     "ingest": ingest,
 }
