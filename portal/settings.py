@@ -231,6 +231,7 @@ STATIC_ROOT = BASE_DIR / "staticfiles"
 WHITENOISE_USE_FINDERS = EMBEDDED
 WHITENOISE_AUTOREFRESH = False
 DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 1024 * 1024
+VERIFY_BYTES = env.int("VERIFY_BYTES", default=25 * 1024 * 1024)  # of a file that anybody brings to have it checked
 FILE_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024
 HOME_DIR = Path(env.str("COUNTERSIGN_HOME", default=str(BASE_DIR / ".run")))
 CACHE_DIR = HOME_DIR / "cache"  # page images by hash; may be emptied at any time

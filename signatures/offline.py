@@ -1,10 +1,13 @@
 """What to save and what to type to check a signature without the portal."""
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from signatures.models import Signature
 
 SHORT = 8
+STATEMENT_NAME = re.compile(r"statement-([0-9a-f]{8})\.json")
 
 
 @dataclass(frozen=True)
@@ -29,3 +32,9 @@ def command(signature: Signature) -> str:
     """What any OpenSSL answers with "Verified OK"."""
     held = names(signature)
     return f"openssl dgst -sha256 -verify {held.key} \\\n  -signature {held.seal} \\\n  {held.statement}"
+
+
+def pairs(names: Iterable[str]) -> list[tuple[str, str]]:
+    """Statements among these file names, each with the name of its seal."""
+    found = [(name, STATEMENT_NAME.fullmatch(name)) for name in names]
+    return sorted((name, f"signature-{match[1]}.der") for name, match in found if match)

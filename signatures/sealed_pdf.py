@@ -137,7 +137,7 @@ def examine(pdf: bytes) -> Seal:
     sealed_at, attachments = _read(pdf)
     return Seal(
         Outcome.WHOLE,
-        "Whole: not a byte was changed since the portal sealed it.",
+        WHOLE,
         row,
         sealed_at,
         stamped_at,

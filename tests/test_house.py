@@ -33,6 +33,7 @@ OPEN_VIEWS = {
     "accounts.views.password_reset",
     "signatures.views.public_key",
     "portal.pages.health.healthz",
+    "portal.pages.verify.verify",  # says of an artefact what it says itself, and whether it holds
 }
 # Tables that the trail does not watch, and why each may change unrecorded.
 UNWATCHED = {

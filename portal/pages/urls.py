@@ -1,6 +1,6 @@
 from django.urls import path
 
-from portal.pages import audit, desk, documents, inspection, prepared, record_audit, search, sign
+from portal.pages import audit, desk, documents, inspection, prepared, record_audit, search, sign, verify
 
 app_name = "portal"
 urlpatterns = [
@@ -13,4 +13,5 @@ urlpatterns = [
     *prepared.URLS,
     *search.URLS,
     *inspection.URLS,
+    *verify.URLS,
 ]
