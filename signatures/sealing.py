@@ -71,6 +71,24 @@ def ensure_key() -> PortalKey:
     return registered(key.public)
 
 
+def rotate(*, by: trail.HasActor | trail.Actor = trail.SYSTEM) -> tuple[PortalKey, PortalKey]:
+    """Put a new key in use: the one of before, and the new one. What was sealed before verifies with the old public key, which
+    stays; of the old private key nothing stays. Running processes take the new key at their next seal.
+
+    Raises NoKey where the key is one of AWS KMS: there a new key is made, and `SIGNING_KEY` names it.
+    """
+    if settings.SIGNING_KEY:
+        raise NoKey("The key is one of AWS KMS: make a new one there, name it in SIGNING_KEY and restart the portal.")
+    old = ensure_key()
+    pem = make()
+    with transaction.atomic(durable=True):
+        new = registered(load(pem).public_key())
+        trail.record(Action.KEY_ROTATED, new, by=by, detail={"instead_of": old.pk})
+    # Cut off before this line, the old key stays in use, and the new one was registered and never seals.
+    write_privately(settings.SIGNING_KEY_FILE, pem, replace=True)
+    return old, new
+
+
 def identity(public: ec.EllipticCurvePublicKey) -> str:
     """SHA-256 of the DER public key, hex: by this a statement names its key."""
     return hashlib.sha256(
