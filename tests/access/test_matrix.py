@@ -153,6 +153,7 @@ def test_nobody_without_a_log_in_gets_what_is_not_open_to_all():
     assert open_to_all == {
         "/healthz",
         "/login/",
+        "/verify/",
         "/login/codes/",
         "/enrol/{enrol}/",
         "/password/forgotten/",
