@@ -1,14 +1,15 @@
 """The audit trail and its anchors: who signs a checkpoint, where it goes, when one is due, and what a comparison leads to."""
 
 import logging
+from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
 from django.db import DatabaseError, connection
 
-from audit import checkpoints, trail
+from audit import alarms, checkpoints, definitions, rights, trail
 from audit.checkpoints import Comparison, Restored
-from audit.models import Checkpoint
+from audit.models import Alarm, Checkpoint
 from jobs import queue
 from jobs.models import Job
 from signatures import sealing
@@ -17,6 +18,7 @@ from storage import anchors, s3
 
 log = logging.getLogger(__name__)
 ANCHOR = "audit.checkpoint"
+SENTENCE = 2000  # letters of an alarm
 
 
 class PortalKeys:
@@ -68,6 +70,52 @@ def anchor(job: Job) -> dict[str, Any]:
 
 # Watching over --------------------------------------------------------------------------------------------------------
 
+GUARDS = trail.Subject("database", "rules", "the database's rules")
+
+
+@dataclass(frozen=True)
+class Checked:
+    """The role that the portal works as, what it may not be able to do, and the rules of the database."""
+
+    role: str
+    rights: dict[str, bool]
+    rules: definitions.Fingerprint
+
+    @property
+    def well(self) -> bool:
+        return all(self.rights.values()) and not self.rules.differences
+
+    @property
+    def wrong(self) -> list[str]:
+        return [
+            *(
+                f"It does not hold that the role {self.role} {sentence}."
+                for sentence, so in self.rights.items()
+                if not so
+            ),
+            *self.rules.differences,
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "ok": self.well,
+            "role": self.role,
+            "rights": self.rights,
+            "expected": self.rules.expected,
+            "found": self.rules.found,
+            "differences": list(self.rules.differences),
+        }
+
+
+def check_database() -> Checked:
+    """Rights and rules as they are now; an alarm stands while they are not as they must be."""
+    checked = Checked(settings.DATABASES["default"]["USER"], rights.findings(connection), definitions.fingerprint())
+    if checked.well:
+        alarms.clear(Alarm.Kind.TRIGGER_DRIFT, GUARDS, "The database was compared with the code and is as it expects.")
+    else:
+        _alarm(Alarm.Kind.TRIGGER_DRIFT, GUARDS, " ".join(checked.wrong)[:SENTENCE])
+    return checked
+
 
 def at_start() -> None:
     """Before the web or a worker serves: transaction ids that no earlier row has, and the database against its anchors.
@@ -86,13 +134,22 @@ def at_start() -> None:
 
 
 def watch_over() -> Comparison | None:
-    """Compare, and make the portal read-only where it must be. None where the anchors could not be read."""
+    """Compare the database with its anchors and its rules with the code; make the portal read-only where it must be.
+    None where the anchors could not be read."""
     try:
         found = compare()
     except s3.StorageError as error:
         log.warning("the anchors cannot be read: %s", error)
+        _alarm(Alarm.Kind.ANCHOR_UNWRITABLE, checkpoints.CHAIN, f"The anchors cannot be read. {error}")
+        check_database()
         return None
     checkpoints.judge(found)
+    wrong = [found.sentence] if found.stops or found.state == "missing" else []
+    if said := " ".join([*wrong, *found.doubts]):
+        _alarm(Alarm.Kind.ANCHOR_BEHIND, checkpoints.CHAIN, said[:SENTENCE])
+    else:
+        alarms.clear(Alarm.Kind.ANCHOR_BEHIND, checkpoints.CHAIN, found.sentence)
+    check_database()
     return found
 
 
@@ -101,3 +158,19 @@ def _try_to_anchor() -> None:
         checkpoint()
     except (checkpoints.NotSigned, s3.StorageError, sealing.NoKey) as error:
         log.warning("no checkpoint was made: %s", error)
+        if checkpoints.exposure().age > 2 * checkpoints.INTERVAL:
+            _alarm(Alarm.Kind.ANCHOR_UNWRITABLE, checkpoints.CHAIN, f"No checkpoint was made for ten minutes. {error}")
+    else:
+        alarms.clear(Alarm.Kind.ANCHOR_UNWRITABLE, checkpoints.CHAIN, "A checkpoint was made.")
+
+
+def _alarm(kind: Alarm.Kind, subject: trail.Subject, sentence: str) -> None:
+    """Once, as long as the alarm is open: who looks every few seconds need not say it every few seconds. A database whose
+    rules were changed so that nothing can be written any more is told in the log."""
+    log.critical("%s", sentence)
+    try:
+        standing = Alarm.objects.filter(alarms.OPEN, kind=kind, subject_id=subject.id, cleared_at__isnull=True)
+        if not standing.filter(sentence=sentence).exists():
+            alarms.raise_alarm(kind, subject, sentence)
+    except DatabaseError:
+        log.exception("the alarm could not be written")

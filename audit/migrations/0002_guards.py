@@ -98,11 +98,12 @@ DECLARE
 BEGIN
   RETURN hold IS NULL
     OR act = ANY (ARRAY['login.succeeded', 'login.ended', 'access.sealed', 'hold.begun', 'hold.ended', 'restore.reported',
-      'job.failed', 'job.retried', 'alarm.raised', 'alarm.acknowledged', 'version.verified', 'version.altered',
+      'job.failed', 'job.retried', 'alarm.raised', 'alarm.repeated', 'alarm.acknowledged', 'alarm.cleared', 'alarm.mailed',
+      'version.verified', 'version.altered',
       'user.deactivated', 'code.reset', 'key.registered'])
     OR act LIKE '%.refused'
     OR (act = 'system.migrated' AND session_user = current_user)
-    OR (act = ANY (ARRAY['record.created', 'version.submitted', 'signatures.requested', 'intent.opened', 'signature.applied',
+    OR (act = ANY (ARRAY['record.created', 'report.sealed', 'signatures.requested', 'intent.opened', 'signature.applied',
       'version.approved', 'version.rejected', 'version.recalled', 'version.effective', 'step.reassigned']) AND EXISTS (
           SELECT 1 FROM audit_entry WHERE action = 'restore.reported' AND id > hold AND detail -> 'subjects' ? about));
 END $$;
