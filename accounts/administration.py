@@ -13,7 +13,7 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
-from accounts import codes, forms, queries, transitions
+from accounts import codes, forms, queries, rights, transitions
 from accounts.http import PersonRequest
 from accounts.models import Area, Sitting, User
 from accounts.permissions import demand, may
@@ -145,6 +145,7 @@ def person(request: PersonRequest, pk: UUID) -> HttpResponse:
         "me_too": user.pk == request.user.pk,
         "acts": open_acts(user, getattr(user, "state", ""), request.user),
         "device": codes.device_in_use(user),
+        "right": rights.look(user, now) if may(user, "sign.reading") else [],
         "locks": queries.locks(user, now),
         "granted": queries.granted(user),
         "sittings": Sitting.objects.filter(user=user, ended_at=None).order_by("-started_at")[:ENTRIES_SHOWN],

@@ -118,6 +118,13 @@ class ReplaceDevice(forms.Form):
     new_code = Code(label="Code that the new device shows now")
 
 
+class Confirm(forms.Form):
+    """Password and code, for an act that asks for nothing else."""
+
+    password = Password(label="Your password")
+    code = Code()
+
+
 class Filters(forms.Form):
     """Of the list of people. What cannot be read is left out."""
 

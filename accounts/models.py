@@ -65,6 +65,9 @@ class User(AbstractBaseUser):
     identity_proved_by = models.ForeignKey("self", models.PROTECT, null=True, related_name="+")
     identity_proved_at = models.DateTimeField(null=True)
     identity_evidence = models.TextField(default="", help_text="what was seen, such as a passport's last four digits")
+    password_reset_at = models.DateTimeField(null=True, help_text="last time that a mailed link set the password anew")
+    dormant_at = models.DateTimeField(null=True, help_text="locked then, because nobody had logged in for long")
+    awoken_at = models.DateTimeField(null=True, help_text="unlocked then; the days without a log-in count from here")
     groups = models.ManyToManyField(Group, related_name="users")
     areas = models.ManyToManyField(Area, through="Membership", related_name="members")
 
@@ -151,6 +154,8 @@ class CodeDevice(models.Model):
     )
     created_at = models.DateTimeField(db_default=Now())
     confirmed_at = models.DateTimeField(null=True, help_text="when one code proved the enrolment")
+    tested_at = models.DateTimeField(null=True, help_text="last test of the device after its enrolment (11.300(e))")
+    by_link = models.BooleanField(default=False, help_text="set up with a mailed link in the place of one withdrawn")
     withdrawn_at = models.DateTimeField(null=True)
 
     class Meta:
@@ -165,6 +170,10 @@ class CodeDevice(models.Model):
     def __str__(self) -> str:
         return f"device of {self.user}"
 
+    @property
+    def last_tested_at(self) -> datetime | None:
+        return self.tested_at or self.confirmed_at
+
 
 class Invitation(models.Model):
     """A link by mail with which a person sets password and second factor, once."""
@@ -173,6 +182,7 @@ class Invitation(models.Model):
         ENROL = "enrol", "set password and one-time code"
         PASSWORD = "password", "set a new password"
         CODE = "code", "set a new one-time code"
+        LOST = "lost", "say that a device was lost"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(User, models.PROTECT, related_name="invitations")
@@ -247,6 +257,103 @@ class Qualification(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user}: {self.label}"
+
+
+class Policy(models.Model):
+    """A fact that SOPs write and signing asks for: this version of the e-signature SOP is in effect (11.10(j))."""
+
+    version_id = models.UUIDField(primary_key=True)
+    topic = models.TextField(help_text="number of the SOP, such as SOP-0001")
+    label = models.TextField(help_text="SOP-0001 1.0, Electronic signatures")
+    page = models.TextField(help_text="where it is read and signed as read")
+    begins_at = models.DateTimeField()
+    ends_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return self.label
+
+
+class Acknowledgement(models.Model):
+    """A person took on what their electronic signature means, in this revision of the statement (11.10(j))."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(User, models.PROTECT, related_name="acknowledgements")
+    revision = models.TextField()
+    text_sha256 = models.TextField()
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["user", "revision"], name="acknowledged_once_per_revision")]
+
+    def __str__(self) -> str:
+        return f"{self.user}: accountability, revision {self.revision}"
+
+
+class Letter(models.Model):
+    """A letter of 11.100(c) that was sent to the agency, with its copy in the WORM store."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    sent_on = models.DateField()
+    scope = models.TextField(help_text="whose signatures it is about: sites, systems")
+    addressee = models.TextField()
+    copy = models.JSONField(help_text="pin of the PDF")
+    filed_by = models.ForeignKey(User, models.PROTECT, related_name="+")
+    filed_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["-filed_at"]
+
+    def __str__(self) -> str:
+        return f"letter of {self.sent_on} to {self.addressee}"
+
+    def trail_subject(self) -> Subject:
+        return Subject("letter", str(self.pk), str(self))
+
+
+class LetterWaiver(models.Model):
+    """A fact that an approved waiver report writes: until then signing does not wait for the letter of 11.100(c)."""
+
+    version_id = models.UUIDField(primary_key=True, help_text="the report that quality signed")
+    label = models.TextField()
+    page = models.TextField()
+    reason = models.TextField()
+    begins_at = models.DateTimeField(db_default=Now())
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-expires_at"]
+
+    def __str__(self) -> str:
+        return f"{self.label} until {self.expires_at}"
+
+
+class Suspicion(models.Model):
+    """From `since` on somebody else may have acted under this account: nothing is signed with it until this has ended."""
+
+    class Kind(models.TextChoices):
+        COMPROMISED = "compromised", "account under suspicion"
+        LOST = "lost", "device reported lost"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(User, models.PROTECT, related_name="suspicions")
+    kind = models.TextField(choices=Kind)
+    since = models.DateTimeField()
+    raised_at = models.DateTimeField(db_default=Now())
+    raised_by = models.ForeignKey(User, models.PROTECT, related_name="+")
+    reason = models.TextField()
+    ended_at = models.DateTimeField(null=True)
+    ended_by = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")
+
+    class Meta:
+        ordering = ["raised_at"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["user"], name="one_open_suspicion", condition=models.Q(ended_at__isnull=True)
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user}: {self.get_kind_display()} since {self.since}"
 
 
 class Founding(models.Model):

@@ -37,6 +37,8 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "sign.approve": frozenset({Role.APPROVER}),
     "sign.responsibility": frozenset({Role.REVIEWER, Role.APPROVER}),
     "sign.reading": frozenset(CONTENT_ROLES),
+    "sign.disposition": frozenset({Role.APPROVER}),
+    "letter.file": frozenset({Role.APPROVER}),
     "training.manage": frozenset({Role.AUTHOR, Role.APPROVER}),
     "trail.read": frozenset(Role),
     "access.read": frozenset({Role.APPROVER, Role.INSPECTOR, Role.ADMINISTRATOR}),

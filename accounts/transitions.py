@@ -5,9 +5,9 @@ one-time code of a person (21 CFR 11.200(a)(3)): nobody but the person sets or s
 address that links go to does not also withdraw the device.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from django.contrib.auth import update_session_auth_hash
@@ -19,9 +19,22 @@ from django.db import models, transaction
 from django.http import HttpRequest
 from guardian.shortcuts import assign_perm, remove_perm
 
-from accounts import codes, founding, identity, links, tasks
+from accounts import accountability, codes, founding, identity, links, tasks
 from accounts.identity import Credentials
-from accounts.models import Area, CodeDevice, Founding, Lockout, Membership, Sitting, User, check_username, folded
+from accounts.models import (
+    Acknowledgement,
+    Area,
+    CodeDevice,
+    Founding,
+    Letter,
+    LetterWaiver,
+    Lockout,
+    Membership,
+    Sitting,
+    User,
+    check_username,
+    folded,
+)
 from accounts.permissions import demand
 from accounts.roles import Role, conflict
 from audit import clock, trail
@@ -185,6 +198,27 @@ def replace_device(user: User, *, credentials: Credentials, device: CodeDevice, 
         _confirm_device(user, device, code)
         identity.end_sittings(user, but=sitting)
         trail.record(Action.CODE_ENROLLED, user, by=user, detail={"replaced": True, **founding.mark()})
+
+
+def acknowledge(user: User, *, credentials: Credentials) -> None:
+    """Take on what one's signature means, in the current revision (11.10(j)), with password and code."""
+    identity.confirm(user, credentials)
+    with transaction.atomic(durable=True):
+        user = _locked(user)
+        if accountability.acknowledged(user):
+            raise _refused("You have acknowledged this revision already.", user, user)
+        revision, sha256 = accountability.REVISION, accountability.text_sha256()
+        Acknowledgement.objects.create(user=user, revision=revision, text_sha256=sha256)
+        detail = {"revision": revision, "text_sha256": sha256, **founding.mark()}
+        trail.record(Action.USER_ACKNOWLEDGED, user, by=user, detail=detail)
+
+
+def retest_device(user: User, *, credentials: Credentials) -> None:
+    """Show that the device still gives the right codes (11.300(e)): its seed can be read, and it fits."""
+    identity.confirm(user, credentials)
+    with transaction.atomic(durable=True):
+        CodeDevice.objects.filter(user=user, withdrawn_at__isnull=True).update(tested_at=Now())
+        trail.record(Action.CODE_TESTED, user, by=user, detail=founding.mark())
 
 
 def end_other_sittings(user: User, *, sitting: Sitting) -> None:
@@ -365,6 +399,32 @@ def change_area(area: Area, *, name: str, description: str, by: User, reason: st
         _demand_free_name(area, by)
         area.save()
         trail.record(Action.AREA_CHANGED, area, by=by, reason=reason, detail={"from": was, **founding.mark()})
+
+
+# The letter of 11.100(c) ---------------------------------------------------------------------------------------------
+
+
+def file_letter(*, sent_on: date, scope: str, addressee: str, copy: Mapping[str, Any], by: User) -> Letter:
+    """Put a letter that was sent into the register. `copy` is the pin of its PDF, whose bytes are kept already."""
+    demand(by, "letter.file")
+    if sent_on > clock.now().date():
+        raise trail.Refused("The letter is sent first, and filed then.", action=Action.LETTER_REFUSED, by=by)
+    with transaction.atomic(durable=True):
+        letter = Letter(sent_on=sent_on, scope=scope.strip(), addressee=_line(addressee), copy=dict(copy), filed_by=by)
+        letter.save(force_insert=True)
+        detail = {"scope": letter.scope, "sha256": str(copy["sha256"]), **founding.mark()}
+        trail.record(Action.LETTER_FILED, letter, by=by, detail=detail)
+    return letter
+
+
+def waive_letter(
+    version: trail.HasSubject, *, label: str, page: str, reason: str, expires_at: datetime, by: User
+) -> LetterWaiver:
+    """Write the fact that an approved waiver report brings about. Must run in the transaction of its approval."""
+    about = version.trail_subject()
+    row = LetterWaiver.objects.create(version_id=about.id, label=label, page=page, reason=reason, expires_at=expires_at)
+    trail.record(Action.LETTER_WAIVED, about, by=by, reason=reason, detail={"until": expires_at.isoformat()})
+    return row
 
 
 # What the verbs are made of -----------------------------------------------------------------------------------------

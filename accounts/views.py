@@ -16,10 +16,11 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from accounts import codes, demo, forms, identity, links, transitions
+from accounts import accountability, codes, demo, forms, identity, links, rights, transitions
 from accounts.http import PersonRequest
 from accounts.models import CodeDevice, User
-from audit import trail
+from accounts.permissions import may
+from audit import clock, trail
 
 BAD_INPUT = 400
 FORM_METHODS = ["GET", "POST"]
@@ -203,6 +204,7 @@ def account(request: PersonRequest) -> HttpResponse:
         "person": user,
         "areas": user.areas.all(),
         "device": codes.device_in_use(user),
+        "right": rights.look(user, clock.now()) if may(user, "sign.reading") else [],
         "sitting": request.sitting,
         "sittings": user.sittings.order_by("-started_at")[:SITTINGS_SHOWN],
     }
@@ -252,6 +254,40 @@ def replace_device(request: PersonRequest) -> HttpResponse:
         messages.success(request, "The new device is in use; the old one shows nothing that counts.")
         return redirect("accounts:account")
     return render(request, "accounts/replace_device.html", {"form": form, **_shown(device)}, status=status)
+
+
+@never_cache
+@sensitive_post_parameters()
+@require_http_methods(FORM_METHODS)
+def accountability_page(request: PersonRequest) -> HttpResponse:
+    """What one's signature means, and the act of taking it on."""
+    form = forms.Confirm(request.POST or None)
+    status = answered(form, lambda: transitions.acknowledge(request.user, credentials=_credentials(form)), request)
+    if status == 302:
+        messages.success(request, "You have acknowledged what your signature means.")
+        return redirect("accounts:account")
+    context = {
+        "form": form,
+        "statement": accountability.STATEMENT,
+        "revision": accountability.REVISION,
+        "sha256": accountability.text_sha256(),
+        "acknowledged": accountability.acknowledged(request.user),
+    }
+    return render(request, "accounts/accountability.html", context, status=status)
+
+
+@never_cache
+@sensitive_post_parameters()
+@require_http_methods(FORM_METHODS)
+def try_device(request: PersonRequest) -> HttpResponse:
+    """The test that is due at least once a year (11.300(e))."""
+    form = forms.Confirm(request.POST or None)
+    status = answered(form, lambda: transitions.retest_device(request.user, credentials=_credentials(form)), request)
+    if status == 302:
+        messages.success(request, "Your device works.")
+        return redirect("accounts:account")
+    context = {"form": form, "days": rights.TESTED_WITHIN.days}
+    return render(request, "accounts/test_device.html", context, status=status)
 
 
 @require_POST

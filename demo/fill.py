@@ -14,10 +14,10 @@ from django.conf import settings
 from django.contrib.auth.models import Group
 from django.db import transaction
 
-from accounts import codes
+from accounts import accountability, codes
 from accounts import transitions as people
 from accounts.identity import Credentials
-from accounts.models import Area, CodeDevice, Founding, Membership, Qualification, Sitting, User
+from accounts.models import Acknowledgement, Area, CodeDevice, Founding, Membership, Qualification, Sitting, User
 from audit import clock, trail
 from audit.actions import Action
 from cloudtrail import transitions as cloudtrail
@@ -25,6 +25,8 @@ from cloudtrail.models import Trail
 from demo import content, packages
 from demo import trail as demo_trail
 from portal.consequences import approved, signed
+from portal.pages.letter import file_copy, letter
+from printing.letter import render_letter
 from records import defining, drafts, numbers, registration, starter, verification
 from records.models import Draft, File, Record, RecordType, Version
 from signatures import intents, requests, routes
@@ -50,14 +52,14 @@ def steps() -> list[tuple[str, Callable[[], object]]]:
         ("SOPs written", write_sops),
         ("SOPs reviewed", lambda: sign(content.REVIEWER, leave=_stage("in_review"))),
         ("SOPs approved: the founding is over", lambda: sign(content.APPROVER)),
+        ("SOPs read, the letter to the agency filed", earn_the_right_to_sign),
         ("definition and documents written", write_documents),
-        ("documents reviewed", lambda: sign(content.REVIEWER, leave=_stage("in_review"))),
-        ("one document rejected", reject),
+        ("documents reviewed", lambda: sign(content.REVIEWER, leave=_stage("in_review", "rejected"))),
         ("documents approved", lambda: sign(content.APPROVER, leave=_stage("reviewed", "rejected"))),
         ("drafts opened", open_drafts),
         ("data packages registered", register_packages),
         ("90 days of CloudTrail files", put_trail),
-        ("SOPs read", read_sops),
+        ("one document rejected", reject),
         ("records approved", lambda: sign(content.APPROVER, leave=_stage("reviewed", "rejected") | {"BRCA-001"})),
         ("records verified", verify_records),
         ("CloudTrail pulled", pull_trail),
@@ -79,6 +81,9 @@ def gather() -> None:
     for user in User.objects.all():
         prover = second if user == first else first
         people.prove_identity(user, by=prover, evidence="Passport seen in person at the founding")
+    for person in content.PEOPLE:
+        if person.username != content.APPROVER_NOT_TRAINED and "administrator" not in person.roles:
+            _acknowledge(_user(person.username))
 
 
 def _enrol(person: content.Person) -> None:
@@ -248,7 +253,7 @@ def _stage(*stages: str) -> set[str]:
 def reject() -> None:
     document = next(document for document in content.DOCUMENTATION if document.stage == "rejected")
     (number,) = _numbers("rejected")
-    sign(content.APPROVER_NOT_TRAINED, only=number, meaning=Meaning.REJECTION, reason=document.notes["reject"])
+    sign(content.REVIEWER, only=number, meaning=Meaning.REJECTION, reason=document.notes["reject"])
 
 
 def open_drafts() -> None:
@@ -314,19 +319,38 @@ def _prefix(number: str) -> str:
     return packages.storage_key(number, "")
 
 
-def read_sops() -> None:
-    """Everybody but one approver has read the e-signature SOP, which is what the table of who has not shows."""
-    for username in (content.AUTHOR, content.OPERATOR, content.REVIEWER):
-        reader = _user(username)
-        row = Qualification.objects.filter(user=reader, gate="signing").first()
-        if row is None:
-            continue
-        version = Version.objects.select_related("record").get(pk=row.version_id)
-        sitting = Sitting.objects.create(user=reader, address="127.0.0.1", agent="demo")
-        for page in range(1, version.rendition_pages + 1):
-            intents.serve(version, page, user=reader, sitting=sitting)
-        intent = intents.open_for(version, user=reader, sitting=sitting)
-        sops.read(intent.pk, signer=reader, credentials=_fresh(reader), sitting=sitting)
+def earn_the_right_to_sign() -> None:
+    """Quality files the letter to the agency, and who signs reads the e-signature SOP: all but one approver, who sees on the
+    signing page what is missing and where to mend it."""
+    scope = [f"{content.FIRM.name}, {content.FIRM.site}", "The records portal"]
+    approver = _user(content.APPROVER)
+    file_copy(
+        render_letter(letter(content.FIRM.name, scope, approver.legal_name)), sent_on=_today() - timedelta(days=30),
+        scope="\n".join(scope), addressee="FDA, Electronic Submissions", by=approver,
+    )  # fmt: skip
+    for username in (content.AUTHOR, content.OPERATOR, content.REVIEWER, content.APPROVER):
+        _read(_user(username))
+
+
+def _acknowledge(user: User) -> None:
+    """As the account page does, without a code: this is no signature."""
+    with transaction.atomic():
+        revision, sha256 = accountability.REVISION, accountability.text_sha256()
+        Acknowledgement.objects.create(user=user, revision=revision, text_sha256=sha256)
+        detail = {"revision": revision, "text_sha256": sha256}
+        trail.record(Action.USER_ACKNOWLEDGED, user, by=user, detail=detail)
+
+
+def _read(reader: User) -> None:
+    row = Qualification.objects.filter(user=reader, gate="signing").first()
+    if row is None:
+        return
+    version = Version.objects.select_related("record").get(pk=row.version_id)
+    sitting = Sitting.objects.create(user=reader, address="127.0.0.1", agent="demo")
+    for page in range(1, version.rendition_pages + 1):
+        intents.serve(version, page, user=reader, sitting=sitting)
+    intent = intents.open_for(version, user=reader, sitting=sitting)
+    sops.read(intent.pk, signer=reader, credentials=_fresh(reader), sitting=sitting)
 
 
 # CloudTrail

@@ -27,6 +27,12 @@ def signed(signature: Signature) -> None:
     anchoring.ask_for(signature)
 
 
+def retired(version: Version, signer: User) -> None:
+    """Runs in the transaction of the signature that retires a version."""
+    if version.record.type.kind == Kind.SOP:
+        sops.retired(version, signer)
+
+
 def _definition(version: Version, signer: User) -> None:
     take_effect(version, by=signer, at=effective_from(version))
 

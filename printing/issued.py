@@ -44,6 +44,10 @@ class Standing(StrEnum):
     SIGNED = "Signed"
     REJECTED = "Rejected"
     WITHDRAWN = "Withdrawn"
+    FALLEN = "Does not stand"
+    SUSPECT = "Under review"
+    SUPERSEDED = "Superseded"
+    VOID = "Void"
     INVALID = "Not valid"
 
 
@@ -52,6 +56,10 @@ _STANDINGS = {
     Standing.SIGNED: styles.OK,
     Standing.REJECTED: styles.BAD,
     Standing.WITHDRAWN: styles.WARN,
+    Standing.FALLEN: styles.BAD,
+    Standing.SUSPECT: styles.WARN,
+    Standing.SUPERSEDED: styles.INK_3,
+    Standing.VOID: styles.INK_3,
     Standing.INVALID: styles.BAD,
 }
 
@@ -194,7 +202,7 @@ def _paragraphs(text: str) -> list[Flowable]:
 
 def _card(signature: SignatureBlock) -> list[Flowable]:
     colour = _STANDINGS[signature.standing]
-    struck = signature.standing in (Standing.WITHDRAWN, Standing.INVALID)
+    struck = signature.standing in (Standing.WITHDRAWN, Standing.FALLEN, Standing.INVALID)
 
     def words(text: str, font: str) -> str:
         marked = face.markup(text, font)

@@ -156,23 +156,23 @@ def recall(version: Version, *, by: User, reason: str) -> Version:
 
 
 def retire(version: Version, *, by: User, reason: str) -> Version:
-    """Take the effective version (or one that waits for its day) out of effect, for good. Its record keeps the number."""
+    """Take the effective version (or one that waits for its day) out of effect, for good. Its record keeps the number. Must run
+    in the transaction of the signature that says so."""
     demand(by, "document.retire", version.record, version.record)
     _demand_reason(version, by, reason)
-    with transaction.atomic(durable=True):
-        now = clock.now()
-        row = Effectivity.objects.select_for_update(no_key=True).filter(version=version).first()
-        if row and (row.during.isempty or (row.during.upper and row.during.upper <= now)):
-            raise trail.NotAllowed(
-                f"{version.label} is superseded already: only a version in effect is retired.",
-                action=Action.STEP_REFUSED,
-                subject=version,
-                by=by,
-            )
-        version = move(version, "retire", by=by, reason=reason)
-        if row:
-            row.during = DateTimeTZRange(row.during.lower, max(now, row.during.lower))
-            row.save(update_fields=["during"])
+    now = clock.now()
+    row = Effectivity.objects.select_for_update(no_key=True).filter(version=version).first()
+    if row and (row.during.isempty or (row.during.upper and row.during.upper <= now)):
+        raise trail.NotAllowed(
+            f"{version.label} is superseded already: only a version in effect is retired.",
+            action=Action.STEP_REFUSED,
+            subject=version,
+            by=by,
+        )
+    version = move(version, "retire", by=by, reason=reason)
+    if row:
+        row.during = DateTimeTZRange(row.during.lower, max(now, row.during.lower))
+        row.save(update_fields=["during"])
     return version
 
 

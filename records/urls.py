@@ -14,5 +14,4 @@ urlpatterns = [
     path("documents/<str:number>/check-in/", views.check_in, name="check_in"),
     path("documents/<str:number>/images/<str:name>", views.image, name="image"),
     path("documents/<str:number>/v<int:ordinal>/recall/", views.recall, name="recall"),
-    path("documents/<str:number>/v<int:ordinal>/retire/", views.retire, name="retire"),
 ]

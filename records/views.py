@@ -1,4 +1,4 @@
-"""Pages of a draft and of a version's own verbs: editor, check-out, save, autosave, preview, images, recall, retire."""
+"""Pages of a draft and of a version's own verbs: editor, check-out, save, autosave, preview, images, recall."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +11,6 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from accounts.http import PersonRequest
 from accounts.permissions import demand
 from audit import trail
-from audit.clock import now
 from records import documents, drafts, open_places, redline, texts, transitions
 from records.drafts import IMAGE_BYTES, Section
 from records.kinds import Kind
@@ -261,13 +260,4 @@ def recall(request: PersonRequest, number: str, ordinal: int) -> HttpResponse:
         _version(request, number, ordinal), by=request.user, reason=request.POST.get("reason", "")
     )
     messages.success(request, f"Version {version.ordinal} is recalled. You can edit the draft and submit it again.")
-    return redirect(version)
-
-
-@require_POST
-def retire(request: PersonRequest, number: str, ordinal: int) -> HttpResponse:
-    version = transitions.retire(
-        _version(request, number, ordinal), by=request.user, reason=request.POST.get("reason", "")
-    )
-    messages.success(request, f"{version.label} is retired at {now():%d %b %Y %H:%M} UTC.")
     return redirect(version)

@@ -4,20 +4,22 @@ import hashlib
 import json
 import uuid
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from audit.canonical import canonical
-from signatures import sealing, statement
+from signatures import sealing, standing, statement
 from signatures.models import Signature, Step
+from signatures.standing import IN_DOUBT, Stands
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """`problems` are sentences; an empty list means valid."""
+    """`problems` are sentences; an empty list means that it is what was signed. `stands` says what it counts for today."""
 
     signature: Signature
     problems: list[str]
+    stands: Stands = field(default_factory=Stands)
 
     @property
     def valid(self) -> bool:
@@ -26,7 +28,12 @@ class Verdict:
     @property
     def state(self) -> str:
         """As the signature card and the pill name it."""
-        return "valid" if self.valid else "invalid"
+        return self.stands.state if self.valid else "invalid"
+
+    @property
+    def in_doubt(self) -> bool:
+        """True where the version cannot simply be said to be signed by it: withdrawn, fallen, or under review."""
+        return self.stands.state in IN_DOUBT
 
 
 def check(signature: Signature) -> Verdict:
@@ -35,11 +42,15 @@ def check(signature: Signature) -> Verdict:
 
 
 def check_all(signatures: Sequence[Signature]) -> dict[uuid.UUID, Verdict]:
-    """Verdicts by signature id, in two queries; select key and version with its record along with the rows."""
+    """Verdicts by signature id, in five queries; select key, about and version with its record along with the rows."""
     steps = dict(Step.objects.filter(signature__in=signatures).values_list("signature_id", "pk"))
     before = Signature.objects.filter(statement_sha256__in={signature.previous_sha256 for signature in signatures})
     known = set(before.values_list("signer_id", "statement_sha256"))
-    return {signature.pk: Verdict(signature, list(_problems(signature, steps, known))) for signature in signatures}
+    stands = standing.of_all(signatures)
+    return {
+        signature.pk: Verdict(signature, list(_problems(signature, steps, known)), stands[signature.pk])
+        for signature in signatures
+    }
 
 
 def _problems(
@@ -54,12 +65,12 @@ def _problems(
     if said is None:
         yield "The statement cannot be read."
         return
-    for field, value in _expected(signature, steps).items():
-        if said.get(field) != value:
-            yield f"{field.replace('_', ' ').capitalize()} is not what was signed: it is “{value}” now."
-    for field in ("top_hash", "rendition_sha256"):
-        if said.get(field) != getattr(signature.version, field):
-            yield f"The version's {field.replace('_', ' ')} is not the one that was signed."
+    for name, value in _expected(signature, steps).items():
+        if said.get(name) != value:
+            yield f"{name.replace('_', ' ').capitalize()} is not what was signed: it is “{value}” now."
+    for name in ("top_hash", "rendition_sha256"):
+        if said.get(name) != getattr(signature.version, name):
+            yield f"The version's {name.replace('_', ' ')} is not the one that was signed."
     if signature.previous_sha256 and (signature.signer_id, signature.previous_sha256) not in known:
         yield "The signer's signature before this one, which it names, is missing."
 
@@ -70,6 +81,7 @@ def _expected(signature: Signature, steps: Mapping[uuid.UUID, uuid.UUID]) -> dic
     return {
         "format": statement.FORMAT,
         **{field: statement.as_text(getattr(signature, column)) for field, column in statement.COLUMNS.items()},
+        "about_sha256": signature.about.statement_sha256 if signature.about else "",
         "step": str(steps.get(signature.pk, "")),
         "record": version.record.number,
         "version": version.ordinal,

@@ -8,16 +8,16 @@ from django.conf import settings
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 
-from accounts import identity, qualifications
+from accounts import accountability, identity, qualifications, rights
 from accounts.http import PersonRequest
-from audit import trail
+from audit import clock, trail
 from records.models import Version
 from signatures import intents, review
 from signatures.forms import SignForm
 from signatures.intents import IntentRefused
 from signatures.meanings import SENTENCES, Meaning
 from signatures.models import INTENT_LIVES, Intent, Signature, Step
-from signatures.signing import REASON_LETTERS
+from signatures.signing import REASON_LETTERS, spared
 
 CARD = "signatures/_card.html"
 BAD_INPUT = 400
@@ -37,15 +37,25 @@ class Choice:
 
 @dataclass(frozen=True)
 class Place:
-    """What is signed, and where the page of the dialog is: `url` takes the answer, `open_url` makes the intent."""
+    """What is signed, and where the page of the dialog is: `url` takes the answer, `open_url` makes the intent.
+
+    Without a step it is a reading, or what `offered` says; `about` is the signature that it speaks of."""
 
     version: Version
     url: str
     open_url: str
     step: Step | None = None
+    offered: Sequence[Choice] = ()
+    about: Signature | None = None
 
     @property
-    def choices(self) -> list[Choice]:
+    def meaning(self) -> str:
+        return self.choices[0].value.partition(":")[0]
+
+    @property
+    def choices(self) -> Sequence[Choice]:
+        if self.offered:
+            return self.offered
         if self.step is None:
             return [Choice(Meaning.READING, "Read and understood", SENTENCES[Meaning.READING], "Sign the reading")]
         meaning = Meaning(self.step.meaning)
@@ -63,7 +73,9 @@ def context(
     request: PersonRequest, place: Place, *, form: SignForm | None = None, refused: Any = None
 ) -> dict[str, Any]:
     """What the card's template draws: the open dialog, or the button that opens it."""
-    intent = intents.current(place.version, request.user, request.sitting, place.step)
+    intent = intents.current(
+        place.version, request.user, request.sitting, place.step, about=place.about, meaning=place.meaning
+    )
     given = form.data if form else {}
     chosen = given.get("meaning") or place.choices[0].value
     return {
@@ -71,6 +83,8 @@ def context(
         "intent": intent,
         "refused": refused,
         "over": isinstance(refused, IntentRefused) and intent is None,
+        "gaps": _gaps(request, place),
+        "asks_reason": any(choice.needs_reason for choice in place.choices),
         "asks_username": identity.asks_for_username(request.sitting, request),
         "chosen": chosen,
         "opened": len(intents.opened_pages(place.version, request.sitting.pk)),
@@ -86,9 +100,18 @@ def context(
 
 
 def opened(request: PersonRequest, place: Place) -> HttpResponse:
-    """Make an intent, and show the dialog: in its place on the page, or on the page loaded again."""
-    with trail.refusals(request.user):
-        intents.open_for(place.version, user=request.user, sitting=request.sitting, step=place.step)
+    """Make an intent, and show the dialog: in its place on the page, or on the page loaded again. Who has no right to sign
+    gets none, and the page says what is missing."""
+    if not _gaps(request, place):
+        with trail.refusals(request.user):
+            intents.open_for(
+                place.version,
+                user=request.user,
+                sitting=request.sitting,
+                step=place.step,
+                about=place.about,
+                meaning=place.meaning,
+            )
     if not request.htmx:
         return redirect(f"{place.url}#sign-card")
     return render(request, CARD, context(request, place))
@@ -113,6 +136,11 @@ def answered(
     return render(request, CARD, shown, status=status) if request.htmx else page(shown, status)
 
 
+def _gaps(request: PersonRequest, place: Place) -> list[rights.Checked]:
+    """What the person's right to sign lacks, told before anything is typed."""
+    return list(rights.gaps(request.user, clock.now(), spared=spared(place.meaning, place.version)))
+
+
 def _gone_to(request: PersonRequest, url: str) -> HttpResponse:
     if request.htmx:
         return HttpResponse(headers={"HX-Redirect": url})
@@ -128,8 +156,10 @@ def _bound(request: PersonRequest, place: Place, intent: Intent) -> Sequence[dic
         {"label": "The PDF shown here (SHA-256)", "hash": intent.rendition_sha256},
         {"label": "Printed name and role", "value": f"{request.user.legal_name}, {request.user.role_label}"},
         {"label": "Step", "hash": str(place.step.pk) if place.step else ""},
+        *([{"label": "The signature it speaks of (SHA-256)", "hash": place.about.statement_sha256}] if place.about else []),
         {"label": "E-signature SOP you were trained on", "value": qualifications.policy_in_force(request.user) or "none yet"},
         {"label": "The trail, once you tick it, up to entry", "value": intent.reviewed_to or "none"},
+        {"label": "Accountability statement", "value": f"revision {accountability.REVISION}"},
         {"label": "Your signature before this one (SHA-256)", "hash": last.statement_sha256 if last else ""},
         {"label": "Also bound", "value": "meaning and sentence, your reason, the database's time, the portal's key."},
     ]  # fmt: skip

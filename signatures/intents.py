@@ -14,7 +14,7 @@ from audit.clock import Now
 from records.models import Version
 from signatures import review
 from signatures.meanings import Meaning
-from signatures.models import INTENT_LIVES, Intent, Opened, Step
+from signatures.models import INTENT_LIVES, Intent, Opened, Signature, Step
 
 AT_ONCE = 20  # versions that one code may sign
 
@@ -23,11 +23,19 @@ class IntentRefused(trail.Refused):
     """The sign dialog is no longer good for a signature; opening it again makes a new intent."""
 
 
-def open_for(version: Version, *, user: User, sitting: Sitting, step: Step | None = None) -> Intent:
-    """A fresh intent for the step's meaning (or for reading, without a step)."""
-    meanings = [step.meaning, Meaning.REJECTION] if step else [Meaning.READING]
+def open_for(
+    version: Version,
+    *,
+    user: User,
+    sitting: Sitting,
+    step: Step | None = None,
+    about: Signature | None = None,
+    meaning: str = Meaning.READING,
+) -> Intent:
+    """A fresh intent for the step's meaning, or without a step for `meaning`; `about` is the signature it will speak of."""
+    meanings = [step.meaning, Meaning.REJECTION] if step else [meaning]
     with transaction.atomic():
-        intent = _made(version, meanings, user=user, sitting=sitting, step=step)
+        intent = _made(version, meanings, user=user, sitting=sitting, step=step, about=about)
         _open(intent)
     return intent
 
@@ -62,12 +70,21 @@ def list_digest(listed: Iterable[Intent]) -> str:
     return hashlib.sha256(canonical(sorted(items, key=lambda item: str(item["version_id"])))).hexdigest()
 
 
-def _made(version: Version, meanings: Iterable[str], *, user: User, sitting: Sitting, step: Step | None) -> Intent:
+def _made(
+    version: Version,
+    meanings: Iterable[str],
+    *,
+    user: User,
+    sitting: Sitting,
+    step: Step | None,
+    about: Signature | None = None,
+) -> Intent:
     return Intent(
         user=user,
         sitting=sitting,
         version=version,
         step=step,
+        about=about,
         meanings=[str(meaning) for meaning in meanings],
         top_hash=version.top_hash,
         rendition_sha256=version.rendition_sha256,
@@ -87,8 +104,8 @@ def _open(intent: Intent) -> None:
 def fetch(intent_id: uuid.UUID, user: User, sitting: Sitting) -> Intent:
     """The person's own open intent of this sitting. Raises IntentRefused."""
     intent = (
-        Intent.objects.select_related("version__record__type", "step")
-        .filter(pk=intent_id, user=user, sitting=sitting)
+        Intent.objects.select_related("version__record__type", "step", "about__version")
+        .filter(pk=intent_id, user=user, sitting=sitting, sitting__ended_at__isnull=True)
         .first()
     )
     if intent is None:
@@ -104,11 +121,21 @@ def fetch(intent_id: uuid.UUID, user: User, sitting: Sitting) -> Intent:
     return intent
 
 
-def current(version: Version, user: User, sitting: Sitting, step: Step | None = None) -> Intent | None:
-    """The sign dialog that the person has open for this step (or for reading) in this sitting, if it is still good."""
+def current(
+    version: Version,
+    user: User,
+    sitting: Sitting,
+    step: Step | None = None,
+    *,
+    about: Signature | None = None,
+    meaning: str = Meaning.READING,
+) -> Intent | None:
+    """The sign dialog that the person has open for this step (or, without one, for this meaning) in this sitting, if it is
+    still good."""
+    of_it = {"step": step} if step else {"step": None, "about": about, "meanings__contains": [str(meaning)]}
     return (
         Intent.objects.filter(
-            user=user, sitting=sitting, version=version, step=step, used_at__isnull=True, expires_at__gt=Now()
+            user=user, sitting=sitting, version=version, used_at__isnull=True, expires_at__gt=Now(), **of_it
         )
         .order_by("-expires_at")
         .first()

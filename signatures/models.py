@@ -9,7 +9,7 @@ from accounts.models import Sitting, User
 from audit.clock import Now
 from audit.trail import Subject
 from records.models import Version
-from signatures.meanings import Meaning
+from signatures.meanings import Meaning, Outcome
 from signatures.queries import SignatureQuerySet, StepQuerySet
 
 INTENT_LIVES = timedelta(seconds=120)
@@ -41,6 +41,9 @@ class Step(models.Model):
     )
     due_at = models.DateTimeField(null=True)
     signature = models.OneToOneField("Signature", models.PROTECT, null=True, related_name="step")
+    voided = models.TextField(
+        default="", help_text="why its signature counts no more and a step in its place asks for another one"
+    )
 
     objects = StepQuerySet.as_manager()
 
@@ -62,6 +65,7 @@ class Intent(models.Model):
     sitting = models.ForeignKey(Sitting, models.PROTECT, related_name="+")
     version = models.ForeignKey(Version, models.PROTECT, related_name="+")
     step = models.ForeignKey(Step, models.PROTECT, null=True, related_name="+")
+    about = models.ForeignKey("Signature", models.PROTECT, null=True, related_name="+")
     meanings = models.JSONField(help_text="what may be signed with it: its own meaning, or a rejection")
     top_hash = models.TextField()
     rendition_sha256 = models.TextField()
@@ -127,6 +131,11 @@ class Signature(models.Model):
     list_sha256 = models.TextField(
         default="", help_text="of the list that was signed with one code; empty: signed alone"
     )
+    about = models.ForeignKey(
+        "self", models.PROTECT, null=True, related_name="later", help_text="the signature withdrawn, or decided on"
+    )
+    outcome = models.TextField(choices=Outcome, default="", blank=True, help_text="what a disposition decided")
+    accountability = models.TextField(default="", help_text="revision of the statement that the signer acknowledged")
     statement = models.BinaryField(help_text="canonical JSON of all that is bound; the portal's key signs these bytes")
     statement_sha256 = models.TextField(unique=True)
     previous_sha256 = models.TextField(default="", help_text="the signer's statement before this one")
@@ -140,6 +149,9 @@ class Signature(models.Model):
         indexes = [models.Index(fields=["signer", "signed_at"])]
         constraints = [
             models.UniqueConstraint(fields=["signer", "previous_sha256"], name="statements_of_a_signer_form_a_chain"),
+            models.UniqueConstraint(
+                fields=["about"], name="withdrawn_once", condition=models.Q(meaning=Meaning.WITHDRAWAL)
+            ),
         ]
 
     def __str__(self) -> str:

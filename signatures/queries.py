@@ -8,7 +8,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from records.lifecycle import State
 from records.queries import readable
-from signatures.meanings import Meaning
+from signatures.meanings import OF_THE_ROUTE, Meaning
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -31,6 +31,8 @@ class StepQuerySet(QuerySet["Step"]):
     def awaiting(self, user: User) -> StepQuerySet:
         """Steps that wait for this person: asked by name, or of anyone with a role they hold on a version that they may see
         and had no part in writing."""
+        from signatures.models import Signature
+
         mine = Q(assignee=user) | Q(assignee__isnull=True, role__in=user.roles)
         return (
             self.waiting()
@@ -38,10 +40,15 @@ class StepQuerySet(QuerySet["Step"]):
             .filter(readable(user, "version__record__"))
             .exclude(~Q(meaning=Meaning.RESPONSIBILITY), version__author=user)
             .exclude(version__contributors__contains=[str(user.pk)])
-            .exclude(version__signatures__signer=user)
+            .exclude(Exists(Signature.objects.counting().filter(signer=user, version=OuterRef("version"))))
         )
 
 
 class SignatureQuerySet(QuerySet["Signature"]):
     def visible_to(self, user: User) -> SignatureQuerySet:
         return self.filter(readable(user, "version__record__"))
+
+    def counting(self) -> SignatureQuerySet:
+        """Signatures of a version's route that count: whoever gave one gives no second. One whose step was opened again
+        counts no more, and its signer may be asked once more."""
+        return self.filter(meaning__in=OF_THE_ROUTE, step__voided="")

@@ -15,7 +15,7 @@ from datetime import timedelta
 from django.db import transaction
 from django.http import HttpRequest
 
-from accounts import founding, identity, qualifications
+from accounts import accountability, founding, identity, qualifications, rights
 from accounts.identity import Credentials
 from accounts.models import Sitting, User, folded
 from accounts.permissions import may
@@ -24,25 +24,40 @@ from audit.actions import Action
 from audit.models import Entry
 from records import lifecycle, sealed
 from records.models import Version
-from signatures import intents, sealing, statement
+from signatures import intents, sealing, standing, statement
 from signatures.intents import AT_ONCE
-from signatures.meanings import PERMISSIONS, SENTENCES, Meaning
+from signatures.meanings import (
+    DECISIONS,
+    OF_THE_ROUTE,
+    PERMISSIONS,
+    SENTENCES,
+    WITH_REASON,
+    WITHDRAWABLE,
+    Meaning,
+    Outcome,
+)
 from signatures.models import Intent, PortalKey, Signature, Step
 from signatures.requests import had_part
 
 REASON_LETTERS = 10
 CLOCK_TOLERANCE = timedelta(seconds=2)
+LETTER_WAIVER = "letter_waiver"  # the type of the report that waives the letter of 11.100(c)
 
 
 @dataclass(frozen=True)
 class Act:
-    """One version, signed with one meaning, through one intent."""
+    """One version, signed with one meaning, through one intent; `outcome` is what a disposition decides."""
 
     version: Version
     intent: Intent
     meaning: str
     step: Step | None
     reviewed: bool = False
+    outcome: str = ""
+
+    @property
+    def about(self) -> Signature | None:
+        return self.intent.about
 
 
 class SignatureRefused(trail.Refused):
@@ -64,6 +79,7 @@ def signing(
     request: HttpRequest | None = None,
     reason: str = "",
     reviewed: bool = False,
+    outcome: str = "",
 ) -> Iterator[list[Signature]]:
     """Sign the versions of the intents with one meaning, then run the body: one transaction, all or nothing. Several intents
     must be those of one list (`intents.open_list`). `reviewed`: the signer says that they looked through what the trail says of
@@ -77,7 +93,7 @@ def signing(
     _check_list(held, signer)
     for intent in held:
         _check_reason(intent.version, signer, meaning, reason)
-        _check(Act(intent.version, intent, meaning, intent.step, reviewed), signer)
+        _check(Act(intent.version, intent, meaning, intent.step, reviewed, outcome), signer)
     asks_all = request is None or identity.asks_for_username(sitting, request)
     if asks_all and folded(credentials.username) != signer.username_folded:
         raise SignatureRefused(
@@ -91,7 +107,7 @@ def signing(
     with transaction.atomic(durable=True):
         # One person's statements form a chain, so one person's signings go one after the other.
         signer = User.objects.select_for_update(no_key=True).get(pk=signer.pk)
-        yield [_sign(_lock(intent, meaning, reviewed), signer, reason, key) for intent in held]
+        yield [_sign(_lock(intent, meaning, reviewed, outcome), signer, reason, key) for intent in held]
         now = clock.now()
         rows = Sitting.objects.filter(pk=sitting.pk)
         rows.update(last_signed_at=now, **({"signed_in_full_at": now} if asks_all else {}))
@@ -113,20 +129,24 @@ def _check_list(held: Sequence[Intent], signer: User) -> None:
 
 
 def _check_reason(version: Version, signer: User, meaning: str, reason: str) -> None:
-    if meaning == Meaning.REJECTION and len(reason.strip()) < REASON_LETTERS:
+    if meaning in WITH_REASON and len(reason.strip()) < REASON_LETTERS:
         raise SignatureRefused(
-            version, signer, f"A rejection needs a reason of at least {REASON_LETTERS} letters.", "no reason", 400
+            version,
+            signer,
+            f"A {Meaning(meaning).label.lower()} needs a reason of at least {REASON_LETTERS} letters.",
+            "no reason",
+            400,
         )
 
 
-def _lock(intent: Intent, meaning: str, reviewed: bool) -> Act:
+def _lock(intent: Intent, meaning: str, reviewed: bool, outcome: str) -> Act:
     version = (
         Version.objects.select_for_update(no_key=True, of=("self",))
         .select_related("record__type")
         .get(pk=intent.version_id)
     )
     step = Step.objects.select_for_update(no_key=True).get(pk=intent.step_id) if intent.step_id else None
-    return Act(version, intent, meaning, step, reviewed)
+    return Act(version, intent, meaning, step, reviewed, outcome)
 
 
 def _sign(act: Act, signer: User, reason: str, key: PortalKey) -> Signature:
@@ -142,7 +162,7 @@ def _check(act: Act, signer: User) -> None:
 def _write(act: Act, signer: User, reason: str, key: PortalKey) -> Signature:
     now = clock.now()
     last = Signature.objects.filter(signer=signer).order_by("-signed_at").first()
-    sentence = act.step.sentence if act.step and act.meaning == act.step.meaning else SENTENCES[act.meaning]
+    acknowledged = accountability.acknowledged(signer)
     row = Signature(
         id=uuid.uuid4(),
         version=act.version,
@@ -150,9 +170,12 @@ def _write(act: Act, signer: User, reason: str, key: PortalKey) -> Signature:
         printed_name=signer.legal_name,
         role=signer.role_label,
         meaning=act.meaning,
-        sentence=sentence,
+        sentence=_sentence(act),
         reason=reason.strip(),
         signed_at=now,
+        about=act.about,
+        outcome=act.outcome,
+        accountability=acknowledged.revision if acknowledged else "",
         top_hash=act.version.top_hash,
         rendition_sha256=act.version.rendition_sha256,
         intent=act.intent,
@@ -173,6 +196,10 @@ def _write(act: Act, signer: User, reason: str, key: PortalKey) -> Signature:
         step=str(act.step.pk) if act.step else "",
         signed_at=now,
         policy=qualifications.policy_in_force(signer),
+        accountability=row.accountability,
+        about=str(row.about_id or ""),
+        about_sha256=row.about.statement_sha256 if row.about else "",
+        outcome=row.outcome,
         intent=str(act.intent.pk),
         reviewed_to=statement.as_text(row.reviewed_to),
         list_sha256=row.list_sha256,
@@ -198,19 +225,30 @@ def _write(act: Act, signer: User, reason: str, key: PortalKey) -> Signature:
             "rendition_sha256": row.rendition_sha256,
             **({"reviewed_to": row.reviewed_to} if row.reviewed_to else {}),
             **({"list_sha256": row.list_sha256} if row.list_sha256 else {}),
+            **({"about": str(row.about_id)} if row.about_id else {}),
+            **({"outcome": row.outcome} if row.outcome else {}),
             **founding.mark(),
         },
     )
     return row
 
 
+def _sentence(act: Act) -> str:
+    if act.step and act.meaning == act.step.meaning:
+        return act.step.sentence
+    return DECISIONS[act.outcome] if act.meaning == Meaning.DISPOSITION else SENTENCES[act.meaning]
+
+
 # What must hold at the moment of the act, under lock; each check raises with its own sentence (11.10(f), (g), (i)).
 
 
 def _state(act: Act, signer: User) -> None:
-    if act.meaning == Meaning.READING:
+    if act.meaning in (Meaning.WITHDRAWAL, Meaning.DISPOSITION):
+        return  # they speak of a signature, whatever became of its version
+    if act.meaning in (Meaning.READING, Meaning.RETIREMENT):
         if act.version.state != lifecycle.State.APPROVED:
-            raise SignatureRefused(act.version, signer, "Only an approved version can be read and understood.", "state")
+            what = "read and understood" if act.meaning == Meaning.READING else "retired"
+            raise SignatureRefused(act.version, signer, f"Only an approved version can be {what}.", "state")
     elif act.version.state != lifecycle.birth(act.version.lifecycle):
         raise SignatureRefused(
             act.version,
@@ -225,7 +263,7 @@ def _turn(act: Act, signer: User) -> None:
         return
     if act.step.version_id != act.version.pk:
         raise SignatureRefused(act.version, signer, "This step asks for a signature on another version.", "step", 409)
-    if act.step.signature_id:
+    if act.step.signature_id or act.step.voided:
         raise SignatureRefused(act.version, signer, "This step was signed already.", "signed already")
     if not Step.objects.waiting().filter(pk=act.step.pk).exists():
         raise SignatureRefused(
@@ -249,13 +287,13 @@ def _authority(act: Act, signer: User) -> None:
 
 def _separation(act: Act, signer: User) -> None:
     """Who wrote any of it neither reviews nor approves it, whatever roles they hold (§2 row 11)."""
-    if act.meaning == Meaning.READING:
+    if act.meaning not in OF_THE_ROUTE:
         return
     if had_part(act.version, signer, act.step.meaning if act.step else act.meaning):
         raise SignatureRefused(
             act.version, signer, "You wrote this version, or part of it: somebody else must sign it.", "author"
         )
-    if act.version.signatures.filter(signer=signer).exclude(meaning=Meaning.READING).exists():
+    if act.version.signatures.counting().filter(signer=signer).exists():
         raise SignatureRefused(
             act.version,
             signer,
@@ -264,20 +302,55 @@ def _separation(act: Act, signer: User) -> None:
         )
 
 
-def _qualification(act: Act, signer: User) -> None:
-    if founding.is_over():
-        missing = qualifications.overdue(signer, "signing", clock.now())
-        if missing and act.meaning != Meaning.READING:
-            raise SignatureRefused(
-                act.version, signer, f"Your training is overdue: read {missing[0].label} first.", "training"
-            )
-    elif act.version.record.type.kind not in founding.SIGNABLE:
+def _about(act: Act, signer: User) -> None:
+    """A withdrawal is of one's own signature; a disposition is quality's, and never of one's own (§2 rows 14 and 19)."""
+    if act.meaning not in (Meaning.WITHDRAWAL, Meaning.DISPOSITION):
+        return
+    if act.about is None or act.about.version_id != act.version.pk:
+        raise SignatureRefused(act.version, signer, "This speaks of no signature on this version.", "about", 409)
+    stands = standing.of(act.about)
+    mine = act.about.signer_id == signer.pk
+    if act.meaning == Meaning.WITHDRAWAL:
+        if not mine:
+            raise SignatureRefused(act.version, signer, "Everybody withdraws their own signatures alone.", "about")
+        if act.about.meaning not in WITHDRAWABLE or stands.withdrawn or stands.state == standing.FALLEN:
+            raise SignatureRefused(act.version, signer, "This signature cannot be withdrawn (any more).", "about", 409)
+        return
+    if mine:
+        raise SignatureRefused(act.version, signer, "Somebody else decides about your signature.", "about")
+    if act.outcome not in Outcome.values:
+        raise SignatureRefused(act.version, signer, "Say whether the signature stands.", "outcome", 400)
+    if not stands.to_decide:
+        raise SignatureRefused(act.version, signer, "Nothing is to be decided about this signature.", "about", 409)
+
+
+def _right(act: Act, signer: User) -> None:
+    """The one list of conditions (`accounts/rights.py`), and what the first day allows."""
+    if not founding.is_over() and act.version.record.type.kind not in founding.SIGNABLE:
         raise SignatureRefused(
             act.version, signer, "Signing opens when the first e-signature SOP is effective.", "founding"
         )
+    for gap in rights.gaps(signer, clock.now(), spared=spared(act.meaning, act.version)):
+        raise SignatureRefused(act.version, signer, gap.finding.sentence, gap.condition.name)
+
+
+def spared(meaning: str, version: Version) -> set[str]:
+    """Conditions that this act does not wait for, because it is what mends them, or because waiting would do harm."""
+    conditions: set[str] = set()
+    if meaning == Meaning.READING:  # it is the training; the letter's waiver needs trained signers
+        conditions |= {"training", "policy", "letter"}
+    if meaning == Meaning.WITHDRAWAL:  # an error is said at once
+        conditions |= {"training", "policy", "letter"}
+    if version.record.type.kind in founding.SIGNABLE:  # one of these is the SOP that is missing
+        conditions.add("policy")
+    if version.record.type.code == LETTER_WAIVER:
+        conditions.add("letter")
+    return conditions
 
 
 def _shown(act: Act, signer: User) -> None:
+    if act.meaning not in OF_THE_ROUTE and act.meaning != Meaning.READING:
+        return  # what they are about was opened when it was signed
     missing = intents.unopened_pages(act.intent, act.version)
     if missing:
         raise SignatureRefused(
@@ -340,7 +413,8 @@ CHECKS: Sequence[Callable[[Act, User], None]] = (
     _authority,
     _turn,
     _separation,
-    _qualification,
+    _about,
+    _right,
     _digests,
     _shown,
     _reviewed,

@@ -22,16 +22,21 @@ def build(
     step: str,
     signed_at: datetime,
     policy: str,
+    accountability: str,
+    about: str,
+    about_sha256: str,
+    outcome: str,
     intent: str,
     reviewed_to: str,
     list_sha256: str,
     previous: str,
     key: str,
 ) -> bytes:
-    """The statement's bytes. `policy` is the revision of the e-signature SOP in force, `reviewed_to` the id of the last
-    entry of the trail that the signer has reviewed, `list_sha256` that of the list signed with one code (`intents.list_digest`),
-    `previous` the SHA-256 of the signer's statement before this one, each "" where there is none; `key` the id of the portal's
-    key that seals it."""
+    """The statement's bytes. `policy` is the revision of the e-signature SOP in force, `accountability` that of what the signer
+    took on, `about` the signature that this one withdraws or decides on, with the SHA-256 of its statement, `outcome` the
+    decision, `reviewed_to` the id of the last entry of the trail that the signer has reviewed, `list_sha256` that of the list
+    signed with one code (`intents.list_digest`), `previous` the SHA-256 of the signer's statement before this one, each ""
+    where there is none; `key` the id of the portal's key that seals it."""
     return canonical(
         {
             "format": FORMAT,
@@ -52,6 +57,10 @@ def build(
             "step": step,
             "signed_at": stamp(signed_at),
             "policy": policy,
+            "accountability": accountability,
+            "about": about,
+            "about_sha256": about_sha256,
+            "outcome": outcome,
             "intent": intent,
             "reviewed_to": reviewed_to,
             "list_sha256": list_sha256,
@@ -78,6 +87,9 @@ COLUMNS: dict[str, str] = {
     "sentence": "sentence",
     "reason": "reason",
     "signed_at": "signed_at",
+    "accountability": "accountability",
+    "about": "about_id",
+    "outcome": "outcome",
     "intent": "intent_id",
     "reviewed_to": "reviewed_to",
     "list_sha256": "list_sha256",

@@ -1,4 +1,5 @@
-"""The verb of signing, with its consequence: a rejection rejects, the last signature asked for approves."""
+"""The verbs of signing, with their consequences: a rejection rejects, the last signature asked for approves; what was signed is
+withdrawn, decided on, or retired by another signature."""
 
 import uuid
 from collections.abc import Callable, Sequence
@@ -6,18 +7,23 @@ from collections.abc import Callable, Sequence
 from django.http import HttpRequest
 
 from accounts.identity import Credentials
-from accounts.models import Sitting, User
+from accounts.models import Qualification, Sitting, User
+from audit import trail
+from audit.actions import Action
 from audit.clock import Now
+from records import transitions as records
 from records.models import Version
 from records.transitions import move
 from signatures import mail
-from signatures.meanings import Meaning
-from signatures.models import Request, Signature
+from signatures.meanings import Meaning, Outcome
+from signatures.models import Request, Signature, Step
+from signatures.queries import OPEN_STATES
 from signatures.requests import complete
 from signatures.signing import signing
 
 Approved = Callable[[Version, User], None]
 Signed = Callable[[Signature], None]
+Retired = Callable[[Version, User], None]
 
 
 def sign(
@@ -79,6 +85,124 @@ def sign_all(
             if signed:
                 signed(signature)
     return signatures
+
+
+def withdraw(
+    intent: uuid.UUID,
+    *,
+    signer: User,
+    credentials: Credentials,
+    sitting: Sitting,
+    request: HttpRequest | None = None,
+    reason: str,
+    signed: Signed | None = None,
+) -> Signature:
+    """Take one's own signature back, which stays and is shown struck through (§2 row 14).
+
+    In review its step is asked for again, and so is what was signed after it. An approved version stays approved, and quality
+    decides what becomes of it. A reading that is withdrawn is no training any more.
+    """
+    with signing(
+        [intent], Meaning.WITHDRAWAL, signer=signer, credentials=credentials, sitting=sitting, request=request, reason=reason
+    ) as [signature]:  # fmt: skip
+        about = _about(signature)
+        detail = {"signature": str(about.pk), "withdrawal": str(signature.pk)}
+        trail.record(Action.SIGNATURE_WITHDRAWN, signature.version, by=signer, reason=reason, detail=detail)
+        if about.meaning == Meaning.READING:
+            _untrain(about, signer)
+        _ask_again(about, f"{about.printed_name} withdrew a signature", by=signer)
+        if signed:
+            signed(signature)
+    return signature
+
+
+def decide(
+    intent: uuid.UUID,
+    outcome: str,
+    *,
+    signer: User,
+    credentials: Credentials,
+    sitting: Sitting,
+    request: HttpRequest | None = None,
+    reason: str,
+    signed: Signed | None = None,
+) -> Signature:
+    """Sign, as quality, whether a signature under review stands (§2 row 19). One that falls in review is asked for again."""
+    with signing(
+        [intent], Meaning.DISPOSITION, signer=signer, credentials=credentials, sitting=sitting, request=request,
+        reason=reason, outcome=outcome,
+    ) as [signature]:  # fmt: skip
+        about = _about(signature)
+        detail = {"signature": str(about.pk), "disposition": str(signature.pk), "outcome": outcome}
+        trail.record(Action.SIGNATURE_DECIDED, signature.version, by=signer, reason=reason, detail=detail)
+        if outcome == Outcome.FALLS:
+            if about.meaning == Meaning.READING:
+                _untrain(about, signer)
+            _ask_again(about, f"The signature of {about.printed_name} does not stand", by=signer)
+        if signed:
+            signed(signature)
+    return signature
+
+
+def retire(
+    intent: uuid.UUID,
+    *,
+    signer: User,
+    credentials: Credentials,
+    sitting: Sitting,
+    request: HttpRequest | None = None,
+    reason: str,
+    retired: Retired | None = None,
+    signed: Signed | None = None,
+) -> Signature:
+    """Take a version out of effect, for good, by a signature. `retired(version, signer)` is what its kind does then, in the same
+    transaction."""
+    with signing(
+        [intent], Meaning.RETIREMENT, signer=signer, credentials=credentials, sitting=sitting, request=request, reason=reason
+    ) as [signature]:  # fmt: skip
+        version = records.retire(signature.version, by=signer, reason=reason)
+        if retired:
+            retired(version, signer)
+        if signed:
+            signed(signature)
+    return signature
+
+
+def _about(signature: Signature) -> Signature:
+    assert signature.about is not None  # signing() has refused anything else
+    return signature.about
+
+
+def _untrain(reading: Signature, by: User) -> None:
+    rows = Qualification.objects.filter(user=reading.signer_id, version_id=reading.version_id, met_at__isnull=False)
+    for row in rows.select_related("user"):
+        row.met_at = None
+        row.save(update_fields=["met_at"])
+        detail = {"version": row.label, "met": False, "signature": str(reading.pk)}
+        trail.record(Action.QUALIFICATION_SET, row.user, by=by, detail=detail)
+
+
+def _ask_again(about: Signature, why: str, *, by: User) -> None:
+    """Open a step anew for the signature that counts no more, and for those given after it, which relied on it."""
+    version = about.version
+    place = version.steps.filter(signature=about, voided="").values_list("place", flat=True).first()
+    if place is None or version.state not in OPEN_STATES:
+        return
+    fallen = [version.steps.get(signature=about)]
+    fallen += version.steps.filter(place__gt=place, signature__isnull=False, voided="")
+    for step in fallen:
+        step.voided = f"{why}: this step is asked for again."
+        step.save(update_fields=["voided"])
+    Step.objects.bulk_create(
+        [
+            Step(version=version, place=step.place, meaning=step.meaning, sentence=step.sentence, role=step.role,
+                 assignee=step.assignee, due_at=step.due_at)
+            for step in fallen
+        ]
+    )  # fmt: skip
+    detail = {"signatures": [str(step.signature_id) for step in fallen]}
+    trail.record(Action.STEP_VOIDED, version, by=by, reason=why, detail=detail)
+    mail.tell_next(version)
 
 
 def _consequence(signature: Signature, signer: User, reason: str, approved: Approved | None) -> None:

@@ -12,15 +12,31 @@ from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_GET
 
 from accounts.http import PersonRequest
+from accounts.permissions import may
 from audit import trail
 from records import renditions
 from records.models import Version
 from signatures import archive, intents, offline
 from signatures.checking import Verdict, check
+from signatures.meanings import WITHDRAWABLE
 from signatures.models import PortalKey, Signature, Step
 from storage.s3 import StorageError
 
 UNREADABLE = 502
+# What a signature binds, and what it does not: (thing, hashed, how or why not).
+HASHED = (
+    ("Content: text, metadata, message, list of files", True, "through the top hash"),
+    ("Each file's bucket, key and version id", True, "through the hash of the pins"),
+    ("The PDF that was shown, byte for byte", True, "through its SHA-256"),
+    ("Printed name, role, meaning, sentence, reason, time, step", True, "in the statement itself"),
+    ("Revision of the e-signature SOP and of the accountability statement", True, "in the statement itself"),
+    ("The signature that this one withdraws or decides on", True, "by its id and its statement's SHA-256"),
+    ("The signer's signature before this one", True, "through its SHA-256: none can be taken out of the row unseen"),
+    ("This page, and its wording", False, "made anew each time from the statement"),
+    ("The signer's later name, role, e-mail address", False, "they change; the signature keeps those of its time"),
+    ("State, effective dates, later signatures", False, "they come after; the audit trail keeps them"),
+    ("Password, one-time code, who was at the keyboard", False, "checked at the signing, never kept"),
+)
 
 
 def pages_of(request: PersonRequest, version: Version) -> list[dict[str, Any]]:
@@ -64,6 +80,14 @@ def signature(request: PersonRequest, pk: uuid.UUID) -> HttpResponse:
             "statement": _readable(bytes(shown.statement)),
             "names": offline.names(shown),
             "command": offline.command(shown),
+            "mine": shown.signer_id == request.user.pk
+            and shown.meaning in WITHDRAWABLE
+            and not verdict.stands.withdrawn,
+            "decides": verdict.stands.to_decide
+            and may(request.user, "sign.disposition")
+            and shown.signer_id != request.user.pk,
+            "later": shown.later.order_by("signed_at"),
+            "hashed": HASHED,
             "just_signed": just_signed,
             "next_step": waiting.first() if just_signed else None,
         },
@@ -94,6 +118,7 @@ def public_key(request: HttpRequest, pk: str) -> HttpResponse:
 
 def _card(shown: Signature, verdict: Verdict) -> dict[str, Any]:
     """The manifestation of 11.50, as `components/signature.html` draws it."""
+    withdrawal = verdict.stands.withdrawal
     return {
         "printed_name": shown.printed_name,
         "role": shown.role,
@@ -104,11 +129,16 @@ def _card(shown: Signature, verdict: Verdict) -> dict[str, Any]:
         "state": verdict.state,
         "note": f"Reason: {shown.reason}" if shown.reason else "",
         "archive": archive.state(shown),
+        "struck": verdict.in_doubt and verdict.state != "under_review",
+        "withdrawn": withdrawal
+        and {"by": withdrawal.printed_name, "at": withdrawal.signed_at, "reason": withdrawal.reason},
     }
 
 
 def _visible(request: PersonRequest, pk: uuid.UUID) -> Signature:
-    rows = Signature.objects.visible_to(request.user).select_related("version__record__type", "key", "archived")
+    rows = Signature.objects.visible_to(request.user).select_related(
+        "version__record__type", "key", "about", "archived"
+    )
     return get_object_or_404(rows, pk=pk)
 
 

@@ -11,7 +11,7 @@ from django.http import HttpRequest
 
 from accounts import founding
 from accounts.identity import Credentials
-from accounts.models import Area, Qualification, Sitting, User
+from accounts.models import Area, Policy, Qualification, Sitting, User
 from accounts.permissions import demand
 from audit import clock, trail
 from audit.actions import Action
@@ -86,7 +86,23 @@ def approved(version: Version, signer: User) -> None:
     sop = Sop.objects.get(pk=version.record_id)
     assign_reading(sop, version, by=signer, due_at=effect.during.lower + timedelta(days=sop.reading_days))
     if sop.gate == Sop.Gate.SIGNING:
+        _begin_policy(sop, version, effect.during.lower)
         founding.end(by=signer, because=f"{version.label} is approved")
+
+
+def retired(version: Version, signer: User) -> None:
+    """A retired e-signature SOP is in effect no more: nobody signs anything but an SOP until there is another."""
+    Policy.objects.filter(version_id=version.pk, ends_at__isnull=True).update(ends_at=clock.now())
+
+
+def _begin_policy(sop: Sop, version: Version, begins: datetime) -> None:
+    """The fact that signing asks for. The version before ends where this one begins (`take_effect` has said so of both)."""
+    Policy.objects.filter(topic=version.record.number, ends_at__isnull=True).update(ends_at=begins)
+    about = _about(sop, version)
+    page = f"/training/read/{version.pk}/"
+    Policy.objects.create(
+        version_id=version.pk, topic=about["topic"], label=about["label"], page=page, begins_at=begins
+    )
 
 
 def assign_reading(sop: Sop, version: Version, *, by: User, due_at: datetime) -> list[Qualification]:

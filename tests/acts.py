@@ -8,9 +8,9 @@ from accounts import codes
 from accounts.identity import Credentials
 from accounts.models import CodeDevice, Sitting, User
 from audit import clock
-from portal.consequences import approved, signed
+from portal.consequences import approved, retired, signed
 from records.models import Version
-from signatures import intents
+from signatures import intents, transitions
 from signatures.meanings import Meaning
 from signatures.models import Intent, Opened, Signature, Step
 from signatures.transitions import sign_all
@@ -69,6 +69,39 @@ def read(user: User, version: Version) -> Signature:
     intent = intend(version, user, where)
     assert intent.meanings == [Meaning.READING]
     return sops.read(intent.pk, signer=user, credentials=credentials(user), sitting=where)
+
+
+def retire(user: User, version: Version, reason: str) -> Signature:
+    """Take the version out of effect by a signature."""
+    where = sitting(user)
+    intent = intents.open_for(version, user=user, sitting=where, meaning=Meaning.RETIREMENT)
+    return transitions.retire(
+        intent.pk,
+        signer=user,
+        credentials=credentials(user),
+        sitting=where,
+        reason=reason,
+        retired=retired,
+        signed=signed,
+    )
+
+
+def withdraw(user: User, signature: Signature, reason: str = "Signed the wrong version.") -> Signature:
+    """Take one's own signature back."""
+    where = sitting(user)
+    intent = intents.open_for(signature.version, user=user, sitting=where, about=signature, meaning=Meaning.WITHDRAWAL)
+    return transitions.withdraw(
+        intent.pk, signer=user, credentials=credentials(user), sitting=where, reason=reason, signed=signed
+    )
+
+
+def decide(user: User, signature: Signature, outcome: str, reason: str = "Compared with the notebook.") -> Signature:
+    """Decide, as quality, whether a signature under review stands."""
+    where = sitting(user)
+    intent = intents.open_for(signature.version, user=user, sitting=where, about=signature, meaning=Meaning.DISPOSITION)
+    return transitions.decide(
+        intent.pk, outcome, signer=user, credentials=credentials(user), sitting=where, reason=reason, signed=signed
+    )
 
 
 def in_days(days: float):

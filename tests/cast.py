@@ -1,6 +1,7 @@
 """The cast: one person per role, enrolled, so that tests can speak of them by what they are."""
 
 import os
+import uuid
 from datetime import datetime, timedelta
 from functools import cached_property
 
@@ -9,13 +10,30 @@ from django.contrib.auth.models import Group
 from django.db import transaction
 from django.test import Client
 
-from accounts import codes
+from accounts import accountability, codes
 from accounts.identity import Credentials
-from accounts.models import Area, CodeDevice, Founding, Membership, Sitting, User
+from accounts.models import (
+    Acknowledgement,
+    Area,
+    CodeDevice,
+    Founding,
+    Letter,
+    Membership,
+    Policy,
+    Qualification,
+    Sitting,
+    User,
+)
 from audit import trail
 from audit.actions import Action
 from audit.clock import Now, now
 
+# The e-signature SOP that was in effect before the tests' own begins: no record stands behind it.
+POLICY = {
+    "version_id": uuid.UUID("00000000-0000-4000-8000-000000000001"),
+    "topic": "SOP-0000",
+    "label": "SOP-0000 1.0, Electronic signatures",
+}
 PASSWORD = "correct horse battery"
 LABORATORY = "Sequencing laboratory"
 ELSEWHERE = "Another site"
@@ -44,7 +62,6 @@ def gather() -> None:
         for username, (name, title, role, area) in PEOPLE.items():
             user = User(username=username, legal_name=name, title=title, email=f"{username}@lab.example")
             user.set_password(PASSWORD)
-            user.identity_proved_at = now()
             user.save()
             user.groups.add(Group.objects.get(name=role))
             Membership.objects.create(user=user, area=areas[area])
@@ -52,8 +69,39 @@ def gather() -> None:
             device.confirmed_at = now()
             device.save()
             trail.record(Action.USER_ENROLLED, user, by=trail.SYSTEM)
+            sign_ready(user)
+        users = list(User.objects.order_by("username"))
+        for user in users:  # nobody proves their own
+            user.identity_proved_at = now()
+            user.identity_proved_by = next(other for other in users if other != user)
+            user.save()
         founding = Founding.objects.create(ended_at=Now())
         trail.record(Action.FOUNDING_ENDED, founding, by=trail.SYSTEM)
+        in_force()
+
+
+def sign_ready(user: User) -> None:
+    """What the account page and the training page bring about: accountability taken on, trained on the SOP of before."""
+    Acknowledgement.objects.create(
+        user=user, revision=accountability.REVISION, text_sha256=accountability.text_sha256()
+    )
+    Qualification.objects.create(
+        user=user, topic=POLICY["topic"], version_id=POLICY["version_id"], label=POLICY["label"], gate="signing",
+        due_at=now(), met_at=now(),
+    )  # fmt: skip
+
+
+def in_force() -> None:
+    """An e-signature SOP of before, and the letter to the agency."""
+    Policy.objects.create(**POLICY, page="/training/", begins_at=now())
+    trail.record(
+        Action.VERSION_EFFECTIVE, trail.Subject("version", str(POLICY["version_id"]), POLICY["label"]), by=trail.SYSTEM
+    )
+    letter = Letter.objects.create(
+        sent_on=now().date(), scope="All sites", addressee="FDA, Electronic Submissions", copy={"sha256": "0" * 64},
+        filed_by=User.objects.get(username="approver"),
+    )  # fmt: skip
+    trail.record(Action.LETTER_FILED, letter, by=trail.SYSTEM)
 
 
 def time_for_a_code(at_least: int = 5) -> datetime:

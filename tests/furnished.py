@@ -12,19 +12,21 @@ import tempfile
 import urllib.request
 from pathlib import Path
 
-from accounts.models import Area, Invitation, User
+from accounts.models import Area, Invitation, Letter, User
 from accounts.transitions import ask_reset, invite
+from audit import clock
 from audit.models import Entry
 from cloudtrail import transitions as cloudtrail
 from cloudtrail.models import LogFile, Trail
 from jobs import queue
 from jobs.models import Job
 from portal import evidence
+from portal.pages.letter import file_copy
 from records import drafts, verification
 from records.models import Attachment, Version
 from signatures.models import PortalKey, Signature, Step
 from sops.models import Sop
-from tests import acts, firm
+from tests import acts, builders, firm
 from tests.cast import LABORATORY
 from tests.cloudtrail import given
 
@@ -45,6 +47,13 @@ def deliver() -> None:
 
 def furnish() -> None:
     cast = firm.Firm()
+    file_copy(
+        builders.pdf("Letter", 1),
+        sent_on=clock.now().date(),
+        scope="All sites",
+        addressee="FDA, Electronic Submissions",
+        by=cast.approver,
+    )
     _trails(cast)
     _open_links(cast)
     _jobs(cast)
@@ -116,6 +125,7 @@ def places() -> dict[str, str]:
         "unsigned": str(cast.version("KRAS-001", 2).pk),
         "reading": str(cast.version(Sop.objects.get().record.number).pk),
         "signature": str(Signature.objects.filter(version__record__number="URS-0001").first().pk),
+        "letter": str(Letter.objects.first().pk),
         "key": PortalKey.objects.first().pk,
         "person": str(cast.reviewer.pk),
         "newcomer": str(User.objects.get(username="newcomer").pk),

@@ -32,6 +32,34 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="LetterWaiver",
+            fields=[
+                (
+                    "version_id",
+                    models.UUIDField(help_text="the report that quality signed", primary_key=True, serialize=False),
+                ),
+                ("label", models.TextField()),
+                ("page", models.TextField()),
+                ("reason", models.TextField()),
+                ("begins_at", models.DateTimeField(db_default=audit.clock.Now())),
+                ("expires_at", models.DateTimeField()),
+            ],
+            options={
+                "ordering": ["-expires_at"],
+            },
+        ),
+        migrations.CreateModel(
+            name="Policy",
+            fields=[
+                ("version_id", models.UUIDField(primary_key=True, serialize=False)),
+                ("topic", models.TextField(help_text="number of the SOP, such as SOP-0001")),
+                ("label", models.TextField(help_text="SOP-0001 1.0, Electronic signatures")),
+                ("page", models.TextField(help_text="where it is read and signed as read")),
+                ("begins_at", models.DateTimeField()),
+                ("ends_at", models.DateTimeField(null=True)),
+            ],
+        ),
+        migrations.CreateModel(
             name="User",
             fields=[
                 ("password", models.CharField(max_length=128, verbose_name="password")),
@@ -52,6 +80,20 @@ class Migration(migrations.Migration):
                 (
                     "identity_evidence",
                     models.TextField(default="", help_text="what was seen, such as a passport's last four digits"),
+                ),
+                (
+                    "password_reset_at",
+                    models.DateTimeField(help_text="last time that a mailed link set the password anew", null=True),
+                ),
+                (
+                    "dormant_at",
+                    models.DateTimeField(help_text="locked then, because nobody had logged in for long", null=True),
+                ),
+                (
+                    "awoken_at",
+                    models.DateTimeField(
+                        help_text="unlocked then; the days without a log-in count from here", null=True
+                    ),
                 ),
                 ("groups", models.ManyToManyField(related_name="users", to="auth.group")),
                 (
@@ -99,6 +141,7 @@ class Migration(migrations.Migration):
                             ("enrol", "set password and one-time code"),
                             ("password", "set a new password"),
                             ("code", "set a new one-time code"),
+                            ("lost", "say that a device was lost"),
                         ]
                     ),
                 ),
@@ -124,6 +167,26 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+        ),
+        migrations.CreateModel(
+            name="Letter",
+            fields=[
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("sent_on", models.DateField()),
+                ("scope", models.TextField(help_text="whose signatures it is about: sites, systems")),
+                ("addressee", models.TextField()),
+                ("copy", models.JSONField(help_text="pin of the PDF")),
+                ("filed_at", models.DateTimeField(db_default=audit.clock.Now())),
+                (
+                    "filed_by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+            ],
+            options={
+                "ordering": ["-filed_at"],
+            },
         ),
         migrations.CreateModel(
             name="Lockout",
@@ -199,6 +262,70 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
+            name="Suspicion",
+            fields=[
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                (
+                    "kind",
+                    models.TextField(
+                        choices=[("compromised", "account under suspicion"), ("lost", "device reported lost")]
+                    ),
+                ),
+                ("since", models.DateTimeField()),
+                ("raised_at", models.DateTimeField(db_default=audit.clock.Now())),
+                ("reason", models.TextField()),
+                ("ended_at", models.DateTimeField(null=True)),
+                (
+                    "ended_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "raised_by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="suspicions",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+            ],
+            options={
+                "ordering": ["raised_at"],
+            },
+        ),
+        migrations.CreateModel(
+            name="Acknowledgement",
+            fields=[
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("revision", models.TextField()),
+                ("text_sha256", models.TextField()),
+                ("at", models.DateTimeField(db_default=audit.clock.Now())),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="acknowledgements",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+            ],
+            options={
+                "constraints": [
+                    models.UniqueConstraint(fields=("user", "revision"), name="acknowledged_once_per_revision")
+                ],
+            },
+        ),
+        migrations.CreateModel(
             name="CodeDevice",
             fields=[
                 ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
@@ -211,6 +338,18 @@ class Migration(migrations.Migration):
                 ),
                 ("created_at", models.DateTimeField(db_default=audit.clock.Now())),
                 ("confirmed_at", models.DateTimeField(help_text="when one code proved the enrolment", null=True)),
+                (
+                    "tested_at",
+                    models.DateTimeField(
+                        help_text="last test of the device after its enrolment (11.300(e))", null=True
+                    ),
+                ),
+                (
+                    "by_link",
+                    models.BooleanField(
+                        default=False, help_text="set up with a mailed link in the place of one withdrawn"
+                    ),
+                ),
                 ("withdrawn_at", models.DateTimeField(null=True)),
                 (
                     "user",
@@ -252,5 +391,11 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="sitting",
             index=models.Index(fields=["user", "-started_at"], name="accounts_si_user_id_028053_idx"),
+        ),
+        migrations.AddConstraint(
+            model_name="suspicion",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("ended_at__isnull", True)), fields=("user",), name="one_open_suspicion"
+            ),
         ),
     ]

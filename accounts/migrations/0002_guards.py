@@ -3,7 +3,7 @@
 from django.db import migrations
 
 from accounts.roles import Role
-from audit.operations import Guard, NeverDeleted
+from audit.operations import AppendOnly, Guard, NeverDeleted
 
 
 def make_roles(apps, schema_editor):
@@ -31,6 +31,16 @@ class Migration(migrations.Migration):
         NeverDeleted("accounts_codedevice"),
         Guard("accounts_qualification", subject="user", key="user_id"),
         NeverDeleted("accounts_qualification"),
+        Guard("accounts_policy", subject="version", key="version_id", primary_key="version_id"),
+        NeverDeleted("accounts_policy"),
+        Guard("accounts_acknowledgement", subject="user", key="user_id"),
+        AppendOnly("accounts_acknowledgement"),
+        Guard("accounts_letter", subject="letter", key="id"),
+        AppendOnly("accounts_letter"),
+        Guard("accounts_letterwaiver", subject="version", key="version_id", primary_key="version_id"),
+        AppendOnly("accounts_letterwaiver"),
+        Guard("accounts_suspicion", subject="user", key="user_id"),
+        NeverDeleted("accounts_suspicion"),
         Guard("accounts_founding", subject="founding", key="id"),
         NeverDeleted("accounts_founding"),
         NeverDeleted("accounts_sitting"),

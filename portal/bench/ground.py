@@ -8,9 +8,19 @@ import psycopg
 from django.contrib.auth.models import Group
 from django.db import transaction
 
-from accounts import codes
+from accounts import accountability, codes
 from accounts.identity import Credentials
-from accounts.models import Area, Founding, Membership, Sitting, User
+from accounts.models import (
+    Acknowledgement,
+    Area,
+    Founding,
+    Letter,
+    Membership,
+    Policy,
+    Qualification,
+    Sitting,
+    User,
+)
 from audit import clock, trail
 from audit.actions import Action
 from audit.clock import Now
@@ -25,6 +35,7 @@ from storage.models import Bucket
 
 PASSWORD = "long enough for a bench"  # noqa: S105
 BUCKET = "bench-records"
+POLICY = uuid.UUID(int=1)  # the e-signature SOP that everybody was trained on
 
 
 def person(role: str, name: str = "") -> User:
@@ -36,9 +47,32 @@ def person(role: str, name: str = "") -> User:
         user.save()
         user.groups.add(Group.objects.get(name=role))
         Membership.objects.create(user=user, area=area())
+        user.identity_proved_at, user.identity_proved_by = clock.now(), prover()
+        user.save()
+        Acknowledgement.objects.create(
+            user=user, revision=accountability.REVISION, text_sha256=accountability.text_sha256()
+        )
+        Qualification.objects.create(
+            user=user,
+            topic="SOP",
+            version_id=POLICY,
+            label="SOP",
+            gate="signing",
+            due_at=clock.now(),
+            met_at=clock.now(),
+        )
         device = codes.new_device(user)
         device.confirmed_at = clock.now()
         device.save()
+        trail.record(Action.USER_ENROLLED, user, by=trail.SYSTEM)
+    return user
+
+
+@cache
+def prover() -> User:
+    """Somebody else, who has seen who everybody is."""
+    with transaction.atomic():
+        user = User.objects.create(username="bench.prover", legal_name="Bench Prover", email="prover@bench.example")
         trail.record(Action.USER_ENROLLED, user, by=trail.SYSTEM)
     return user
 
@@ -49,6 +83,13 @@ def area() -> Area:
         made = Area.objects.create(name="Bench")
         trail.record(Action.AREA_CREATED, made, by=trail.SYSTEM)
         trail.record(Action.FOUNDING_ENDED, Founding.objects.create(ended_at=Now()), by=trail.SYSTEM)
+        about = trail.Subject("version", str(POLICY), "SOP")
+        Policy.objects.create(version_id=POLICY, topic="SOP", label="SOP", page="/training/", begins_at=clock.now())
+        trail.record(Action.VERSION_EFFECTIVE, about, by=trail.SYSTEM)
+        letter = Letter.objects.create(
+            sent_on=clock.now().date(), scope="Bench", addressee="Bench", copy={}, filed_by=prover()
+        )
+        trail.record(Action.LETTER_FILED, letter, by=trail.SYSTEM)
         bucket = Bucket.objects.create(name=BUCKET, label="Bench", purpose="records")
         trail.record(Action.BUCKET_REGISTERED, bucket, by=trail.SYSTEM)
     return made

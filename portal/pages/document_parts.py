@@ -248,9 +248,9 @@ def actions(
         "recall": version
         if version and version.state == State.IN_REVIEW and version.author_id == user.pk and may(user, "document.write")
         else None,
-        "retire": version
+        "retire": f"{version.get_absolute_url()}retire/"
         if version and status in ("effective", "scheduled") and may(user, "document.retire", record)
-        else None,
+        else "",
         "issue": f"{version.get_absolute_url()}issue/" if version and may(user, "record.export") else "",
         "obsolete": status in OBSOLETE,
     }

@@ -4,23 +4,32 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
+from django.db.models import Q
+
 from accounts.roles import Role
 from printing.issued import SignatureBlock, Standing
 from records.models import Version
-from signatures import archive
+from signatures import archive, standing
 from signatures.checking import Verdict, check_all
 from signatures.meanings import Meaning
 from signatures.models import Signature, Step
 
 Card = dict[str, Any]
+LATER: dict[str, Standing] = {
+    standing.WITHDRAWN: Standing.WITHDRAWN,
+    standing.FALLEN: Standing.FALLEN,
+    standing.SUSPECT: Standing.SUSPECT,
+    standing.SUPERSEDED: Standing.SUPERSEDED,
+    standing.VOID: Standing.VOID,
+}
 
 
 def signatures_of(versions: Sequence[Version]) -> list[tuple[Signature, Verdict]]:
     """All signatures on these versions, oldest first, each with its verdict. Reading signatures of an SOP are its training's."""
     rows = list(
         Signature.objects.filter(version__in=versions)
-        .exclude(meaning=Meaning.READING)
-        .select_related("version__record", "key", "archived")
+        .exclude(Q(meaning=Meaning.READING) | Q(about__meaning=Meaning.READING))
+        .select_related("version__record", "key", "about", "archived")
         .order_by("signed_at")
     )
     verdicts = check_all(rows)
@@ -31,7 +40,7 @@ def cards(versions: Sequence[Version]) -> dict[Any, list[Card]]:
     """By version's key: what was signed, then what is still to be signed and by whom."""
     found: dict[Any, list[Card]] = defaultdict(list)
     for signature, verdict in signatures_of(versions):
-        found[signature.version_id].append(_card(signature, verdict))
+        found[signature.version_id].append(card(signature, verdict))
     waiting = {step.pk for step in Step.objects.filter(version__in=versions).waiting()}
     unsigned = Step.objects.filter(version__in=versions, signature__isnull=True).select_related("assignee", "version")
     for step in unsigned.order_by("place", "id"):
@@ -59,18 +68,26 @@ def blocks(version: Version) -> list[SignatureBlock]:
 
 
 def validity(verdict: Verdict) -> str:
-    if verdict.valid:
-        return "Valid: seal, statement and version agree."
-    return "Not valid: " + " ".join(verdict.problems)
+    if not verdict.valid:
+        return "Not valid: " + " ".join(verdict.problems)
+    agree = "seal, statement and version agree."
+    if verdict.state == standing.VALID:
+        return f"Valid: {agree} {verdict.stands.sentence}".strip()
+    return f"It is what was signed ({agree[:-1]}), but: {verdict.stands.sentence}"
 
 
 def _standing(signature: Signature, verdict: Verdict) -> Standing:
     if not verdict.valid:
         return Standing.INVALID
+    if verdict.state in LATER:
+        return LATER[verdict.state]
     return Standing.REJECTED if signature.meaning == Meaning.REJECTION else Standing.SIGNED
 
 
-def _card(signature: Signature, verdict: Verdict) -> Card:
+def card(signature: Signature, verdict: Verdict) -> Card:
+    """The manifestation of 11.50 as `components/signature.html` draws it, with what became of the signature."""
+    withdrawal = verdict.stands.withdrawal
+    later = [verdict.stands.sentence] if verdict.stands.sentence and withdrawal is None else []
     notes = [f"Reason: {signature.reason}"] if signature.reason else []
     return {
         "printed_name": signature.printed_name,
@@ -81,8 +98,11 @@ def _card(signature: Signature, verdict: Verdict) -> Card:
         "top_hash": signature.top_hash,
         "state": verdict.state,
         "url": f"/signatures/{signature.pk}/",
-        "note": " ".join([*notes, *verdict.problems]),
         "archive": archive.state(signature),
+        "note": " ".join([*notes, *later, *verdict.problems]),
+        "struck": verdict.state in (standing.WITHDRAWN, standing.FALLEN),
+        "withdrawn": withdrawal
+        and {"by": withdrawal.printed_name, "at": withdrawal.signed_at, "reason": withdrawal.reason},
     }
 
 

@@ -112,7 +112,7 @@ def why_not(step: Step, user: User) -> str:
         return f"This signature is asked of {step.assignee}."
     if step.role not in user.roles:
         return f"This signature is asked of anyone who is {Role(step.role).label}."
-    if version.signatures.filter(signer=user).exclude(meaning=Meaning.READING).exists():
+    if version.signatures.counting().filter(signer=user).exists():
         return "You signed this version already: each signature is another person's."
     return "It is not this step's turn: a signature before it is still missing."
 

@@ -1,6 +1,18 @@
 from django.urls import path
 
-from portal.pages import audit, desk, documents, inspection, prepared, record_audit, search, sign, verify
+from portal.pages import (
+    audit,
+    desk,
+    documents,
+    inspection,
+    letter,
+    prepared,
+    record_audit,
+    search,
+    sign,
+    signed_acts,
+    verify,
+)
 
 app_name = "portal"
 urlpatterns = [
@@ -14,4 +26,6 @@ urlpatterns = [
     *search.URLS,
     *inspection.URLS,
     *verify.URLS,
+    *signed_acts.URLS,
+    *letter.URLS,
 ]

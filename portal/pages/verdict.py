@@ -12,6 +12,7 @@ from typing import Any
 from printing.templatetags.look import filesize, utc
 from records import manifest, sealed
 from records.models import Verification, Version
+from signatures import standing
 from signatures.checking import Verdict
 from signatures.models import Signature
 
@@ -33,12 +34,17 @@ def card(
         for signature, verdict in signatures
         for problem in verdict.problems
     ]
+    doubts = [
+        f"The {signature.get_meaning_display().lower()} of {signature.printed_name}: {verdict.stands.sentence}"
+        for signature, verdict in signatures
+        if verdict.in_doubt
+    ]
     tone, say = _sentence(version, last, signatures, bool(contradictions), bool(broken))
     return {
         "tone": tone,
         "say": say,
         "meta": _meta(last, now),
-        "findings": [*contradictions, *broken, *_findings(last)],
+        "findings": [*contradictions, *broken, *doubts, *_findings(last)],
         "newer": _newer(last),
         "rows": _rows(version, last, signatures, bool(contradictions), now),
         "know": _know(version, last, signatures),
@@ -60,6 +66,10 @@ def _sentence(
         return "mute", "Not verified yet."
     if last.outcome == Verification.Outcome.UNREACHABLE:
         return "warn", "It could not be read, so nobody can say whether it changed."
+    if any(verdict.stands.state == standing.SUSPECT for _, verdict in signatures):
+        return "warn", f"Unchanged since it was {since}; a signature on it is under review."
+    if any(verdict.in_doubt for _, verdict in signatures):
+        return "warn", f"Unchanged since it was {since}; a signature on it counts no more."
     return "ok", f"Unchanged since it was {since}."
 
 

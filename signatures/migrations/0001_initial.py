@@ -40,24 +40,6 @@ class Migration(migrations.Migration):
                 ("opened_at", models.DateTimeField(db_default=audit.clock.Now())),
                 ("expires_at", models.DateTimeField()),
                 ("used_at", models.DateTimeField(null=True)),
-                (
-                    "sitting",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="accounts.sitting"
-                    ),
-                ),
-                (
-                    "user",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
-                    ),
-                ),
-                (
-                    "version",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="records.version"
-                    ),
-                ),
             ],
         ),
         migrations.CreateModel(
@@ -105,6 +87,9 @@ class Migration(migrations.Migration):
                             ("rejection", "Rejection"),
                             ("reading", "Read and understood"),
                             ("responsibility", "Responsibility for the report"),
+                            ("withdrawal", "Withdrawal"),
+                            ("disposition", "Disposition"),
+                            ("retirement", "Retirement"),
                         ]
                     ),
                 ),
@@ -126,6 +111,19 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 (
+                    "outcome",
+                    models.TextField(
+                        blank=True,
+                        choices=[("stands", "Stands"), ("does not stand", "Does not stand")],
+                        default="",
+                        help_text="what a disposition decided",
+                    ),
+                ),
+                (
+                    "accountability",
+                    models.TextField(default="", help_text="revision of the statement that the signer acknowledged"),
+                ),
+                (
                     "statement",
                     models.BinaryField(
                         help_text="canonical JSON of all that is bound; the portal's key signs these bytes"
@@ -134,6 +132,16 @@ class Migration(migrations.Migration):
                 ("statement_sha256", models.TextField(unique=True)),
                 ("previous_sha256", models.TextField(default="", help_text="the signer's statement before this one")),
                 ("seal", models.BinaryField(help_text="ECDSA P-256 with SHA-256 over the statement, DER")),
+                (
+                    "about",
+                    models.ForeignKey(
+                        help_text="the signature withdrawn, or decided on",
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="later",
+                        to="signatures.signature",
+                    ),
+                ),
                 (
                     "signer",
                     models.ForeignKey(
@@ -164,6 +172,34 @@ class Migration(migrations.Migration):
             options={
                 "ordering": ["signed_at"],
             },
+        ),
+        migrations.AddField(
+            model_name="intent",
+            name="about",
+            field=models.ForeignKey(
+                null=True, on_delete=django.db.models.deletion.PROTECT, related_name="+", to="signatures.signature"
+            ),
+        ),
+        migrations.AddField(
+            model_name="intent",
+            name="sitting",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="+", to="accounts.sitting"
+            ),
+        ),
+        migrations.AddField(
+            model_name="intent",
+            name="user",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+            ),
+        ),
+        migrations.AddField(
+            model_name="intent",
+            name="version",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="+", to="records.version"
+            ),
         ),
         migrations.CreateModel(
             name="Request",
@@ -202,12 +238,22 @@ class Migration(migrations.Migration):
                             ("rejection", "Rejection"),
                             ("reading", "Read and understood"),
                             ("responsibility", "Responsibility for the report"),
+                            ("withdrawal", "Withdrawal"),
+                            ("disposition", "Disposition"),
+                            ("retirement", "Retirement"),
                         ]
                     ),
                 ),
                 ("sentence", models.TextField(help_text="what the signer puts their name to")),
                 ("role", models.TextField(help_text="the role that may sign it")),
                 ("due_at", models.DateTimeField(null=True)),
+                (
+                    "voided",
+                    models.TextField(
+                        default="",
+                        help_text="why its signature counts no more and a step in its place asks for another one",
+                    ),
+                ),
                 (
                     "assignee",
                     models.ForeignKey(
@@ -296,6 +342,12 @@ class Migration(migrations.Migration):
             model_name="signature",
             constraint=models.UniqueConstraint(
                 fields=("signer", "previous_sha256"), name="statements_of_a_signer_form_a_chain"
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="signature",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("meaning", "withdrawal")), fields=("about",), name="withdrawn_once"
             ),
         ),
     ]

@@ -464,7 +464,7 @@ def test_an_issued_copy_says_the_state_at_its_time_on_every_page(people, ticking
     assert "EFFECTIVE · UNCONTROLLED WHEN PRINTED" in issued(client, first)
     second = revise(people, record, "Second.", ticking)
     assert "SUPERSEDED BY 2.0" in issued(client, first, purpose="Question of an inspector")
-    transitions.retire(second, by=people.approver, reason="Replaced by the new system.")
+    acts.retire(people.approver, second, "Replaced by the new system.")
     assert "RETIRED · UNCONTROLLED" in issued(client, second, purpose="Question of an inspector")
     third = revise(people, record, "Third.", ticking, approved=False)
     transitions.recall(third, by=people.author, reason="Submitted with the wrong annex.")

@@ -19,8 +19,8 @@ from tests import acts, builders
 
 FIELDS = [
     "format", "signature", "record", "title", "version", "version_id", "top_hash", "pins_sha256", "rendition_sha256", "signer",
-    "printed_name", "role", "meaning", "sentence", "reason", "step", "signed_at", "policy", "intent",
-    "reviewed_to", "list_sha256", "previous", "key",
+    "printed_name", "role", "meaning", "sentence", "reason", "step", "signed_at", "policy", "accountability", "about",
+    "about_sha256", "outcome", "intent", "reviewed_to", "list_sha256", "previous", "key",
 ]  # fmt: skip
 COLUMNS = {
     # column: what an attacker would write
@@ -204,9 +204,9 @@ def test_the_verdicts_of_many_signatures_take_a_constant_number_of_queries(peopl
     for _ in range(2):
         acts.sign(people.reviewer, *[builders.a_document_in_review(people) for _ in range(3)])
         ticking.next_code()
-        rows = list(Signature.objects.select_related("version__record", "key"))
+        rows = list(Signature.objects.select_related("version__record", "key", "about"))
         with CaptureQueriesContext(connection) as queries:
             assert all(verdict.valid for verdict in check_all(rows).values())
         counts.append(len(queries))
-    assert counts == [2, 2]
+    assert counts == [5, 5]
     assert Version.objects.count() == 6

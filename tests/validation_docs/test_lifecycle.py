@@ -197,10 +197,10 @@ def test_a_retired_document_is_effective_no_more_and_was_effective_before(people
     while_effective = clock.now()
     ticking.advance(days=5)
     with pytest.raises(trail.Refused, match="10 letters"):
-        transitions.retire(version, by=people.approver, reason="old")
+        acts.retire(people.approver, version, "old")
     with pytest.raises(trail.Forbidden):
-        transitions.retire(version, by=people.author, reason="Replaced by the new system.")
-    transitions.retire(version, by=people.approver, reason="Replaced by the new system.")
+        acts.retire(people.author, version, "Replaced by the new system.")
+    acts.retire(people.approver, version, "Replaced by the new system.")
     [version] = _fresh(version)
     assert (version.status_at(clock.now()), version.status_at(while_effective)) == ("retired", "effective")
     assert not Version.objects.effective_on(clock.now()).exists()
@@ -213,7 +213,7 @@ def test_a_superseded_version_is_not_retired(people, ticking):
     first = approve(people, builders.a_document_in_review(people), ticking)
     approve(people, builders.a_document_in_review(people, record=first.record, text="Second."), ticking)
     with pytest.raises(trail.NotAllowed, match="superseded already"):
-        transitions.retire(first, by=people.approver, reason="Replaced by the new system.")
+        acts.retire(people.approver, first, "Replaced by the new system.")
 
 
 def test_only_its_author_recalls_a_version_and_says_why(people):

@@ -23,7 +23,7 @@ class Command(BaseCommand):
 
     def handle(self, *, number: str, version: int, json: bool, **options: Any) -> None:
         held = _find(number, version)
-        signatures = list(Signature.objects.filter(version=held).select_related("version__record", "key"))
+        signatures = list(Signature.objects.filter(version=held).select_related("version__record", "key", "about"))
         broken = [
             f"Signature of {verdict.signature.printed_name} ({verdict.signature.meaning}): {problem}"
             for verdict in checking.check_all(signatures).values()

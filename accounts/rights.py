@@ -1,0 +1,169 @@
+"""The right to sign: the one list of what must hold before anybody's signature counts (21 CFR 11.10(g), (i), (j), 11.100,
+11.200(a)(3), 11.300). The ceremony asks it, the pages show it, and each gap says how to mend it.
+
+Each condition is a question about one person at one moment. What cannot exist on the first day is not asked for while the
+founding ceremony lasts.
+"""
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import Q
+
+from accounts import accountability, codes, founding, qualifications
+from accounts.models import CodeDevice, Letter, LetterWaiver, Policy, Qualification, Suspicion, User
+
+TESTED_WITHIN = timedelta(days=366)
+RESETS_APART = timedelta(hours=24)
+HELD_FOR = timedelta(hours=24)
+GATE = "signing"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """How one condition stands. `sentence` says what is there, or what is missing; a gap has a link for the person (`url`,
+    `words`), and `act` names the act by which an administrator mends it on the person's page."""
+
+    met: bool
+    sentence: str
+    url: str = ""
+    words: str = ""
+    act: str = ""
+
+
+@dataclass(frozen=True)
+class Condition:
+    """`name` is the word that a refusal leaves on the trail."""
+
+    name: str
+    title: str
+    paragraph: str
+    look: Callable[[User, datetime], Finding]
+    in_founding: bool = True
+
+
+@dataclass(frozen=True)
+class Checked:
+    condition: Condition
+    finding: Finding
+
+
+def look(user: User, now: datetime) -> list[Checked]:
+    """Every condition that is asked for now, in the order of the list, each as it stands for the person."""
+    return [Checked(condition, condition.look(user, now)) for condition in _asked()]
+
+
+def gaps(user: User, now: datetime, *, spared: Collection[str] = ()) -> Iterator[Checked]:
+    """What is missing. `spared` names conditions that the act at hand does not wait for."""
+    for condition in _asked():
+        if condition.name not in spared:
+            finding = condition.look(user, now)
+            if not finding.met:
+                yield Checked(condition, finding)
+
+
+def policy_in_effect(now: datetime) -> Policy | None:
+    """The e-signature SOP's version in effect, the newest where there are several SOPs."""
+    running = Q(ends_at__isnull=True) | Q(ends_at__gt=now)
+    return Policy.objects.filter(running, begins_at__lte=now).order_by("-begins_at").first()
+
+
+def held_until(user: User, device: CodeDevice | None) -> datetime | None:
+    """The end of the hold that follows when password and device were both set anew within a day (11.200(a)(3))."""
+    if not (device and device.by_link and device.confirmed_at and user.password_reset_at):
+        return None
+    if abs(device.confirmed_at - user.password_reset_at) > RESETS_APART:
+        return None
+    return max(device.confirmed_at, user.password_reset_at) + HELD_FOR
+
+
+def _asked() -> list[Condition]:
+    over = founding.is_over()
+    return [condition for condition in CONDITIONS if over or condition.in_founding]
+
+
+def _suspicion(user: User, now: datetime) -> Finding:
+    found = Suspicion.objects.filter(user=user, ended_at__isnull=True).first()
+    if found is None:
+        return Finding(True, "Nothing is reported against this account.")
+    sentence = (
+        f"This account is under suspicion since {found.since:%d %b %Y %H:%M} UTC ({found.get_kind_display()}): an"
+        " administrator ends that, after a new proof of identity and a new device."
+    )
+    return Finding(False, sentence, "/account/", "See your account", "clear")
+
+
+def _hold(user: User, now: datetime) -> Finding:
+    until = held_until(user, codes.device_in_use(user))
+    if until is None or until <= now:
+        return Finding(True, "Password and device were not both set anew within a day.")
+    sentence = f"Password and device were both set anew within a day: signing opens again {until:%d %b %Y %H:%M} UTC."
+    return Finding(False, sentence, "/account/", "See your account")
+
+
+def _identity(user: User, now: datetime) -> Finding:
+    if user.identity_proved_at and user.identity_proved_by_id not in (None, user.pk):
+        return Finding(True, f"Proved {user.identity_proved_at:%d %b %Y} by {user.identity_proved_by}.")
+    sentence = "Nobody has proved your identity: an administrator who did not invite you sees your papers and says so."
+    return Finding(False, sentence, "/account/", "Who you are to the portal", "identity")
+
+
+def _acknowledgement(user: User, now: datetime) -> Finding:
+    found = accountability.acknowledged(user)
+    if found:
+        return Finding(True, f"Revision {found.revision} acknowledged {found.at:%d %b %Y}.")
+    sentence = f"You have not acknowledged revision {accountability.REVISION} of what your signature means."
+    return Finding(False, sentence, "/account/accountability/", "Read and acknowledge it")
+
+
+def _letter(user: User, now: datetime) -> Finding:
+    if found := Letter.objects.first():
+        return Finding(True, f"Sent {found.sent_on:%d %b %Y} to {found.addressee}.")
+    if waiver := LetterWaiver.objects.filter(expires_at__gt=now).first():
+        return Finding(True, f"Waived until {waiver.expires_at:%d %b %Y} by {waiver.label}.")
+    sentence = "The letter to the agency (21 CFR 11.100(c)) is neither filed nor waived: quality does one or the other."
+    return Finding(False, sentence, "/letter/", "See the letter")
+
+
+def _policy(user: User, now: datetime) -> Finding:
+    found = policy_in_effect(now)
+    if found:
+        return Finding(True, f"{found.label}.")
+    return Finding(
+        False, "No e-signature SOP is in effect: its author and quality issue one.", "/documents/", "Documents"
+    )
+
+
+def _training(user: User, now: datetime) -> Finding:
+    late = qualifications.overdue(user, GATE, now)
+    if late:
+        return Finding(False, f"Your training is overdue: read {late[0].label} first.", "/training/", "Your training")
+    if not Qualification.objects.filter(user=user, gate=GATE, met_at__isnull=False).exists():
+        policy = policy_in_effect(now)
+        what = policy.label if policy else "the e-signature SOP"
+        url = policy.page if policy else "/training/"
+        return Finding(False, f"You are not trained yet: read and sign {what} first.", url, "Read it")
+    return Finding(True, f"Trained on {qualifications.policy_in_force(user)}.")
+
+
+def _device(user: User, now: datetime) -> Finding:
+    device = codes.device_in_use(user)
+    if device is None or device.last_tested_at is None:
+        return Finding(False, "You have no device for one-time codes.", "/account/", "See your account", "link")
+    if now - device.last_tested_at > TESTED_WITHIN:
+        sentence = f"Your device was last tested {device.last_tested_at:%d %b %Y}: test it first."
+        return Finding(False, sentence, "/account/device/test/", "Test your device")
+    return Finding(True, f"Tested {device.last_tested_at:%d %b %Y}.")
+
+
+CONDITIONS: tuple[Condition, ...] = (
+    Condition("suspicion", "Account free of suspicion", "11.300(c), (d)", _suspicion),
+    Condition("identity", "Identity proved by somebody else", "11.100(b)", _identity),
+    Condition("accountability", "Accountability acknowledged", "11.10(j)", _acknowledgement),
+    Condition("letter", "Letter to the agency filed or waived", "11.100(c)", _letter, in_founding=False),
+    Condition("policy", "E-signature SOP in effect", "11.10(j)", _policy, in_founding=False),
+    Condition("training", "Trained on it", "11.10(i)", _training, in_founding=False),
+    Condition("device", f"Device tested within {TESTED_WITHIN.days} days", "11.300(e)", _device),
+    Condition("hold", "No hold after a double reset", "11.200(a)(3)", _hold),
+)

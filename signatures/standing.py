@@ -1,0 +1,123 @@
+"""What a signature counts for now, beyond the question whether it is what was signed (`checking.py`): valid, withdrawn, decided
+to fall, under review, superseded or void. Nothing is stored: each answer is drawn from what was signed and reported since.
+"""
+
+import uuid
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
+
+from accounts.models import Suspicion
+from records.lifecycle import State
+from records.models import Version
+from signatures.meanings import OF_THE_ROUTE, Meaning, Outcome
+from signatures.models import Signature, Step
+
+VALID, WITHDRAWN, FALLEN, SUSPECT, SUPERSEDED, VOID = (
+    "valid",
+    "withdrawn",
+    "fallen",
+    "under_review",
+    "superseded",
+    "void",
+)
+IN_DOUBT = frozenset({WITHDRAWN, FALLEN, SUSPECT})
+VOID_BECAUSE = {
+    State.RECALLED: "Void: content changed. The version was recalled; the next one is signed anew.",
+    State.REJECTED: "Void: content changed. The version was rejected; the next one is signed anew.",
+}
+
+
+@dataclass(frozen=True)
+class Stands:
+    """`state` as the pills name it, with a sentence for people ("" for a valid one). `to_decide`: quality owes a signed
+    disposition. `withdrawal` and `decision` are the signatures that say so."""
+
+    state: str = VALID
+    sentence: str = ""
+    to_decide: bool = False
+    withdrawal: Signature | None = None
+    decision: Signature | None = None
+
+    @property
+    def withdrawn(self) -> bool:
+        return self.withdrawal is not None
+
+
+def of(signature: Signature) -> Stands:
+    return of_all([signature])[signature.pk]
+
+
+def of_all(signatures: Sequence[Signature]) -> dict[uuid.UUID, Stands]:
+    """How each stands, by id, in three queries; select the version along with the rows."""
+    later = defaultdict(list)
+    for row in Signature.objects.filter(about__in=signatures).order_by("signed_at"):
+        later[row.about_id].append(row)
+    suspicions = defaultdict(list)
+    for suspicion in Suspicion.objects.filter(user__in={signature.signer_id for signature in signatures}):
+        suspicions[suspicion.user_id].append(suspicion)
+    voided = dict(
+        Step.objects.filter(signature__in=signatures).exclude(voided="").values_list("signature_id", "voided")
+    )
+    return {
+        signature.pk: _stands(
+            signature, later[signature.pk], suspicions[signature.signer_id], voided.get(signature.pk, "")
+        )
+        for signature in signatures
+    }
+
+
+def _stands(signature: Signature, later: Sequence[Signature], suspicions: Iterable[Suspicion], voided: str) -> Stands:
+    withdrawal = next((row for row in later if row.meaning == Meaning.WITHDRAWAL), None)
+    decision = next((row for row in reversed(later) if row.meaning == Meaning.DISPOSITION), None)
+    doubts = [row for row in suspicions if row.since <= signature.signed_at < row.raised_at]
+    open_doubts = [row for row in doubts if decision is None or decision.signed_at < row.raised_at]
+    left = (
+        withdrawal is not None
+        and signature.meaning in OF_THE_ROUTE
+        and signature.version.state == State.APPROVED
+        and (decision is None or decision.signed_at < withdrawal.signed_at)
+    )
+    to_decide = bool(open_doubts) or left
+    if withdrawal:
+        said = f"Withdrawn by {withdrawal.printed_name}: {withdrawal.reason}"
+        return Stands(WITHDRAWN, said, to_decide, withdrawal, decision)
+    if open_doubts:
+        doubt = open_doubts[0]
+        said = (
+            f"Under review: {doubt.get_kind_display()} since {doubt.since:%d %b %Y %H:%M} UTC. Quality has to decide."
+        )
+        return Stands(SUSPECT, said, True, None, decision)
+    if decision and decision.outcome == Outcome.FALLS:
+        said = f"Does not stand, as {decision.printed_name} decided: {decision.reason}"
+        return Stands(FALLEN, said, False, None, decision)
+    if voided:
+        return Stands(SUPERSEDED, voided, False, None, decision)
+    if signature.version.state in VOID_BECAUSE and signature.meaning in (Meaning.REVIEW, Meaning.APPROVAL):
+        return Stands(VOID, VOID_BECAUSE[State(signature.version.state)], False, None, decision)
+    said = f"Under review once; {decision.printed_name} decided that it stands: {decision.reason}" if decision else ""
+    return Stands(VALID, said, False, None, decision)
+
+
+def to_decide() -> QuerySet[Signature]:
+    """Signatures that wait for a disposition, oldest first: those under suspicion, and those withdrawn from a version that is
+    approved and that no later approved version has overtaken."""
+    decided = Signature.objects.filter(about=OuterRef(OuterRef("pk")), meaning=Meaning.DISPOSITION)
+    doubts = Suspicion.objects.filter(
+        ~Exists(decided.filter(signed_at__gte=OuterRef("raised_at"))),
+        user=OuterRef("signer"),
+        since__lte=OuterRef("signed_at"),
+        raised_at__gt=OuterRef("signed_at"),
+    )
+    withdrawals = Signature.objects.filter(
+        ~Exists(decided.filter(signed_at__gte=OuterRef("signed_at"))),
+        about=OuterRef("pk"),
+        meaning=Meaning.WITHDRAWAL,
+    )
+    overtaken = Version.objects.filter(
+        record=OuterRef("version__record"), ordinal__gt=OuterRef("version__ordinal"), state=State.APPROVED
+    )
+    left = Q(Exists(withdrawals)) & ~Q(Exists(overtaken)) & Q(meaning__in=OF_THE_ROUTE, version__state=State.APPROVED)
+    return Signature.objects.filter(Q(Exists(doubts)) | left).order_by(F("signed_at"))
