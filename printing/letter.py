@@ -41,7 +41,7 @@ def render_letter(letter: LetterToSign) -> bytes:
     ]
     story += [Paragraph(face.markup(letter.subject, face.SERIF_BOLD), styles.reading().headings[2]), Spacer(0, 6)]
     story += [said(text) for text in letter.before]
-    story += [said(f"– {line}") for line in letter.scope]
+    story += [said(f"\u2013 {line}") for line in letter.scope]
     story += [said(text) for text in letter.after]
     story += [Spacer(0, 54), HRFlowable(width="45%", thickness=0.6, color=styles.INK, hAlign="LEFT"), Spacer(0, 4)]
     story += [said(letter.signatory), said("Signature by hand")]
