@@ -17,6 +17,7 @@ from accounts.models import CodeDevice, Letter, LetterWaiver, Policy, Qualificat
 TESTED_WITHIN = timedelta(days=366)
 RESETS_APART = timedelta(hours=24)
 HELD_FOR = timedelta(hours=24)
+WAIVED_FOR = timedelta(days=90)  # a waiver of the letter ends by itself, so that nobody forgets it
 GATE = "signing"
 
 

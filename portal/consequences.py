@@ -4,6 +4,9 @@ kinds of floor 4 meet."""
 from collections.abc import Callable
 
 from accounts.models import User
+from accounts.rights import WAIVED_FOR
+from accounts.transitions import waive_letter
+from audit import clock
 from portal import anchoring
 from records.documents import effective_from
 from records.kinds import Kind
@@ -50,12 +53,23 @@ def _kept(version: Version, signer: User) -> None:
     """The signed report is all there is to it."""
 
 
+def _letter_waived(version: Version, signer: User) -> None:
+    waive_letter(
+        version,
+        label=version.record.number,
+        page=version.get_absolute_url(),
+        reason=version.message,
+        expires_at=clock.now() + WAIVED_FOR,
+        by=signer,
+    )
+
+
 # By the code of the report's type. A type that is not listed cannot be approved.
 REPORTS: dict[str, Callable[[Version, User], None]] = {
     "access_review": _kept,
     "trail_review": _kept,
     "restore": _kept,
-    "letter_waiver": _kept,
+    "letter_waiver": _letter_waived,
 }
 
 CONSEQUENCES: dict[str, Callable[[Version, User], None]] = {

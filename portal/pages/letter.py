@@ -11,12 +11,21 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from accounts import transitions
 from accounts.http import PersonRequest
-from accounts.models import Letter, LetterWaiver
+from accounts.models import Letter, LetterWaiver, User
 from accounts.permissions import demand, may
+from accounts.rights import WAIVED_FOR
+from accounts.roles import Role
 from accounts.views import FORM_METHODS, answered
 from audit import clock, trail
 from printing.letter import LetterToSign, render_letter
 from printing.pages import Unreadable, page_count
+from records import reports
+from records.models import Version
+from records.reports import Section
+from signatures import requests
+from signatures.meanings import Meaning
+from signatures.requests import Asked
+from signatures.signing import LETTER_WAIVER
 from storage import worm
 from storage.s3 import StorageError
 
@@ -39,6 +48,22 @@ class Template(forms.Form):
     def letter(self) -> bytes:
         typed = self.cleaned_data
         return render_letter(letter(typed["firm"], typed["scope"].splitlines(), typed["signatory"]))
+
+
+class Waiver(forms.Form):
+    reason = forms.CharField(
+        label="Why there is no letter yet", max_length=2000, widget=forms.Textarea(attrs={"rows": 3})
+    )
+    meanwhile = forms.CharField(
+        label="What is done meanwhile",
+        max_length=2000,
+        widget=forms.Textarea(attrs={"rows": 3}),
+        help_text="such as: no record of a regulated study is signed until the letter is sent",
+    )
+    approver = forms.ModelChoiceField(
+        User.objects.filter(groups__name=Role.APPROVER, is_active=True),
+        help_text="somebody else of quality, who signs it",
+    )
 
 
 class Filed(forms.Form):
@@ -123,6 +148,45 @@ def register(request: PersonRequest) -> HttpResponse:
     return render(request, "portal/letter.html", context, status=status)
 
 
+@require_http_methods(FORM_METHODS)
+def waive(request: PersonRequest) -> HttpResponse:
+    """Ask for a waiver: a report that says why, which another approver signs. It ends by itself."""
+    demand(request.user, "letter.file")
+    form = Waiver(request.POST or None)
+    sealed: list[Version] = []
+    status = answered(form, lambda: sealed.append(_waiver(request.user, form)), request)
+    if status == 302:
+        messages.success(request, "The waiver is written, and waits for its approval.")
+        return redirect(sealed[0])
+    context = {"form": form, "days": WAIVED_FOR.days}
+    return render(request, "portal/letter_waive.html", context, status=status)
+
+
+def _waiver(by: User, form: Waiver) -> Version:
+    typed = form.cleaned_data
+    asked = [Asked(1, Meaning.APPROVAL, Role.APPROVER, typed["approver"])]
+    try:
+        return reports.seal_report(
+            LETTER_WAIVER,
+            title="Waiver of the letter under 21 CFR 11.100(c)",
+            sections=[
+                Section(
+                    "What is waived",
+                    f"Signing does not wait for the letter, for {WAIVED_FOR.days} days from the approval.",
+                ),
+                Section("Why", typed["reason"]),
+                Section("What is done meanwhile", typed["meanwhile"]),
+            ],
+            data={"reason": typed["reason"], "meanwhile": typed["meanwhile"], "days": WAIVED_FOR.days},
+            by=by,
+            message=typed["reason"],
+            contributors=[str(by.pk)],
+            then=lambda version: requests.open_route(version, asked, by=by),
+        )
+    except StorageError as error:
+        raise trail.Refused(f"The waiver could not be kept: {error}", by=by) from error
+
+
 @require_GET
 def template(request: PersonRequest) -> HttpResponse:
     """The letter to print and sign by hand, made from what is typed; nothing of it is kept."""
@@ -156,6 +220,7 @@ def copy(request: PersonRequest, pk: str) -> HttpResponse:
 
 URLS = [
     path("letter/", register, name="letter"),
+    path("letter/waive/", waive, name="letter_waive"),
     path("letter/template/", template, name="letter_template"),
     path("letter/<uuid:pk>.pdf", copy, name="letter_copy"),
 ]
