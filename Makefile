@@ -7,8 +7,8 @@ MANAGE := $(BIN)/python -W ignore manage.py
 STAMP := .venv/.installed
 PINNED := -r requirements.txt -r requirements-dev.txt
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
-# Tests that are slow by nature, and how many workers share the others.
-WORKERS ?= auto
+# How many processes share the tests: one more than there are cores, because browsers and servers keep them waiting.
+WORKERS ?= $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )))
 
 .PHONY: demo demo-reset test test-long install check bench requirements compliance-matrix
 
