@@ -47,6 +47,8 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "storage.manage": frozenset({Role.ADMINISTRATOR}),
     "people.manage": frozenset({Role.ADMINISTRATOR}),
     "people.read": frozenset({Role.ADMINISTRATOR, Role.APPROVER, Role.INSPECTOR}),
+    "restore.report": frozenset({Role.ADMINISTRATOR}),
+    "trail.export": frozenset({Role.APPROVER, Role.INSPECTOR}),
     "report.write": frozenset({Role.REVIEWER, Role.APPROVER, Role.ADMINISTRATOR}),
     "alarms.read": frozenset({Role.ADMINISTRATOR, Role.APPROVER, Role.INSPECTOR}),
     "alarms.acknowledge": frozenset({Role.ADMINISTRATOR, Role.APPROVER}),

@@ -101,6 +101,10 @@ class Restored:
         )
 
 
+Answered = Callable[[int], Restored | None]
+"""What a signed report says about a database that does not agree with the checkpoint of this number; None without one."""
+
+
 @dataclass(frozen=True)
 class Note:
     """What a checkpoint says. `head` and `previous` are hex; `previous` is "" in the first."""
@@ -274,11 +278,14 @@ def head() -> tuple[int, str]:
     return (last[0], bytes(last[1]).hex()) if last else (0, "")
 
 
-def judge(found: Comparison) -> Entry | None:
-    """Make the portal read-only where the database does not agree with its anchors; the entry that did it, if it is new."""
+def judge(found: Comparison, answered: Answered) -> Entry | None:
+    """Make the portal read-only where the database does not agree with its anchors, and no signed report answers for that;
+    the entry that did it, if it is new."""
     if not found.stops:
         return None
     assert found.newest is not None
+    if answered(found.newest.note.number):
+        return None
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
         if trail.held():
@@ -302,17 +309,18 @@ class NotSigned(Exception):
     """No checkpoint was made; `str()` says why."""
 
 
-def checkpoint(store: Store, key: Key, origin: str, *, restored: Restored | None = None) -> Checkpoint:
+def checkpoint(store: Store, key: Key, origin: str, answered: Answered) -> Checkpoint:
     """Sign the head of the chain as it is now and keep the note in the store; the row that says where.
 
     Raises NotSigned where the database does not agree with the newest note (a smaller one is never signed after a larger
-    one), unless `restored` names the signed report that declares it, and while the portal is read-only. What the store
+    one), unless `answered` finds the signed report that declares it, and while the portal is read-only. What the store
     raises goes on; a note that was written and not entered here is found by the next comparison and counted on from.
     """
     with _alone():
         found = compare(store, key, origin)
+        restored = answered(found.newest.note.number) if found.stops and found.newest else None
         if found.state == "missing" or (found.stops and restored is None):
-            judge(found)
+            judge(found, answered)
             raise NotSigned(found.sentence)
         if trail.held():
             raise NotSigned("The portal is read-only: no checkpoint is signed before the restore report.")

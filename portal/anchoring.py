@@ -8,10 +8,11 @@ from django.conf import settings
 from django.db import DatabaseError, connection
 
 from audit import alarms, checkpoints, definitions, rights, trail
-from audit.checkpoints import Comparison, Restored
+from audit.checkpoints import Comparison
 from audit.models import Alarm, Checkpoint
 from jobs import queue
 from jobs.models import Job
+from portal import restoring
 from signatures import sealing
 from signatures.models import PortalKey, Signature
 from storage import anchors, s3
@@ -35,10 +36,10 @@ class PortalKeys:
         return any(sealing.holds(key.public_pem, data, signature) for key in keys)
 
 
-def checkpoint(*, restored: Restored | None = None) -> Checkpoint:
+def checkpoint() -> Checkpoint:
     """Sign and keep a checkpoint now. Raises `checkpoints.NotSigned`, `s3.StorageError`, `sealing.NoKey`."""
     sealing.ensure_key()  # a key that is registered first is an entry that the checkpoint covers
-    return checkpoints.checkpoint(anchors.configured(), PortalKeys(), settings.TRAIL_ORIGIN, restored=restored)
+    return checkpoints.checkpoint(anchors.configured(), PortalKeys(), settings.TRAIL_ORIGIN, restoring.answered)
 
 
 def compare() -> Comparison:
@@ -143,7 +144,7 @@ def watch_over() -> Comparison | None:
         _alarm(Alarm.Kind.ANCHOR_UNWRITABLE, checkpoints.CHAIN, f"The anchors cannot be read. {error}")
         check_database()
         return None
-    checkpoints.judge(found)
+    checkpoints.judge(found, restoring.answered)
     wrong = [found.sentence] if found.stops or found.state == "missing" else []
     if said := " ".join([*wrong, *found.doubts]):
         _alarm(Alarm.Kind.ANCHOR_BEHIND, checkpoints.CHAIN, said[:SENTENCE])

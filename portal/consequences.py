@@ -7,7 +7,7 @@ from accounts.models import User
 from accounts.rights import WAIVED_FOR
 from accounts.transitions import waive_letter
 from audit import clock
-from portal import anchoring
+from portal import anchoring, restoring
 from records.documents import effective_from
 from records.kinds import Kind
 from records.models import Version
@@ -68,7 +68,7 @@ def _letter_waived(version: Version, signer: User) -> None:
 REPORTS: dict[str, Callable[[Version, User], None]] = {
     "access_review": _kept,
     "trail_review": _kept,
-    "restore": _kept,
+    "restore": restoring.approved,
     "letter_waiver": _letter_waived,
 }
 

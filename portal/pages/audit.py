@@ -141,7 +141,8 @@ def entries(request: PersonRequest) -> HttpResponse:
 
 
 def tabs(active: str, reads_all: bool) -> list[Context]:
-    found = [("Trail", "/audit/")] + ([("Reading log", "/audit/access/")] if reads_all else [])
+    found = [("Trail", "/audit/"), *([("Reading log", "/audit/access/")] if reads_all else [])]
+    found += [("Checkpoints", "/audit/checkpoints/")]
     return [{"label": label, "url": url, "active": label == active} for label, url in found]
 
 
@@ -218,7 +219,7 @@ def chain_verdict(done: Any) -> Context:
         "The database itself links each entry at its commit and refuses to change or remove one.",
     ]
     cannot = [
-        "That nobody rebuilt the whole chain from some point on: signed checkpoints in another account come later.",
+        "That nobody rebuilt the whole chain from some point on: that is what the checkpoints are compared for.",
         "What was added since that walk. Walk it again to know it as of now.",
     ]
     if not result:

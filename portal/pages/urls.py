@@ -2,6 +2,7 @@ from django.urls import path
 
 from portal.pages import (
     audit,
+    checkpoints,
     desk,
     documents,
     inspection,
@@ -22,6 +23,7 @@ urlpatterns = [
     *record_audit.URLS,
     *documents.URLS,
     *audit.URLS,
+    *checkpoints.URLS,
     *prepared.URLS,
     *search.URLS,
     *inspection.URLS,
