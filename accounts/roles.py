@@ -33,6 +33,8 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "document.write": frozenset({Role.AUTHOR}),
     "document.retire": frozenset({Role.APPROVER}),
     "definition.write": frozenset({Role.AUTHOR}),
+    "route.read": frozenset(Role),
+    "route.manage": frozenset({Role.APPROVER}),
     "sign.review": frozenset({Role.REVIEWER, Role.APPROVER}),
     "sign.approve": frozenset({Role.APPROVER}),
     "sign.responsibility": frozenset({Role.REVIEWER, Role.APPROVER}),

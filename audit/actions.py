@@ -101,6 +101,8 @@ class Action(TextChoices):
     KEY_REGISTERED = "key.registered", "registered the portal key"
     KEY_ROTATED = "key.rotated", "put in use the portal key"
     CERTIFICATE_REGISTERED = "certificate.registered", "registered the portal certificate"
+    STEPS_LAPSED = "steps.lapsed", "gave the last signature needed at a place of"
+    ROUTE_CHANGED = "route.changed", "changed"
     STEP_REASSIGNED = "step.reassigned", "reassigned a signature on"
 
     # validation_docs, sops

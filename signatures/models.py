@@ -1,7 +1,7 @@
 """Who is asked to sign what, and what they signed. A Signature is written by `signing()` alone and never changes."""
 
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db import models
 
@@ -15,6 +15,27 @@ from signatures.queries import SignatureQuerySet, StepQuerySet
 INTENT_LIVES = timedelta(seconds=120)
 
 
+class RouteTemplate(models.Model):
+    """One revision of which signatures a kind of record, or one type, asks for; the newest is in force. Revisions are added and
+    never changed, so that each route can name the one it was made from."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    applies_to = models.TextField(help_text="a kind of record (in small letters), or the code of a type (in capitals)")
+    label = models.TextField(help_text="what it applies to, as it was named then")
+    revision = models.IntegerField()
+    rows = models.JSONField(help_text="signatures.routes.Row, one after the other; empty: withdrawn")
+    reason = models.TextField()
+    made_by = models.ForeignKey(User, models.PROTECT, related_name="+")
+    made_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["applies_to", "revision"]
+        constraints = [models.UniqueConstraint(fields=["applies_to", "revision"], name="route_revisions_count_up")]
+
+    def __str__(self) -> str:
+        return f"{self.label}, revision {self.revision}"
+
+
 class Request(models.Model):
     """Signatures asked for on one version, in order."""
 
@@ -22,17 +43,27 @@ class Request(models.Model):
     opened_at = models.DateTimeField(db_default=Now())
     opened_by = models.ForeignKey(User, models.PROTECT, related_name="+")
     closed_at = models.DateTimeField(null=True)
+    template = models.ForeignKey(
+        RouteTemplate,
+        models.PROTECT,
+        null=True,
+        related_name="+",
+        help_text="the revision that the route was made from",
+    )
 
     def __str__(self) -> str:
         return f"signatures on {self.version}"
 
 
 class Step(models.Model):
-    """One signature asked for. Steps of one `place` may be signed side by side, and a place waits for those before it."""
+    """One signature asked for. Steps of one `place` may be signed side by side, and a place waits for those before it. Where
+    fewer signatures are `needed` than steps of the `row` ask for, the rest lapse when these are there."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     version = models.ForeignKey(Version, models.PROTECT, related_name="steps")
     place = models.IntegerField()
+    row = models.IntegerField(default=0, help_text="steps of a row share a quorum")
+    needed = models.IntegerField(null=True, help_text="how many signatures of the row are enough; nothing: all")
     meaning = models.TextField(choices=Meaning)
     sentence = models.TextField(help_text="what the signer puts their name to")
     role = models.TextField(help_text="the role that may sign it")
@@ -44,6 +75,7 @@ class Step(models.Model):
     voided = models.TextField(
         default="", help_text="why its signature counts no more and a step in its place asks for another one"
     )
+    lapsed_at = models.DateTimeField(null=True, help_text="enough others signed, and this one is asked for no more")
 
     objects = StepQuerySet.as_manager()
 
@@ -55,6 +87,10 @@ class Step(models.Model):
 
     def get_absolute_url(self) -> str:
         return f"/sign/{self.pk}/"
+
+    def overdue_at(self, when: datetime) -> bool:
+        """Whether it should have been signed by then."""
+        return self.due_at is not None and self.due_at <= when and not self.signature_id and self.lapsed_at is None
 
 
 class Intent(models.Model):
@@ -94,6 +130,20 @@ class Opened(models.Model):
 
     def __str__(self) -> str:
         return f"page {self.page} of {self.rendition_sha256[:8]}"
+
+
+class Reminder(models.Model):
+    """The digest of a day that reminds a person of signatures: one a day, however often the clock strikes."""
+
+    user = models.ForeignKey(User, models.PROTECT, related_name="+")
+    day = models.DateField(help_text="UTC")
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["user", "day"], name="one_digest_a_day")]
+
+    def __str__(self) -> str:
+        return f"{self.user}, {self.day}"
 
 
 class PortalKey(models.Model):

@@ -21,12 +21,16 @@ class StepQuerySet(QuerySet["Step"]):
     def visible_to(self, user: User) -> StepQuerySet:
         return self.filter(readable(user, "version__record__"))
 
+    def unsigned(self) -> StepQuerySet:
+        """Steps that are still asked for: not signed, and not lapsed."""
+        return self.filter(signature__isnull=True, lapsed_at__isnull=True)
+
     def waiting(self) -> StepQuerySet:
         """Steps whose turn it is: unsigned, on a version that is still open, with no unsigned step before them."""
         from signatures.models import Step
 
-        earlier = Step.objects.filter(version=OuterRef("version"), place__lt=OuterRef("place"), signature__isnull=True)
-        return self.filter(~Exists(earlier), signature__isnull=True, version__state__in=OPEN_STATES)
+        earlier = Step.objects.unsigned().filter(version=OuterRef("version"), place__lt=OuterRef("place"))
+        return self.unsigned().filter(~Exists(earlier), version__state__in=OPEN_STATES)
 
     def awaiting(self, user: User) -> StepQuerySet:
         """Steps that wait for this person: asked by name, or of anyone with a role they hold on a version that they may see
@@ -42,6 +46,25 @@ class StepQuerySet(QuerySet["Step"]):
             .exclude(version__contributors__contains=[str(user.pk)])
             .exclude(Exists(Signature.objects.counting().filter(signer=user, version=OuterRef("version"))))
         )
+
+
+def who_could_sign(step: Step) -> QuerySet[User]:
+    """Active people of the step's role in the record's area who had no part in the version, and are not asked to sign it, nor
+    have signed it, at another step."""
+    from accounts.models import User
+
+    version = step.version
+    steps = type(step).objects.filter(version=version)
+    had_part = {*version.contributors, str(version.author_id)}
+    return (
+        User.objects.filter(is_active=True, groups__name=step.role, areas=version.record.area_id)
+        .exclude(pk__in=had_part)
+        .exclude(
+            pk__in=steps.exclude(pk=step.pk).filter(assignee__isnull=False, lapsed_at__isnull=True).values("assignee")
+        )
+        .exclude(pk__in=version.signatures.exclude(meaning=Meaning.READING).values("signer"))
+        .order_by("legal_name")
+    )
 
 
 class SignatureQuerySet(QuerySet["Signature"]):

@@ -1,17 +1,18 @@
 """Who is asked to sign a version, in which order: the route opened with the version, and what is left of it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from accounts.models import User
 from audit import trail
 from audit.actions import Action
+from audit.clock import Now
 from records.kinds import Kind
 from records.models import Version
 from signatures import mail
 from signatures.meanings import DECIDING, SENTENCES, Meaning
-from signatures.models import Request, Step
+from signatures.models import Request, RouteTemplate, Step
 
 
 @dataclass(frozen=True)
@@ -24,11 +25,16 @@ class Asked:
     assignee: User | None = None
     sentence: str = ""
     due_at: datetime | None = None
+    row: int = 0
+    needed: int | None = None
 
 
-def open_route(version: Version, asked: Sequence[Asked], *, by: User) -> list[Step]:
-    """Ask for the signatures, in the transaction that seals the version. Raises Refused where the route approves nothing,
-    or asks somebody to sign what they wrote."""
+def open_route(
+    version: Version, asked: Iterable[Asked], *, by: User, template: RouteTemplate | None = None
+) -> list[Step]:
+    """Ask for the signatures, in the transaction that seals the version; `template` is what they come from. Raises
+    Refused where the route approves nothing, or asks somebody to sign what they wrote."""
+    asked = list(asked)
     if not any(step.meaning in DECIDING for step in asked):
         raise trail.Refused("A route needs an approval.", subject=version, by=by)
     for step in asked:
@@ -40,7 +46,7 @@ def open_route(version: Version, asked: Sequence[Asked], *, by: User) -> list[St
             )
         if step.assignee and step.role not in step.assignee.roles:
             raise trail.Refused(f"{step.assignee} is no {step.role}.", subject=version, by=by)
-    Request.objects.create(version=version, opened_by=by)
+    Request.objects.create(version=version, opened_by=by, template=template)
     steps = Step.objects.bulk_create(
         [
             Step(
@@ -51,6 +57,8 @@ def open_route(version: Version, asked: Sequence[Asked], *, by: User) -> list[St
                 assignee=step.assignee,
                 sentence=step.sentence or SENTENCES[step.meaning],
                 due_at=step.due_at,
+                row=step.row,
+                needed=step.needed,
             )
             for step in asked
         ]
@@ -60,6 +68,7 @@ def open_route(version: Version, asked: Sequence[Asked], *, by: User) -> list[St
         version,
         by=by,
         detail={
+            **({"route": str(template)} if template else {}),
             "steps": [
                 {
                     "place": step.place,
@@ -68,7 +77,7 @@ def open_route(version: Version, asked: Sequence[Asked], *, by: User) -> list[St
                     "assignee": step.assignee.legal_name if step.assignee else None,
                 }
                 for step in asked
-            ]
+            ],
         },
     )
     mail.tell_next(version)
@@ -84,7 +93,19 @@ def had_part(version: Version, user: User, meaning: str) -> bool:
 
 def complete(version: Version) -> bool:
     """True when no signature that was asked for is missing."""
-    return not Step.objects.filter(version=version, signature__isnull=True).exists()
+    return not Step.objects.unsigned().filter(version=version).exists()
+
+
+def lapse_rest(step: Step, *, by: User) -> None:
+    """Once enough of a row have signed, ask the others for nothing more. In the transaction of the signature, which holds the
+    version's lock."""
+    row = Step.objects.filter(version=step.version_id, place=step.place, row=step.row)
+    if step.needed is None or row.filter(signature__isnull=False, voided="").count() < step.needed:
+        return
+    lapsed = row.unsigned().update(lapsed_at=Now())
+    if lapsed:
+        detail = {"needed": step.needed, "lapsed": lapsed, "place": step.place}
+        trail.record(Action.STEPS_LAPSED, step.version, by=by, detail=detail)
 
 
 def review_then_approval(reviewers: Sequence[User], approvers: Sequence[User], due_at: datetime | None) -> list[Asked]:

@@ -265,6 +265,10 @@ def _turn(act: Act, signer: User) -> None:
         raise SignatureRefused(act.version, signer, "This step asks for a signature on another version.", "step", 409)
     if act.step.signature_id or act.step.voided:
         raise SignatureRefused(act.version, signer, "This step was signed already.", "signed already")
+    if act.step.lapsed_at:
+        raise SignatureRefused(
+            act.version, signer, "Enough others signed at this place: this signature is asked for no more.", "lapsed"
+        )
     if not Step.objects.waiting().filter(pk=act.step.pk).exists():
         raise SignatureRefused(
             act.version, signer, "It is not this step's turn: a signature before it is still missing.", "order"

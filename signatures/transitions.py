@@ -4,22 +4,24 @@ withdrawn, decided on, or retired by another signature."""
 import uuid
 from collections.abc import Callable, Sequence
 
+from django.db import transaction
 from django.http import HttpRequest
 
 from accounts.identity import Credentials
 from accounts.models import Qualification, Sitting, User
+from accounts.permissions import may
 from audit import trail
 from audit.actions import Action
 from audit.clock import Now
 from records import transitions as records
 from records.models import Version
-from records.transitions import move
+from records.transitions import lock, move
 from signatures import mail
 from signatures.meanings import Meaning, Outcome
 from signatures.models import Request, Signature, Step
-from signatures.queries import OPEN_STATES
-from signatures.requests import complete
-from signatures.signing import signing
+from signatures.queries import OPEN_STATES, who_could_sign
+from signatures.requests import complete, lapse_rest
+from signatures.signing import REASON_LETTERS, signing
 
 Approved = Callable[[Version, User], None]
 Signed = Callable[[Signature], None]
@@ -196,10 +198,13 @@ def _ask_again(about: Signature, why: str, *, by: User) -> None:
     Step.objects.bulk_create(
         [
             Step(version=version, place=step.place, meaning=step.meaning, sentence=step.sentence, role=step.role,
-                 assignee=step.assignee, due_at=step.due_at)
+                 assignee=step.assignee, due_at=step.due_at, row=step.row, needed=step.needed)
             for step in fallen
         ]
     )  # fmt: skip
+    # Who was asked for no more is asked again, where the quorum is gone with a signature.
+    for step in fallen:
+        version.steps.filter(place=step.place, row=step.row, lapsed_at__isnull=False).update(lapsed_at=None)
     detail = {"signatures": [str(step.signature_id) for step in fallen]}
     trail.record(Action.STEP_VOIDED, version, by=by, reason=why, detail=detail)
     mail.tell_next(version)
@@ -209,13 +214,69 @@ def _consequence(signature: Signature, signer: User, reason: str, approved: Appr
     if signature.meaning == Meaning.REJECTION:
         move(signature.version, "reject", by=signer, reason=reason)
         _close(signature.version)
-    elif complete(signature.version):
+        return
+    if step := Step.objects.filter(signature=signature).select_related("version__record").first():
+        lapse_rest(step, by=signer)
+    if complete(signature.version):
         version = move(signature.version, "approve", by=signer)
         _close(version)
         if approved:
             approved(version, signer)
     else:
         mail.tell_next(signature.version)
+
+
+def may_reassign(step: Step, user: User) -> bool:
+    """The one who asked, the one who is asked (before a holiday, say), and any approver who may see the version."""
+    return user.pk in (step.version.request.opened_by_id, step.assignee_id) or may(user, "sign.approve", step.version)
+
+
+def reassign(step: Step, to: User, *, by: User, reason: str) -> Step:
+    """Ask another person of the role for this signature; they sign as themselves, and nobody signs for another (§2 row 12).
+    Raises ReassignRefused."""
+    with transaction.atomic(durable=True):
+        version = lock(step.version)
+        step = Step.objects.select_for_update(no_key=True, of=("self",)).select_related("assignee").get(pk=step.pk)
+        step.version = version
+        _check_reassign(step, to, by, reason)
+        before = step.assignee
+        step.assignee = to
+        step.save(update_fields=["assignee"])
+        detail = {
+            "step": str(step.pk),
+            "from": before.legal_name if before else f"any {step.role}",
+            "to": to.legal_name,
+        }
+        trail.record(Action.STEP_REASSIGNED, version, by=by, reason=reason.strip(), detail=detail)
+        mail.tell_next(version)
+    return step
+
+
+class ReassignRefused(trail.Refused):
+    """The signature stays asked of whom it was asked."""
+
+    def __init__(self, message: str, version: Version, by: User, status: int) -> None:
+        super().__init__(message, action=Action.STEP_REFUSED, subject=version, by=by)
+        self.status = status
+
+
+def _check_reassign(step: Step, to: User, by: User, reason: str) -> None:
+    wrong, status = "", 409
+    if not may_reassign(step, by):
+        wrong, status = "Who asked for the signature, whom it is asked of, or an approver may ask somebody else.", 403
+    elif step.signature_id or step.lapsed_at or step.version.state not in OPEN_STATES:
+        wrong = "This signature is not waited for any more."
+    elif to.pk == step.assignee_id:
+        wrong = f"{to} is asked already."
+    elif not who_could_sign(step).filter(pk=to.pk).exists():
+        wrong = (
+            f"{to} cannot sign this step: it takes a {step.role} of the record's area who wrote nothing of the version and is "
+            "not asked to sign it elsewhere."
+        )
+    elif len(reason.strip()) < REASON_LETTERS:
+        wrong, status = f"Give a reason of at least {REASON_LETTERS} letters.", 400
+    if wrong:
+        raise ReassignRefused(wrong, step.version, by, status)
 
 
 def _close(version: Version) -> None:

@@ -19,7 +19,7 @@ from records import documents, drafts, numbers, starter
 from records.documents import effective_from
 from records.models import Draft, Record, RecordType, Version
 from records.transitions import take_effect
-from signatures import requests
+from signatures import routes
 from signatures.meanings import Meaning
 from signatures.models import Signature
 from signatures.signing import signing
@@ -74,7 +74,7 @@ def submit(
         )
 
     def then(version: Version) -> None:
-        requests.open_route(version, requests.review_then_approval(reviewers, approvers, due_at), by=by)
+        routes.of_document(version, reviewers, approvers, due_at, by=by)
 
     return documents.submit(
         draft, by=by, message=message, then=then, effective_on=effective_on, facts=[("Area", draft.record.area.name)]

@@ -14,7 +14,7 @@ from records import documents, drafts, numbers, starter
 from records.documents import effective_from
 from records.models import Draft, Record, RecordType, Version
 from records.transitions import take_effect
-from signatures import requests
+from signatures import routes
 from validation_docs.models import ValidationDocument
 
 STARTER = Path(__file__).parent / "starter"
@@ -45,7 +45,7 @@ def submit(
     document = ValidationDocument.objects.get(pk=draft.record_id)
 
     def then(version: Version) -> None:
-        requests.open_route(version, requests.review_then_approval(reviewers, approvers, due_at), by=by)
+        routes.of_document(version, reviewers, approvers, due_at, by=by)
 
     return documents.submit(
         draft,

@@ -30,7 +30,7 @@ from records import contract, defining, definitions, drafts, schema_table
 from records.contract import Definition, Failure
 from records.kinds import Kind
 from records.models import Draft, Record, RecordType, Version
-from signatures import requests
+from signatures import routes
 from storage.s3 import StorageError
 
 REVIEW_EVERY = timedelta(days=365)
@@ -422,14 +422,15 @@ def submit(request: PersonRequest, code: str) -> HttpResponse:
     form = Submit(request.POST or None, draft=draft, by=request.user, today=clock.now().date())
     if request.method == "POST" and form.is_valid():
         asked = form.cleaned_data
-        route = requests.review_then_approval(list(asked["reviewers"]), list(asked["approvers"]), form.due_at)
         try:
             with trail.refusals(request.user):
                 version = defining.submit(
                     draft,
                     by=request.user,
                     message=asked["message"],
-                    then=lambda made: requests.open_route(made, route, by=request.user),
+                    then=lambda made: routes.of_document(
+                        made, list(asked["reviewers"]), list(asked["approvers"]), form.due_at, by=request.user
+                    ),
                 )
         except trail.Refused as refused:
             form.add_error(None, refused.message)

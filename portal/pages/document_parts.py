@@ -58,7 +58,8 @@ def rows(records: Sequence[Record], now: datetime) -> list[Row]:
     versions = _by_record(versions_of(records))
     drafts = {draft.record_id: draft for draft in _drafts(records)}
     due = dict(
-        Step.objects.filter(version__record__in=records, version__state=State.IN_REVIEW, signature__isnull=True)
+        Step.objects.unsigned()
+        .filter(version__record__in=records, version__state=State.IN_REVIEW)
         .values_list("version__record")
         .annotate(first=Min("due_at"))
     )

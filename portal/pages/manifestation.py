@@ -2,11 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from django.db.models import Q
 
 from accounts.roles import Role
+from audit import clock
 from printing.issued import SignatureBlock, Standing
 from records.models import Version
 from signatures import archive, standing
@@ -42,10 +44,11 @@ def cards(versions: Sequence[Version]) -> dict[Any, list[Card]]:
     for signature, verdict in signatures_of(versions):
         found[signature.version_id].append(card(signature, verdict))
     waiting = {step.pk for step in Step.objects.filter(version__in=versions).waiting()}
-    unsigned = Step.objects.filter(version__in=versions, signature__isnull=True).select_related("assignee", "version")
-    for step in unsigned.order_by("place", "id"):
-        if step.version.state in ("in_review", "registered"):
-            found[step.version_id].append(_waiting_card(step, step.pk in waiting))
+    asked = Step.objects.filter(version__in=versions, signature__isnull=True).select_related("assignee", "version")
+    now = clock.now()
+    for step in asked.order_by("place", "id"):
+        if step.lapsed_at or step.version.state in ("in_review", "registered"):
+            found[step.version_id].append(_waiting_card(step, step.pk in waiting, now))
     return found
 
 
@@ -106,13 +109,24 @@ def card(signature: Signature, verdict: Verdict) -> Card:
     }
 
 
-def _waiting_card(step: Step, has_its_turn: bool) -> Card:
+def _waiting_card(step: Step, has_its_turn: bool, now: datetime) -> Card:
     whom = step.assignee.legal_name if step.assignee else f"Any {Role(step.role).label}"
-    due = f"due {step.due_at.day} {step.due_at:%b %Y}" if step.due_at else "no due date"
     return {
         "printed_name": step.assignee.legal_name if step.assignee else "",
         "role": Role(step.role).label if step.assignee else whom,
         "meaning": step.get_meaning_display(),
-        "state": "waiting",
-        "due": f"Asked to sign now, {due}." if has_its_turn else f"Comes after those before, {due}.",
+        "state": "lapsed" if step.lapsed_at else "overdue" if has_its_turn and step.overdue_at(now) else "waiting",
+        "waits": True,
+        "due": _waits(step, has_its_turn, now),
     }
+
+
+def _waits(step: Step, has_its_turn: bool, now: datetime) -> str:
+    if step.lapsed_at:
+        return (
+            f"Asked for no more: the {step.needed} signature{'' if step.needed == 1 else 's'} needed here were given."
+        )
+    due = f"due {step.due_at.day} {step.due_at:%b %Y}" if step.due_at else "no due date"
+    if not has_its_turn:
+        return f"Comes after those before, {due}."
+    return f"Late: it was {due}." if step.overdue_at(now) else f"Asked to sign now, {due}."

@@ -8,6 +8,9 @@ from audit.operations import AppendOnly, Guard, NeverDeleted
 class Migration(migrations.Migration):
     dependencies = [("signatures", "0001_initial"), ("audit", "0002_guards")]
     operations = [
+        Guard("signatures_routetemplate", subject="route", key="applies_to"),
+        AppendOnly("signatures_routetemplate"),
+        AppendOnly("signatures_reminder"),
         Guard("signatures_request", subject="version", key="version_id", primary_key="version_id"),
         NeverDeleted("signatures_request"),
         Guard("signatures_step", subject="version", key="version_id"),
