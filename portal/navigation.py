@@ -18,7 +18,7 @@ from signatures.models import Step
 ROOMS: tuple[tuple[str, str, str, str, tuple[str, ...]], ...] = (
     ("Desk", "/", "inbox", "", ("/sign/", "/signatures/")),
     ("Records", "/records/", "archive", "record.read", ("/records/",)),
-    ("Documents", "/documents/", "file-earmark-text", "record.read", ("/documents/", "/definitions/")),
+    ("Documents", "/documents/", "file-earmark-text", "record.read", ("/documents/", "/definitions/", "/routes/")),
     ("Training", "/training/", "mortarboard", "record.read", ("/training/",)),
     ("Audit", "/audit/", "clock-history", "trail.read", ("/audit/",)),
     ("CloudTrail", "/trails/", "binoculars", "cloudtrail.read", ("/trails/",)),

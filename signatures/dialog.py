@@ -128,7 +128,7 @@ def answered(
         try:
             with trail.refusals(request.user):
                 signature = verb(form)
-            return _gone_to(request, f"{signature.get_absolute_url()}?signed")
+            return gone_to(request, f"{signature.get_absolute_url()}?signed")
         except trail.Refused as caught:
             refused = caught
     shown = context(request, place, form=form, refused=refused or {"message": INCOMPLETE})
@@ -141,7 +141,8 @@ def _gaps(request: PersonRequest, place: Place) -> list[rights.Checked]:
     return list(rights.gaps(request.user, clock.now(), spared=spared(place.meaning, place.version)))
 
 
-def _gone_to(request: PersonRequest, url: str) -> HttpResponse:
+def gone_to(request: PersonRequest, url: str) -> HttpResponse:
+    """The page that follows the signing, for htmx and for a plain form."""
     if request.htmx:
         return HttpResponse(headers={"HX-Redirect": url})
     return redirect(url)

@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Iterable, Sequence
 
 from django.db import transaction
+from django.db.models import Count
 
 from accounts.models import Sitting, User
 from audit import clock, trail
@@ -135,11 +136,25 @@ def current(
     of_it = {"step": step} if step else {"step": None, "about": about, "meanings__contains": [str(meaning)]}
     return (
         Intent.objects.filter(
-            user=user, sitting=sitting, version=version, used_at__isnull=True, expires_at__gt=Now(), **of_it
+            user=user,
+            sitting=sitting,
+            version=version,
+            list_sha256="",
+            used_at__isnull=True,
+            expires_at__gt=Now(),
+            **of_it,
         )
         .order_by("-expires_at")
         .first()
     )
+
+
+def current_list(steps: Sequence[Step], user: User, sitting: Sitting) -> list[Intent]:
+    """The intents of the dialog that the person has open for exactly these steps in this sitting, if it is still good."""
+    live = Intent.objects.filter(user=user, sitting=sitting, used_at__isnull=True, expires_at__gt=Now())
+    newest = live.filter(step__in=steps).exclude(list_sha256="").order_by("-expires_at").first()
+    held = list(live.filter(list_sha256=newest.list_sha256)) if newest else []
+    return held if {intent.step_id for intent in held} == {step.pk for step in steps} else []
 
 
 def use(intent: Intent) -> None:
@@ -167,6 +182,14 @@ def opened_pages(version: Version, sitting_id: uuid.UUID) -> set[int]:
             "page", flat=True
         )
     )
+
+
+def opened_counts(versions: Sequence[Version], sitting_id: uuid.UUID) -> dict[str, int]:
+    """How many pages of each rendition were served in the sitting, by the rendition's SHA-256."""
+    rows = Opened.objects.filter(
+        sitting=sitting_id, rendition_sha256__in=[version.rendition_sha256 for version in versions]
+    )
+    return dict(rows.values_list("rendition_sha256").annotate(Count("page")))
 
 
 def unopened_pages(intent: Intent, version: Version) -> list[int]:

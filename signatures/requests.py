@@ -96,6 +96,17 @@ def complete(version: Version) -> bool:
     return not Step.objects.unsigned().filter(version=version).exists()
 
 
+def missing(steps: Iterable[Step]) -> int:
+    """How many signatures these steps of one version still wait for; of a quorum, as many as are needed."""
+    rows: dict[tuple[int, int], list[Step]] = {}
+    for step in steps:
+        rows.setdefault((step.place, step.row), []).append(step)
+    return sum(
+        max(0, (row[0].needed or len(row)) - sum(step.signature_id is not None for step in row))
+        for row in rows.values()
+    )
+
+
 def lapse_rest(step: Step, *, by: User) -> None:
     """Once enough of a row have signed, ask the others for nothing more. In the transaction of the signature, which holds the
     version's lock."""

@@ -266,6 +266,8 @@ def _check_reassign(step: Step, to: User, by: User, reason: str) -> None:
         wrong, status = "Who asked for the signature, whom it is asked of, or an approver may ask somebody else.", 403
     elif step.signature_id or step.lapsed_at or step.version.state not in OPEN_STATES:
         wrong = "This signature is not waited for any more."
+    elif step.meaning == Meaning.RESPONSIBILITY:
+        wrong = "A report is answered for by whoever made it."
     elif to.pk == step.assignee_id:
         wrong = f"{to} is asked already."
     elif not who_could_sign(step).filter(pk=to.pk).exists():

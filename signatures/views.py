@@ -16,7 +16,7 @@ from accounts.permissions import may
 from audit import trail
 from records import renditions
 from records.models import Version
-from signatures import archive, intents, offline
+from signatures import archive, intents, listed, offline
 from signatures.checking import Verdict, check
 from signatures.meanings import WITHDRAWABLE
 from signatures.models import PortalKey, Signature, Step
@@ -76,6 +76,7 @@ def signature(request: PersonRequest, pk: uuid.UUID) -> HttpResponse:
             "signature": shown,
             "verdict": verdict,
             "card": _card(shown, verdict),
+            "listed": listed.of(shown, request.user),
             "pins": archive.pins(shown),
             "statement": _readable(bytes(shown.statement)),
             "names": offline.names(shown),

@@ -19,6 +19,7 @@ from records.models import Record, Version
 from signatures import dialog
 from signatures.dialog import Place
 from signatures.forms import SignForm
+from signatures.interactive import interactive_only
 from signatures.models import Signature
 from signatures.views import pages_of
 from sops import queries
@@ -92,6 +93,7 @@ def ask(request: PersonRequest, number: str) -> HttpResponse:
 
 @sensitive_post_parameters("password", "code")
 @require_http_methods(["GET", "POST"])
+@interactive_only
 def read(request: PersonRequest, pk: uuid.UUID) -> HttpResponse:
     """Read a version page by page, and sign that it was understood. POST signs."""
     version = _version(request, pk)
@@ -104,6 +106,7 @@ def read(request: PersonRequest, pk: uuid.UUID) -> HttpResponse:
 
 @sensitive_post_parameters("password", "code")
 @require_POST
+@interactive_only
 def open_dialog(request: PersonRequest, pk: uuid.UUID) -> HttpResponse:
     return dialog.opened(request, _place(_version(request, pk)))
 

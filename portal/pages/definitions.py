@@ -13,7 +13,6 @@ from typing import Any
 from django import forms
 from django.contrib import messages
 from django.db.models import Q
-from django.forms import BaseFormSet, formset_factory
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import path
@@ -24,6 +23,7 @@ from accounts.models import Area, User
 from accounts.permissions import demand, may
 from audit import clock, trail
 from portal.pages import paging
+from portal.pages import rows as form_rows
 from portal.pages.document_forms import SubmitForm
 from printing.markdown import to_html
 from records import contract, defining, definitions, drafts, schema_table
@@ -229,9 +229,9 @@ class Editor:
         self.table = data.get("schema_as") != "json" if data else fields is not None and not as_json
         self.only_json = fields is None
         self.plain = Plain(data, prefix="d", initial=said)
-        self.files = _rows(FileForm, data, "files", said["required_files"])
-        self.fields = _rows(FieldForm, data, "fields", [vars(row) for row in fields or []])
-        self.signers = _rows(SignerForm, data, "signers", said["signers"])
+        self.files = form_rows.of_form(FileForm, data, "files", said["required_files"])
+        self.fields = form_rows.of_form(FieldForm, data, "fields", [vars(row) for row in fields or []])
+        self.signers = form_rows.of_form(SignerForm, data, "signers", said["signers"])
         shown = schema_table.rest_of(schema) if self.table else schema
         self.raw = Raw(data, prefix="schema", initial={"schema": json.dumps(shown, indent=2, ensure_ascii=False)})
         if self.table:
@@ -253,41 +253,18 @@ class Editor:
         if self.table:
             typed = schema_table.schema_of(
                 [
-                    schema_table.FieldRow(**_only(row, schema_table.FieldRow))
-                    for row in _kept(self.fields, "name", "title", "description", "choices", "pattern", "more")
+                    schema_table.FieldRow(**form_rows.only(row, schema_table.FieldRow))
+                    for row in form_rows.kept(self.fields, "name", "title", "description", "choices", "pattern", "more")
                 ],
                 typed,
             )
         files = [
-            _only(row, contract.RequiredFile) | {"min_count": 1 if row["min_count"] is None else row["min_count"]}
-            for row in _kept(self.files, "pattern", "label")
+            form_rows.only(row, contract.RequiredFile)
+            | {"min_count": 1 if row["min_count"] is None else row["min_count"]}
+            for row in form_rows.kept(self.files, "pattern", "label")
         ]
-        signers = [_only(row, contract.Signer) for row in _kept(self.signers, "sentence")]
+        signers = [form_rows.only(row, contract.Signer) for row in form_rows.kept(self.signers, "sentence")]
         return {**self.plain.cleaned_data, "required_files": files, "metadata_schema": typed, "signers": signers}
-
-
-def _rows(form: type[forms.Form], data: Any, prefix: str, initial: Sequence[dict[str, Any]]) -> Any:
-    """A list of rows that can grow by one, and whose order and number the browser sends back."""
-    kind: type[BaseFormSet[Any]] = formset_factory(form, extra=0 if initial else 1, can_delete=True, max_num=200)
-    if data is None:
-        return kind(prefix=prefix, initial=list(initial))
-    if data.get("add") == prefix:
-        data, count = data.copy(), _number(data.get(f"{prefix}-TOTAL_FORMS", ""))
-        data[f"{prefix}-TOTAL_FORMS"] = str(count + 1)
-        for name, field in form.base_fields.items():
-            if field.initial is not None:
-                data[f"{prefix}-{count}-{name}"] = str(field.initial)
-    return kind(data, prefix=prefix, initial=list(initial))
-
-
-def _kept(formset: Any, *told: str) -> list[dict[str, Any]]:
-    """The rows that say something and are not to be removed."""
-    found = [form.cleaned_data for form in formset if form.cleaned_data and not form.cleaned_data.get("DELETE")]
-    return [row for row in found if any(row.get(name) for name in told)]
-
-
-def _only(row: dict[str, Any], shape: Any) -> dict[str, Any]:
-    return {name: row[name] for name in shape.__dataclass_fields__ if name in row}
 
 
 @dataclass(frozen=True)
@@ -345,7 +322,7 @@ def edit(request: PersonRequest, code: str) -> HttpResponse:
                 asked.definition.to_json(),
                 by=request.user,
                 message=request.POST.get("message", ""),
-                on_top_of=_number(request.POST.get("on_top_of", "")),
+                on_top_of=form_rows.number(request.POST.get("on_top_of", "")),
             )
     except trail.Refused as refused:
         return _editor(request, kind, draft, editor, problem=refused.message)
@@ -507,10 +484,6 @@ def _draft(kind: RecordType) -> Draft:
         Draft.objects.select_related("record__type", "record__area", "record__defines", "checked_out_by"),
         record=kind.definition_id,
     )
-
-
-def _number(text: str) -> int:
-    return int(text) if text.isdecimal() and len(text) < 9 else 0
 
 
 CRUMBS = [{"label": "Record definitions", "url": "/definitions/"}]

@@ -15,6 +15,7 @@ from accounts import qualifications
 from accounts.http import PersonRequest
 from accounts.models import User
 from accounts.permissions import may
+from accounts.roles import Role
 from audit import clock
 from cloudtrail.models import Trail
 from jobs.models import Job
@@ -23,6 +24,7 @@ from records.lifecycle import State
 from records.models import Draft, Record, Verification, Version
 from signatures.meanings import Meaning
 from signatures.models import Step
+from signatures.requests import missing
 
 SHOWN = 50
 FAILED_SINCE = timedelta(days=7)
@@ -49,6 +51,7 @@ class Task:
     due: str = ""
     tone: str = "mute"
     by: datetime | None = None
+    step: str = ""  # what waits is a signature: its step's key, for a list
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,8 @@ def page(request: PersonRequest) -> HttpResponse:
     far = now + timedelta(days=36500)
     asked = sorted([*signatures(user, now), *readings(user, now)], key=lambda task: task.by or far)
     context = {
+        "listable": len({task.step for task in asked if task.step}) > 1,
+        "awaited": list(awaited(user, now)),
         "tasks": [*asked, *failed_jobs(user, now), *drafts(user)],
         "figures": figures(user, now),
         "can_write": may(user, "document.write"),
@@ -90,6 +95,7 @@ def signatures(user: User, now: datetime) -> Iterable[Task]:
             hint=_so_far(step),
             url=step.get_absolute_url(),
             button="Sign",
+            step=str(step.pk),
             **_due(step.due_at, now),
         )
 
@@ -98,7 +104,7 @@ def _so_far(step: Step) -> str:
     """`Reviewed by Maja Ruiz. You are the last signature.`"""
     version = step.version
     signed = [row.signature for row in version.steps.all() if row.signature]
-    left = sum(row.signature is None for row in version.steps.all()) - 1
+    left = missing(version.steps.all()) - 1
     made = "Registered" if version.record.type.kind == Kind.DATA else "Submitted"
     last = max(signed, key=lambda signature: signature.signed_at, default=None)
     before = (
@@ -108,6 +114,27 @@ def _so_far(step: Step) -> str:
     )
     after = "You are the last signature." if left == 0 else f"{left} more after yours."
     return f"{before} {after}"
+
+
+def awaited(user: User, now: datetime) -> Iterable[Task]:
+    """What the person asked others to sign, with whose turn it is: a line for each signature that is waited for."""
+    steps = (
+        Step.objects.visible_to(user)
+        .waiting()
+        .filter(version__request__opened_by=user)
+        .select_related("version__record__type", "assignee")
+        .order_by(F("due_at").asc(nulls_last=True), "pk")[:SHOWN]
+    )
+    for step in steps:
+        yield Task(
+            number=step.version.record.number,
+            verb=step.get_meaning_display(),
+            title=f"{step.version.record.title}, version {step.version.ordinal}",
+            hint=f"Asked of {step.assignee or f'any {Role(step.role).label}'}.",
+            url=step.get_absolute_url(),
+            button="Look",
+            **_due(step.due_at, now),
+        )
 
 
 def readings(user: User, now: datetime) -> Iterable[Task]:

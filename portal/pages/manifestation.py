@@ -117,6 +117,7 @@ def _waiting_card(step: Step, has_its_turn: bool, now: datetime) -> Card:
         "meaning": step.get_meaning_display(),
         "state": "lapsed" if step.lapsed_at else "overdue" if has_its_turn and step.overdue_at(now) else "waiting",
         "waits": True,
+        "url": step.get_absolute_url(),
         "due": _waits(step, has_its_turn, now),
     }
 

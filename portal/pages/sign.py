@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import groupby
 from typing import Any
 
@@ -16,22 +17,24 @@ from django.views.decorators.http import require_http_methods, require_POST
 from accounts.http import PersonRequest
 from accounts.models import User
 from accounts.roles import Role
-from audit import trail
+from audit import clock, trail
 from audit.actions import REFUSALS, Action
 from audit.models import Entry
 from portal.consequences import approved, signed
 from records import documents, manifest, redline
 from records.kinds import Kind
+from records.lifecycle import State
 from records.models import Version
 from signatures import dialog
 from signatures.dialog import Place
 from signatures.forms import SignForm
+from signatures.interactive import interactive_only
 from signatures.meanings import Meaning
 from signatures.models import Signature, Step
 from signatures.queries import OPEN_STATES
 from signatures.requests import had_part
 from signatures.review import last_approved, trail_since
-from signatures.transitions import sign
+from signatures.transitions import may_reassign, sign
 from signatures.views import pages_of
 from storage.s3 import StorageError
 
@@ -41,6 +44,7 @@ WHAT, CHANGES, AUDIT = "what", "changes", "audit"
 
 @sensitive_post_parameters("password", "code")
 @require_http_methods(["GET", "POST"])
+@interactive_only
 def page(request: PersonRequest, pk: uuid.UUID) -> HttpResponse:
     """A step to sign. POST signs it."""
     step = _step(request, pk)
@@ -55,6 +59,7 @@ def page(request: PersonRequest, pk: uuid.UUID) -> HttpResponse:
 
 @sensitive_post_parameters("password", "code")
 @require_POST
+@interactive_only
 def open_dialog(request: PersonRequest, pk: uuid.UUID) -> HttpResponse:
     """The deliberate act before the signing: it makes the intent that the dialog carries."""
     step = _step(request, pk)
@@ -65,7 +70,7 @@ def open_dialog(request: PersonRequest, pk: uuid.UUID) -> HttpResponse:
 
 def _step(request: PersonRequest, pk: uuid.UUID) -> Step:
     steps = Step.objects.visible_to(request.user).select_related(
-        "version__record__type", "version__author", "assignee", "signature"
+        "version__record__type", "version__request", "version__author", "assignee", "signature"
     )
     return get_object_or_404(steps, pk=pk)
 
@@ -104,6 +109,8 @@ def why_not(step: Step, user: User) -> str:
         return ""
     if step.signature_id:
         return "This step is signed."
+    if step.lapsed_at:
+        return "Enough others signed at this place: this signature is asked for no more."
     if version.state not in OPEN_STATES:
         return f"This version is {version.get_state_display().lower()}: it waits for no signature."
     if had_part(version, user, step.meaning):
@@ -122,8 +129,17 @@ def _draw(request: PersonRequest, step: Step, card: dict[str, Any], status: int)
     shown = request.GET.get("show", WHAT)
     entries = trail_since(version, before)
     obstacle = why_not(step, request.user)
+    waits = (
+        step.meaning != Meaning.RESPONSIBILITY
+        and not step.signature_id
+        and not step.lapsed_at
+        and version.state in OPEN_STATES
+    )
     context: dict[str, Any] = {
         "step": step,
+        "overdue": version.state in OPEN_STATES and step.overdue_at(clock.now()),
+        "reassigns": waits and may_reassign(step, request.user),
+        "recalls": version.state == State.IN_REVIEW and version.author_id == request.user.pk,
         "version": version,
         "before": before,
         "shown": shown,
@@ -180,12 +196,13 @@ def route(version: Version) -> list[dict[str, Any]]:
     """Who has signed so far and who is still asked, as the stepper draws it."""
     done = "Registered" if version.record.type.kind == Kind.DATA else "Submitted"
     steps = list(version.steps.select_related("signature", "assignee").order_by("place", "pk"))
-    turn = min((step.place for step in steps if step.signature is None), default=0)
+    turn = min((step.place for step in steps if step.signature is None and step.lapsed_at is None), default=0)
     rows = [{"label": done, "state": "done", "detail": version.author.legal_name, "at": version.created_at}]
-    return rows + [_route_row(step, step.place == turn and version.state in OPEN_STATES) for step in steps]
+    now = clock.now()
+    return rows + [_route_row(step, step.place == turn and version.state in OPEN_STATES, now) for step in steps]
 
 
-def _route_row(step: Step, its_turn: bool) -> dict[str, Any]:
+def _route_row(step: Step, its_turn: bool, now: datetime) -> dict[str, Any]:
     if step.signature:
         rejected = step.signature.meaning == Meaning.REJECTION
         return {
@@ -195,6 +212,13 @@ def _route_row(step: Step, its_turn: bool) -> dict[str, Any]:
             "at": step.signature.signed_at,
         }
     whom = step.assignee.legal_name if step.assignee else f"any {Role(step.role).label}"
+    if step.lapsed_at:
+        return {"label": step.get_meaning_display(), "state": "lapsed", "detail": f"{whom}: lapsed, enough have signed"}
+    if step.due_at:
+        late = its_turn and step.overdue_at(now)
+        whom += f", {'late since' if late else 'due'} {step.due_at.day} {step.due_at:%b}"
+    if step.needed:
+        whom += f" (any {step.needed} of these)"
     return {"label": step.get_meaning_display(), "state": "now" if its_turn else "todo", "detail": whom}
 
 

@@ -8,9 +8,12 @@ from portal.pages import (
     inspection,
     letter,
     prepared,
+    reassign,
     record_audit,
+    routes,
     search,
     sign,
+    sign_list,
     signed_acts,
     verify,
 )
@@ -18,8 +21,12 @@ from portal.pages import (
 app_name = "portal"
 urlpatterns = [
     path("", desk.page, name="desk"),
+    path("sign/list/", sign_list.page, name="sign_list"),
+    path("sign/list/open/", sign_list.open_dialog, name="open_list"),
     path("sign/<uuid:pk>/", sign.page, name="sign"),
+    path("sign/<uuid:pk>/reassign/", reassign.page, name="reassign"),
     path("sign/<uuid:pk>/open/", sign.open_dialog, name="open_dialog"),
+    *routes.URLS,
     *record_audit.URLS,
     *documents.URLS,
     *audit.URLS,

@@ -1,6 +1,7 @@
 // The signing page, and the sign dialog that htmx puts into it. The server knows which pages were served and refuses what was not opened; this only shows it, and spares a refusal.
 //   [data-signing]            the form
 //   figure[data-page] > img   a page of the rendition (loading="lazy"), anywhere on the page
+//   [data-others-unopened]    on the form of a list: how many other items have pages that were not served
 //   [data-pages-opened]       says "9 of 11 pages opened"
 //   [data-code-left]          says how long the present one-time code lasts (30 s steps of the server's clock)
 //   [data-countdown]          how long the intent lives (app.js); when it is over the button is off and [data-over-note] shows
@@ -18,7 +19,7 @@
     const show = () => {
       const seen = figures.filter((figure) => figure.classList.contains("seen")).length;
       if (opened && figures.length) opened.textContent = `${seen} of ${figures.length} page${figures.length === 1 ? "" : "s"} opened`;
-      if (button) button.disabled = over || seen < figures.length;
+      if (button) button.disabled = over || seen < figures.length || Number(root.dataset.othersUnopened || 0) > 0;
     };
     for (const figure of figures) {
       const image = figure.querySelector("img");

@@ -248,11 +248,18 @@ def test_who_is_not_asked_sees_why_and_cannot_open_the_dialog(people, reader):
     assert not Intent.objects.exists()
 
 
-def test_row_22_a_bearer_token_signs_nothing_and_neither_does_a_session_without_a_sitting(reader):
+@pytest.mark.compliance("§2.22")
+def test_compliance_a_bearer_token_signs_nothing_and_neither_does_a_session_without_a_sitting(people, reader):
     intent = reader.open()
-    fields = {"intent": intent.pk, "meaning": "review", "password": PASSWORD}
-    answer = Client().post(reader.url, fields, headers={"Authorization": "Bearer abc"})
-    assert answer.status_code == 302 and answer["Location"].startswith("/login/")
+    fields = {"intent": intent.pk, "meaning": "review", "password": PASSWORD, "code": people.code(reader.user)}
+    urls = (reader.url, f"{reader.url}open/", "/sign/list/", "/sign/list/open/")
+    for browser in (Client(enforce_csrf_checks=True), reader.client):  # with and without somebody logged in
+        for url in urls:
+            answer = browser.post(url, fields, headers={"Authorization": "Bearer abc"})
+            assert answer.status_code == 403, url
+    told = Entry.objects.filter(action=Action.SIGNATURE_REFUSED, detail__why="token")
+    assert [entry.actor_name for entry in told.order_by("id")] == ["Somebody not logged in"] * 4 + ["Maja Ruiz"] * 4
+    assert Client().post(reader.url, fields)["Location"].startswith("/login/")
     Sitting.objects.update(ended_at="2020-01-01T00:00:00Z")
     assert reader.post(intent)["Location"].startswith("/login/")
     assert not Signature.objects.exists()
