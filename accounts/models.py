@@ -248,6 +248,9 @@ class Qualification(models.Model):
     assigned_at = models.DateTimeField(db_default=Now())
     due_at = models.DateTimeField()
     met_at = models.DateTimeField(null=True)
+    lifted_at = models.DateTimeField(
+        null=True, help_text="the document was retired unread: nothing waits for it any more"
+    )
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["user", "version_id"], name="qualified_once_per_version")]

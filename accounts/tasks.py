@@ -14,6 +14,8 @@ from jobs.models import Job
 
 NOT_AGAIN_FOR = timedelta(minutes=5)
 SEND, RESET = "accounts.send_link", "accounts.reset_link"
+# A person has come, or has taken on a role or an area; what that brings about is told above (`portal/handlers.py`).
+SETTLED = "accounts.settled"
 
 
 @queue.handler(SEND)

@@ -147,6 +147,8 @@ def enrol(token: str, *, password: str, device: CodeDevice, code: str) -> User:
             user.save(update_fields=["password"])
         action = Action.USER_ENROLLED if first else Action.CODE_ENROLLED
         trail.record(action, user, by=user, detail=founding.mark())
+        if first:
+            _settled(user)
     return user
 
 
@@ -280,6 +282,7 @@ def set_roles(user: User, roles: Collection[str], *, by: User, reason: str) -> N
         identity.end_sittings(user)
         detail = {"from": was, "to": sorted(roles), **founding.mark()}
         trail.record(Action.USER_ROLES_CHANGED, user, by=by, reason=reason, detail=detail)
+        _settled(user)
 
 
 def set_areas(user: User, areas: Iterable[Area], *, by: User, reason: str) -> None:
@@ -294,6 +297,7 @@ def set_areas(user: User, areas: Iterable[Area], *, by: User, reason: str) -> No
         Membership.objects.bulk_create([Membership(user=user, area=area) for area in wanted - was])
         detail = {"from": _names(was), "to": _names(wanted), **founding.mark()}
         trail.record(Action.USER_AREAS_CHANGED, user, by=by, reason=reason, detail=detail)
+        _settled(user)
 
 
 def grant(user: User, record: models.Model, *, by: User, reason: str) -> None:
@@ -353,6 +357,7 @@ def reactivate(user: User, *, by: User, reason: str) -> None:
         user.is_active = True
         user.save(update_fields=["is_active"])
         trail.record(Action.USER_REACTIVATED, user, by=by, reason=reason, detail=founding.mark())
+        _settled(user)
 
 
 def unlock(user: User, *, by: User, reason: str) -> None:
@@ -428,6 +433,12 @@ def waive_letter(
 
 
 # What the verbs are made of -----------------------------------------------------------------------------------------
+
+
+def _settled(user: User) -> None:
+    """Let what stands above know, after the commit, that the person came or took something on."""
+    args = {"user": str(user.pk), "title": f"Ask {user.legal_name} to read what the roles ask for"}
+    queue.enqueue(tasks.SETTLED, args=args, key=str(user.pk), by=trail.SYSTEM)
 
 
 def _open_account(

@@ -57,6 +57,7 @@ class Action(TextChoices):
     LETTER_WAIVED = "letter.waived", "waived the letter of 11.100(c) by"
     LETTER_REFUSED = "letter.refused", "was refused to file a letter for"
     CONFIRMATION_REFUSED = "confirmation.refused", "was refused, by password and one-time code, for"
+    QUALIFICATION_LIFTED = "qualification.lifted", "lifted a reading of"
     QUALIFICATION_SET = "qualification.set", "set a qualification of"
 
     # storage

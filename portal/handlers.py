@@ -8,12 +8,14 @@ from collections.abc import Callable
 from typing import Any
 
 from accounts.models import User
+from accounts.tasks import SETTLED
 from audit import trail
 from jobs import queue
 from jobs.models import Job
 from records import manifest, registration, verification
 from records.models import Record, Verification, Version
 from signatures import routes
+from sops import transitions as sops
 from storage import s3
 
 TELL_EVERY = 0.5  # seconds between two signs of life
@@ -97,6 +99,12 @@ def register(job: Job) -> dict[str, Any]:
                 then=then,
             )
     return {"version": str(version.pk), "top_hash": version.top_hash, "page": _page(version)}
+
+
+@queue.handler(SETTLED)
+def ask_to_read(job: Job) -> dict[str, int]:
+    """Whoever joined, or took on a role or an area, is asked to read the SOPs that name them."""
+    return {"readings": len(sops.ask_newcomer(User.objects.get(pk=job.args["user"])))}
 
 
 def _entry(name: str, bucket: str, key: str, version_id: str, size: int) -> manifest.Entry:

@@ -17,7 +17,7 @@ from sops.models import Sop
 
 @dataclass(frozen=True)
 class Reading:
-    """One person and one version. `state`: done, due or overdue."""
+    """One person and one version. `state`: done, due, overdue, or lifted with the SOP."""
 
     row: Qualification
     state: str
@@ -39,6 +39,8 @@ class Tally:
 def state_of(row: Qualification, now: datetime) -> str:
     if row.met_at:
         return "done"
+    if row.lifted_at:
+        return "lifted"
     return "overdue" if row.due_at <= now else "due"
 
 
@@ -59,7 +61,7 @@ def readings_on(version: Version, now: datetime) -> list[Reading]:
     rows = Qualification.objects.filter(version_id=version.pk).select_related("user").order_by("user__legal_name")
     signed = _signed(Signature.objects.filter(version=version))
     readings = [Reading(row, state_of(row, now), version, signed.get((row.user_id, version.pk))) for row in rows]
-    return sorted(readings, key=lambda reading: ("overdue", "due", "done").index(reading.state))
+    return sorted(readings, key=lambda reading: ("overdue", "due", "done", "lifted").index(reading.state))
 
 
 def readers(sop: Sop) -> QuerySet[User]:
@@ -91,7 +93,7 @@ def tallies(sops: Sequence[Sop], now: datetime) -> list[Tally]:
         .annotate(
             asked=Count("pk"),
             done=Count("pk", filter=Q(met_at__isnull=False)),
-            overdue=Count("pk", filter=Q(met_at__isnull=True, due_at__lte=now)),
+            overdue=Count("pk", filter=Q(met_at__isnull=True, lifted_at__isnull=True, due_at__lte=now)),
         )
     }
     found = []
@@ -104,12 +106,12 @@ def tallies(sops: Sequence[Sop], now: datetime) -> list[Tally]:
 
 def people_of(user: User, now: datetime) -> QuerySet[User]:
     """People of the areas that the user belongs to, with what they were asked to read, have read and are late with."""
-    open_rows = Q(qualifications__met_at__isnull=True)
+    open_rows = Q(qualifications__met_at__isnull=True, qualifications__lifted_at__isnull=True)
     return (
         User.objects.filter(is_active=True, areas__in=user.areas.all())
         .annotate(
-            asked=Count("qualifications", distinct=True),
-            done=Count("qualifications", distinct=True, filter=~open_rows),
+            asked=Count("qualifications", distinct=True, filter=Q(qualifications__lifted_at__isnull=True)),
+            done=Count("qualifications", distinct=True, filter=Q(qualifications__met_at__isnull=False)),
             overdue=Count("qualifications", distinct=True, filter=open_rows & Q(qualifications__due_at__lte=now)),
         )
         .order_by("legal_name")

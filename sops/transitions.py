@@ -9,7 +9,7 @@ from pathlib import Path
 from django.db import transaction
 from django.http import HttpRequest
 
-from accounts import founding
+from accounts import founding, qualifications
 from accounts.identity import Credentials
 from accounts.models import Area, Policy, Qualification, Sitting, User
 from accounts.permissions import demand
@@ -17,6 +17,7 @@ from audit import clock, trail
 from audit.actions import Action
 from records import documents, drafts, numbers, starter
 from records.documents import effective_from
+from records.lifecycle import State
 from records.models import Draft, Record, RecordType, Version
 from records.transitions import take_effect
 from signatures import routes
@@ -91,7 +92,9 @@ def approved(version: Version, signer: User) -> None:
 
 
 def retired(version: Version, signer: User) -> None:
-    """A retired e-signature SOP is in effect no more: nobody signs anything but an SOP until there is another."""
+    """A retired e-signature SOP is in effect no more: nobody signs anything but an SOP until there is another. Nobody reads a
+    retired SOP either: readings that are open are lifted, and nothing waits for them."""
+    qualifications.lift(version.record.number, by=signer, reason=f"{version.label} is retired")
     Policy.objects.filter(version_id=version.pk, ends_at__isnull=True).update(ends_at=clock.now())
 
 
@@ -105,11 +108,14 @@ def _begin_policy(sop: Sop, version: Version, begins: datetime) -> None:
     )
 
 
-def assign_reading(sop: Sop, version: Version, *, by: User, due_at: datetime) -> list[Qualification]:
-    """Ask everybody with a reading role who may see the SOP to read this version by then; whoever was asked is not asked
-    again. A reading of an older version that is still open gives way to this one."""
+def assign_reading(
+    sop: Sop, version: Version, *, by: User | trail.Actor, due_at: datetime, only: User | None = None
+) -> list[Qualification]:
+    """Ask everybody with a reading role who may see the SOP (or `only` this one) to read this version by then; whoever was
+    asked is not asked again. A reading of an older version that is still open gives way to this one."""
     assigned = []
-    for reader in queries.not_asked(sop, version):
+    readers = queries.not_asked(sop, version)
+    for reader in readers.filter(pk=only.pk) if only else readers:
         row = Qualification.objects.create(user=reader, version_id=version.pk, due_at=due_at, **_about(sop, version))
         trail.record(Action.READING_ASSIGNED, reader, by=by, detail={"version": row.label, "due": due_at.isoformat()})
         assigned.append(row)
@@ -122,6 +128,23 @@ def ask_newcomers(sop: Sop, version: Version, *, by: User) -> list[Qualification
     with transaction.atomic(durable=True):
         Sop.objects.select_for_update(no_key=True).get(pk=sop.pk)
         return assign_reading(sop, version, by=by, due_at=clock.now() + timedelta(days=sop.reading_days))
+
+
+def ask_newcomer(user: User) -> list[Qualification]:
+    """Ask a person who joined, or took on a role or an area, to read what the rules name, in its newest approved version.
+    Safe to run twice: whoever was asked is not asked again."""
+    asked = []
+    for sop in Sop.objects.select_related("record"):
+        version = (
+            queries.approved_versions(sop).filter(state=State.APPROVED).select_related("record", "effectivity").first()
+        )
+        if version is None or not queries.not_asked(sop, version).filter(pk=user.pk).exists():
+            continue
+        with transaction.atomic(durable=True):
+            Sop.objects.select_for_update(no_key=True).get(pk=sop.pk)
+            due_at = max(version.effectivity.during.lower, clock.now()) + timedelta(days=sop.reading_days)
+            asked += assign_reading(sop, version, by=trail.SYSTEM, due_at=due_at, only=user)
+    return asked
 
 
 def _about(sop: Sop, version: Version) -> dict[str, str]:

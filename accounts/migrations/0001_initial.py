@@ -228,6 +228,12 @@ class Migration(migrations.Migration):
                 ("due_at", models.DateTimeField()),
                 ("met_at", models.DateTimeField(null=True)),
                 (
+                    "lifted_at",
+                    models.DateTimeField(
+                        help_text="the document was retired unread: nothing waits for it any more", null=True
+                    ),
+                ),
+                (
                     "user",
                     models.ForeignKey(
                         on_delete=django.db.models.deletion.PROTECT,

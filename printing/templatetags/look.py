@@ -51,6 +51,7 @@ STATES: Mapping[str, Tone] = {
     "void": Tone(MUTE, "Void"),
     "seal_pending": Tone(WARN, "Valid, seal pending"),
     "waiting": Tone(MUTE, "Waiting"),
+    "lifted": Tone(MUTE, "Lifted"),
     "lapsed": Tone(MUTE, "Lapsed"),
     "signed": Tone(OK, "Signed"),
     # a comparison

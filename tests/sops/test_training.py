@@ -5,10 +5,14 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from accounts import qualifications
+from accounts import transitions as accounts
 from accounts.models import Qualification, User
+from accounts.tasks import SETTLED
 from audit import clock, trail
 from audit.actions import Action
 from audit.models import Entry
+from jobs import queue
+from jobs.models import Job
 from records.models import Version
 from signatures.models import Signature
 from sops import queries
@@ -194,3 +198,48 @@ def test_training_pages_take_a_constant_number_of_queries(people, ticking):
                 assert client.get(path).status_code == 200
             counts[-1].append(len(found))
     assert counts[0] == counts[1]
+
+
+# Newcomers, and SOPs that are retired
+
+
+def work() -> None:
+    """What a worker does after people came, or took something on."""
+    for job in Job.objects.filter(kind=SETTLED, state=Job.State.QUEUED):
+        assert queue.run(job.pk).state == Job.State.DONE
+
+
+@pytest.mark.compliance("11.10(i)", "T2")
+def test_compliance_whoever_takes_on_a_role_or_an_area_is_asked_to_read_the_gating_sop(people, sop, ticking):
+    assert to_read(people.scientist) == to_read(people.outsider) == []
+    ticking.advance(days=30)
+    accounts.set_roles(people.scientist, ["reviewer"], by=people.administrator, reason="Reviews from now on.")
+    accounts.set_areas(people.outsider, [people.laboratory], by=people.administrator, reason="Helps out in May.")
+    accounts.set_roles(people.operator, ["operator", "scientist"], by=people.administrator, reason="Analyses as well.")
+    work()
+    for person in (people.scientist, people.outsider):
+        assert to_read(User.objects.get(pk=person.pk)) == ["SOP-0001 1.0, Electronic signatures"]
+        (row,) = Qualification.objects.filter(user=person)
+        assert 9 <= (row.due_at - clock.now()).days <= 10  # from now on, not from the approval
+    assert to_read(people.operator) == []
+    for job in Job.objects.filter(kind=SETTLED):  # safe to run twice
+        Job.objects.filter(pk=job.pk).update(state=Job.State.QUEUED)
+    work()
+    assert Entry.objects.filter(action=Action.READING_ASSIGNED, actor="system").count() == 2
+
+
+@pytest.mark.compliance("11.10(i)")
+def test_compliance_an_overdue_reading_of_an_sop_that_was_retired_blocks_nobody(people, sop, ticking):
+    ticking.advance(days=11)
+    assert [row.topic for row in qualifications.overdue(people.reviewer, "signing", clock.now())] == ["SOP-0001"]
+    url = f"{sop.get_absolute_url()}retire/"
+    answer = people.client(people.approver).post(url, {"reason": "Replaced by the quality manual."})
+    assert answer.status_code == 302
+    assert Version.objects.get(pk=sop.pk).state == "retired"
+    assert qualifications.overdue(people.reviewer, "signing", clock.now()) == []
+    lifted = Entry.objects.filter(action=Action.QUALIFICATION_LIFTED)
+    assert {(entry.actor_name, entry.reason) for entry in lifted} == {
+        ("Chidi Okafor", "Replaced by the quality manual.")
+    }
+    assert lifted.count() == 3
+    assert "Lifted" in text(people.client(people.author).get("/training/SOP-0001/"))
