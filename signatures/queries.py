@@ -62,7 +62,7 @@ def who_could_sign(step: Step) -> QuerySet[User]:
         .exclude(
             pk__in=steps.exclude(pk=step.pk).filter(assignee__isnull=False, lapsed_at__isnull=True).values("assignee")
         )
-        .exclude(pk__in=version.signatures.exclude(meaning=Meaning.READING).values("signer"))
+        .exclude(pk__in=version.signatures.counting().values("signer"))
         .order_by("legal_name")
     )
 

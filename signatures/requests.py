@@ -100,7 +100,8 @@ def missing(steps: Iterable[Step]) -> int:
     """How many signatures these steps of one version still wait for; of a quorum, as many as are needed."""
     rows: dict[tuple[int, int], list[Step]] = {}
     for step in steps:
-        rows.setdefault((step.place, step.row), []).append(step)
+        if not step.voided:
+            rows.setdefault((step.place, step.row), []).append(step)
     return sum(
         max(0, (row[0].needed or len(row)) - sum(step.signature_id is not None for step in row))
         for row in rows.values()

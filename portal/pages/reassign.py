@@ -17,7 +17,7 @@ from signatures.queries import who_could_sign
 from signatures.transitions import ReassignRefused, may_reassign, reassign
 
 
-class PersonField(forms.ModelChoiceField):  # type: ignore[type-arg]
+class PersonField(forms.ModelChoiceField):
     def label_from_instance(self, obj: User) -> str:
         return f"{obj.legal_name}, {obj.title}" if obj.title else obj.legal_name
 

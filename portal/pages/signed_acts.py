@@ -23,6 +23,7 @@ from records.models import Version
 from signatures import dialog, standing, transitions
 from signatures.dialog import Choice, Place
 from signatures.forms import SignForm
+from signatures.interactive import interactive_only
 from signatures.meanings import DECISIONS, SENTENCES, WITHDRAWABLE, Meaning, Outcome
 from signatures.models import Signature
 
@@ -98,6 +99,7 @@ def _place(signature: Signature, act: str, choices: list[Choice]) -> Place:
 
 @sensitive_post_parameters("password", "code")
 @require_http_methods(["GET", "POST"])
+@interactive_only
 def withdraw(request: PersonRequest, pk: uuid.UUID) -> HttpResponse:
     def verb(form: SignForm) -> Signature:
         return transitions.withdraw(form.cleaned_data["intent"], **_given(request, form))
@@ -107,6 +109,7 @@ def withdraw(request: PersonRequest, pk: uuid.UUID) -> HttpResponse:
 
 @sensitive_post_parameters("password", "code")
 @require_http_methods(["GET", "POST"])
+@interactive_only
 def decide(request: PersonRequest, pk: uuid.UUID) -> HttpResponse:
     def verb(form: SignForm) -> Signature:
         return transitions.decide(form.cleaned_data["intent"], form.cleaned_data["outcome"], **_given(request, form))
@@ -116,6 +119,7 @@ def decide(request: PersonRequest, pk: uuid.UUID) -> HttpResponse:
 
 @sensitive_post_parameters("password", "code")
 @require_http_methods(["GET", "POST"])
+@interactive_only
 def retire(request: PersonRequest, number: str, ordinal: int) -> HttpResponse:
     def verb(form: SignForm) -> Signature:
         return transitions.retire(form.cleaned_data["intent"], **_given(request, form), retired=retired)
@@ -124,16 +128,19 @@ def retire(request: PersonRequest, number: str, ordinal: int) -> HttpResponse:
 
 
 @require_POST
+@interactive_only
 def open_withdrawal(request: PersonRequest, pk: uuid.UUID) -> HttpResponse:
     return _open(request, _withdrawal(request.user, _signature(request, pk)))
 
 
 @require_POST
+@interactive_only
 def open_decision(request: PersonRequest, pk: uuid.UUID) -> HttpResponse:
     return _open(request, _disposition(request.user, _signature(request, pk)))
 
 
 @require_POST
+@interactive_only
 def open_retirement(request: PersonRequest, number: str, ordinal: int) -> HttpResponse:
     return _open(request, _retirement(request.user, _version(request, number, ordinal)))
 

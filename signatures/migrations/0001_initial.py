@@ -202,6 +202,46 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.CreateModel(
+            name="Reminder",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("day", models.DateField(help_text="UTC")),
+                ("at", models.DateTimeField(db_default=audit.clock.Now())),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
+            name="RouteTemplate",
+            fields=[
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                (
+                    "applies_to",
+                    models.TextField(
+                        help_text="a kind of record (in small letters), or the code of a type (in capitals)"
+                    ),
+                ),
+                ("label", models.TextField(help_text="what it applies to, as it was named then")),
+                ("revision", models.IntegerField()),
+                ("rows", models.JSONField(help_text="signatures.routes.Row, one after the other; empty: withdrawn")),
+                ("reason", models.TextField()),
+                ("made_at", models.DateTimeField(db_default=audit.clock.Now())),
+                (
+                    "made_by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+            ],
+            options={
+                "ordering": ["applies_to", "revision"],
+            },
+        ),
+        migrations.CreateModel(
             name="Request",
             fields=[
                 (
@@ -222,6 +262,16 @@ class Migration(migrations.Migration):
                         on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
                     ),
                 ),
+                (
+                    "template",
+                    models.ForeignKey(
+                        help_text="the revision that the route was made from",
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="signatures.routetemplate",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
@@ -229,6 +279,11 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
                 ("place", models.IntegerField()),
+                ("row", models.IntegerField(default=0, help_text="steps of a row share a quorum")),
+                (
+                    "needed",
+                    models.IntegerField(help_text="how many signatures of the row are enough; nothing: all", null=True),
+                ),
                 (
                     "meaning",
                     models.TextField(
@@ -252,6 +307,12 @@ class Migration(migrations.Migration):
                     models.TextField(
                         default="",
                         help_text="why its signature counts no more and a step in its place asks for another one",
+                    ),
+                ),
+                (
+                    "lapsed_at",
+                    models.DateTimeField(
+                        help_text="enough others signed, and this one is asked for no more", null=True
                     ),
                 ),
                 (
@@ -349,5 +410,13 @@ class Migration(migrations.Migration):
             constraint=models.UniqueConstraint(
                 condition=models.Q(("meaning", "withdrawal")), fields=("about",), name="withdrawn_once"
             ),
+        ),
+        migrations.AddConstraint(
+            model_name="reminder",
+            constraint=models.UniqueConstraint(fields=("user", "day"), name="one_digest_a_day"),
+        ),
+        migrations.AddConstraint(
+            model_name="routetemplate",
+            constraint=models.UniqueConstraint(fields=("applies_to", "revision"), name="route_revisions_count_up"),
         ),
     ]
