@@ -374,3 +374,24 @@ class Founding(models.Model):
 
     def trail_subject(self) -> Subject:
         return Subject("founding", "1", "the founding ceremony")
+
+
+class Removal(models.Model):
+    """A role that a recertification decided to take away: an administrator does it, or says why not (11.300(b))."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(User, models.PROTECT, related_name="removals")
+    role = models.TextField(choices=roles.Role)
+    report = models.TextField(help_text="number of the signed access review")
+    why = models.TextField()
+    decided_by = models.ForeignKey(User, models.PROTECT, related_name="+")
+    decided_at = models.DateTimeField(db_default=Now())
+    done_at = models.DateTimeField(null=True, help_text="when the role was found gone")
+    done_by = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")
+
+    class Meta:
+        ordering = ["decided_at"]
+        constraints = [models.UniqueConstraint(fields=["user", "role", "report"], name="removed_once_per_report")]
+
+    def __str__(self) -> str:
+        return f"{self.role} of {self.user}"

@@ -37,14 +37,15 @@ from accounts.models import (
 )
 from accounts.permissions import demand
 from accounts.roles import Role, conflict
-from audit import clock, trail
+from audit import clock, reasons, trail
 from audit.actions import Action
 from audit.clock import Now
 from audit.models import Entry
+from audit.reasons import demand_reason
 from jobs import queue
 
 Purpose = links.Purpose
-REASON_LETTERS = 10
+OWN_ACCOUNT = "own account"  # why an administrator was refused; an alarm
 EVIDENCE_LETTERS = 10
 HANDS_APART_FOR = timedelta(days=30)
 READ = "records.view_record"
@@ -396,7 +397,7 @@ def create_area(name: str, *, by: User, description: str = "") -> Area:
 def change_area(area: Area, *, name: str, description: str, by: User, reason: str) -> None:
     """Another name or description. Its records and members stay as they are."""
     demand(by, "people.manage", area)
-    _demand_reason(area, by, reason, Action.AREA_REFUSED)
+    reason = demand_reason(reason, Action.AREA_REFUSED, area, by)
     with transaction.atomic(durable=True):
         area = Area.objects.select_for_update(no_key=True).get(pk=area.pk)
         was = {"name": area.name, "description": area.description}
@@ -508,7 +509,7 @@ def _wrong_end(ends: datetime | None) -> list[str]:
 
 
 def _prove(user: User, *, by: User, evidence: str) -> None:
-    if len(evidence.strip()) < EVIDENCE_LETTERS:
+    if reasons.fault(evidence, letters=EVIDENCE_LETTERS):
         raise _refused("Say what was seen, such as the kind of document and its last four digits.", user, by)
     user.identity_proved_at, user.identity_proved_by, user.identity_evidence = clock.now(), by, evidence.strip()
     user.save(update_fields=["identity_proved_at", "identity_proved_by", "identity_evidence"])
@@ -557,14 +558,10 @@ def _demand_over(user: User, by: User, reason: str | None = None) -> None:
             action=Action.USER_REFUSED,
             subject=user,
             by=by,
+            detail={"why": OWN_ACCOUNT},
         )
     if reason is not None:
-        _demand_reason(user, by, reason, Action.USER_REFUSED)
-
-
-def _demand_reason(about: trail.HasSubject, by: User, reason: str, action: Action) -> None:
-    if len(reason.strip()) < REASON_LETTERS:
-        raise trail.Refused(f"Give a reason of at least {REASON_LETTERS} letters.", action=action, subject=about, by=by)
+        demand_reason(reason, Action.USER_REFUSED, user, by)
 
 
 def _demand_other_hand(user: User, by: User, action: Action) -> None:

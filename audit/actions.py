@@ -18,6 +18,10 @@ class Action(TextChoices):
     ALARM_ACKNOWLEDGED = "alarm.acknowledged", "acknowledged the alarm"
     ALARM_CLEARED = "alarm.cleared", "found gone the cause of the alarm"
     ALARM_MAILED = "alarm.mailed", "mailed the alarm"
+    REVIEW_FILTER_CHANGED = "review.filter_changed", "set what is reviewed under"
+    REVIEW_MADE = "review.made", "reviewed the audit trail under"
+    REVIEW_SIGNED = "review.signed", "signed the audit-trail review under"
+    REVIEW_REFUSED = "review.refused", "was refused a review under"
     ALARM_REFUSED = "alarm.refused", "was refused to acknowledge the alarm"
 
     # accounts
@@ -37,6 +41,7 @@ class Action(TextChoices):
     USER_SUSPECTED = "user.suspected", "put under suspicion the account of"
     USER_CLEARED = "user.cleared", "ended the suspicion about the account of"
     USER_DORMANT = "user.dormant", "locked, after long without a log-in, the account of"
+    USER_ACCESS_REVIEWED = "user.access_reviewed", "recertified the access of"
     USER_REFUSED = "user.refused", "was refused a change of the account of"
     LINK_SENT = "link.sent", "sent a single-use link to"
     AREA_CREATED = "area.created", "created the area"

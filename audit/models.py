@@ -218,7 +218,7 @@ class Alarm(models.Model):
         return Subject("alarm", str(self.pk), str(self))
 
     def get_absolute_url(self) -> str:
-        return f"/alarms/{self.pk}/"
+        return f"/security/{self.pk}/"
 
     @property
     def state(self) -> str:
@@ -246,3 +246,91 @@ class AlarmMail(models.Model):
 
     def __str__(self) -> str:
         return f"{self.address}: {'sent' if self.sent else 'not sent'}"
+
+
+class ClockReading(models.Model):
+    """What a process saw of the clocks: kept when it changes, and every ten minutes (clock source and drift)."""
+
+    class Standing(models.TextChoices):
+        WELL = "well", "Agree"
+        APART = "apart", "Apart"
+        BACK = "back", "Behind the trail"
+        STEPPED = "stepped", "Stepped"
+
+    id = models.BigAutoField(primary_key=True)
+    at = models.DateTimeField(db_default=Now())
+    source = models.TextField(help_text="role of the process and name of its machine, such as web@qa-1")
+    standing = models.TextField(choices=Standing)
+    offset_us = models.BigIntegerField(help_text="database clock less the process's, microseconds")
+    within_us = models.BigIntegerField(help_text="how exactly that could be told, microseconds")
+    step_us = models.BigIntegerField(default=0, help_text="what the database clock went beyond the time that passed")
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["source", "-id"])]
+
+    def __str__(self) -> str:
+        return f"{self.source}: {self.standing}"
+
+
+class Watch(models.Model):
+    """How far the watcher has read the chain."""
+
+    name = models.TextField(primary_key=True)
+    seq = models.BigIntegerField()
+
+    def __str__(self) -> str:
+        return f"{self.name} up to link {self.seq}"
+
+
+class ReviewFilter(models.Model):
+    """What of the trail is reviewed together, and how often: chosen by risk (EU GMP Annex 11, 9). Empty lists narrow nothing."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    name = models.TextField(unique=True)
+    why = models.TextField(help_text="the risk that it is about")
+    actions = models.JSONField(default=list, help_text="actions, such as signature.applied")
+    subject_kinds = models.JSONField(default=list, help_text="such as version, user, bucket")
+    people = models.JSONField(default=list, help_text="keys of actors")
+    records = models.JSONField(default=list, help_text="keys of records; their versions are meant, too")
+    every_days = models.IntegerField(help_text="days from one review to the next")
+    made_at = models.DateTimeField(db_default=Now())
+    retired_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["every_days", "name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def trail_subject(self) -> "Subject":
+        from audit.trail import Subject
+
+        return Subject("review_filter", str(self.pk), self.name)
+
+    def get_absolute_url(self) -> str:
+        return f"/audit/reviews/{self.pk}/"
+
+
+class Review(models.Model):
+    """One review of a filter: the links after `after` up to `until`. It counts from its signature on."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    filter = models.ForeignKey(ReviewFilter, models.PROTECT, related_name="reviews")
+    after = models.BigIntegerField()
+    until = models.BigIntegerField()
+    entries = models.IntegerField()
+    version = models.TextField(unique=True, help_text="key of the sealed report")
+    number = models.TextField(help_text="number of the report")
+    findings = models.TextField(default="")
+    reviewer = models.TextField()
+    reviewer_name = models.TextField()
+    made_at = models.DateTimeField(db_default=Now())
+    signed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-made_at"]
+        indexes = [models.Index(fields=["filter", "-until"])]
+
+    def __str__(self) -> str:
+        return f"{self.number}: {self.filter_id}, links {self.after + 1} to {self.until}"

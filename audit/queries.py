@@ -14,7 +14,7 @@ from django.db.models.functions import Cast
 
 from audit import chain
 from audit.actions import REFUSALS, Action
-from audit.models import Access, Entry, Link, RowChange
+from audit.models import Access, Alarm, Entry, Link, RowChange
 
 RECORD_KINDS = ("record", "version")
 
@@ -33,7 +33,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "founding.",
     ),
     "Storage and CloudTrail": ("bucket.", "trail."),
-    "Alarms": ("alarm.",),
+    "Alarms and reviews": ("alarm.", "review."),
     "System": ("access.", "system.", "job.", "request.", "hold.", "restore."),
 }
 """Beginnings of action names, by the word that a filter offers. "Refused" cuts across them all."""
@@ -61,6 +61,15 @@ def visible_accesses(*, records: QuerySet[Any], versions: QuerySet[Any]) -> Quer
         subject_kind="version", subject_id__in=keys(versions)
     )
     return Access.objects.filter(of_records | ~Q(subject_kind__in=RECORD_KINDS)).defer("canonical")
+
+
+def visible_alarms(*, records: QuerySet[Any], versions: QuerySet[Any], people: QuerySet[Any]) -> QuerySet[Alarm]:
+    """Alarms by the same rule, for whoever may read them at all."""
+    of_records = Q(subject_kind="record", subject_id__in=keys(records)) | Q(
+        subject_kind="version", subject_id__in=keys(versions)
+    )
+    known = ~Q(subject_kind="user") | Q(subject_id__in=keys(people))
+    return Alarm.objects.filter(of_records | (~Q(subject_kind__in=RECORD_KINDS) & known))
 
 
 def keys(rows: QuerySet[Any]) -> QuerySet[Any]:

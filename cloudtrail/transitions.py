@@ -12,6 +12,7 @@ from accounts.models import User
 from accounts.permissions import demand
 from audit import clock, trail
 from audit.actions import Action
+from audit.reasons import demand_reason
 from cloudtrail import ingest
 from cloudtrail.attribution import heal
 from cloudtrail.faults import faults
@@ -47,6 +48,7 @@ def change_trail(trail_id: uuid.UUID, values: Mapping[str, Any], *, by: User, re
     demand(by, "cloudtrail.manage")
     with transaction.atomic(durable=True):
         changed = Trail.objects.select_for_update(no_key=True).get(pk=trail_id)
+        reason = demand_reason(reason, Action.REQUEST_REFUSED, changed, by)
         before = {name: getattr(changed, name) for name in FIELDS}
         for name in FIELDS:
             setattr(changed, name, values.get(name, before[name]))

@@ -5,4 +5,4 @@ class PortalConfig(AppConfig):
     name = "portal"
 
     def ready(self) -> None:
-        from portal import anchoring, chain_walk, evidence, handlers, reports  # noqa: F401 mark what workers can do
+        from portal import alarm_mail, anchoring, chain_walk, evidence, handlers, reports  # noqa: F401 mark what workers can do

@@ -17,6 +17,7 @@ app.conf.beat_schedule = {
     "sweep jobs": {"task": "jobs.sweep", "schedule": 15.0},
     "seal the reading log": {"task": "audit.seal_access", "schedule": 300.0},
     "anchor the trail": {"task": "portal.anchor", "schedule": 15.0},
+    "watch for alarms": {"task": "portal.watch", "schedule": 15.0},
     "watch over the trail": {"task": "portal.watch_over_trail", "schedule": 3600.0},
     "archive proofs of signatures": {"task": "signatures.archive_pending", "schedule": 60.0},
     "pull trails": {"task": "cloudtrail.pull_all", "schedule": 20.0},

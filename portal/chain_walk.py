@@ -2,23 +2,34 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 
 from django.db import connection
 
 from accounts.models import User
-from audit import chain
+from audit import chain, clock, trail
+from audit.alarms import Kind, clear, raise_alarm
 from audit.models import Link
 from jobs import queue
 from jobs.models import Job, LeaseLost
 
 WALK = "audit.verify"
+WALKED_EVERY = timedelta(days=1)
+CHAIN = trail.Subject("trail", "entries", "the audit trail")
 TELL_EVERY = 0.5  # seconds
 
 
-def ask_for(by: User) -> Job:
+def ask_for(by: User | trail.Actor) -> Job:
     """One walk at a time, whoever asks."""
     return queue.enqueue(WALK, args={"title": "Verify the audit trail", "page": "/audit/"}, key="chain", by=by)
+
+
+def ask_if_due() -> None:
+    """The portal itself walks the chain once a day, so that a break does not wait for somebody to ask."""
+    newest, _ = latest()
+    if newest is None or clock.now() - newest.created_at > WALKED_EVERY:
+        ask_for(trail.SYSTEM)
 
 
 def latest() -> tuple[Job | None, Job | None]:
@@ -42,6 +53,10 @@ def walk(job: Job) -> dict[str, Any]:
 
         found = chain.walk(on_batch=tell)
     fault = found.fault and {"where": found.fault.where, "seq": found.fault.seq, "sentence": found.fault.sentence}
+    if found.fault:
+        raise_alarm(Kind.CHAIN_BROKEN, CHAIN, found.fault.sentence, detail={"link": found.fault.seq or 0})
+    else:
+        clear(Kind.CHAIN_BROKEN, CHAIN, f"The chain was walked up to link {found.links} and holds.")
     return {"links": found.links, "head": found.head, "fault": fault}
 
 

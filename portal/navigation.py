@@ -12,6 +12,7 @@ from accounts import qualifications
 from accounts.models import User
 from accounts.permissions import may
 from audit import trail
+from portal.hearers import alarms_for
 from signatures.models import Step
 
 # Label, where, icon, the permission that shows it, and the beginnings of the paths that are its own.
@@ -25,6 +26,7 @@ ROOMS: tuple[tuple[str, str, str, str, tuple[str, ...]], ...] = (
     ("Inspection", "/inspection/", "clipboard-check", "inspection.read", ("/inspection/",)),
 )
 BACK_ROOMS: tuple[tuple[str, str, str, str, tuple[str, ...]], ...] = (
+    ("Security", "/security/", "exclamation-triangle", "alarms.read", ("/security/",)),
     ("Jobs", "/jobs/", "list-task", "job.read", ("/jobs/",)),
     ("Administration", "/people/", "gear", "people.read", ("/people/", "/buckets/")),
 )
@@ -53,6 +55,9 @@ def _rail(request: HttpRequest, user: User) -> list[dict[str, Any]]:
     front = [_item(request, room) for room in ROOMS if _open_to(user, room[3])]
     back = [_item(request, room) for room in BACK_ROOMS if _open_to(user, room[3])]
     front[0]["badge"] = waiting(user)
+    if may(user, "alarms.acknowledge"):
+        security = next(item for item in back if item["url"] == "/security/")
+        security["badge"] = alarms_for(user).filter(acknowledged_at__isnull=True).count()
     return [*front, {"divider": True}, *back] if back else front
 
 

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from portal import anchoring
+from portal import anchoring, watching
 
 
 @shared_task(name="portal.anchor")
@@ -13,3 +13,8 @@ def anchor() -> None:
 @shared_task(name="portal.watch_over_trail")
 def watch_over_trail() -> None:
     anchoring.watch_over()
+
+
+@shared_task(name="portal.watch")
+def watch() -> None:
+    watching.watch()

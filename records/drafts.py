@@ -12,6 +12,7 @@ from accounts.models import User
 from accounts.permissions import demand
 from audit import clock, trail
 from audit.actions import Action
+from audit.reasons import demand_reason
 from records import previews
 from records.models import Attachment, Buffer, Draft, Record
 from storage import worm
@@ -64,15 +65,9 @@ def check_out(draft: Draft, *, by: User) -> Draft:
 def take_over(draft: Draft, *, by: User, reason: str) -> Draft:
     """Check it out although somebody else holds it: their unsaved text is lost, so it takes a reason."""
     demand(by, draft.record.writing, draft.record, draft.record)
+    reason = demand_reason(reason, Action.STEP_REFUSED, draft.record, by)
     with transaction.atomic(durable=True):
         draft = _lock(draft)
-        if len(reason.strip()) < 10:
-            raise DraftRefused(
-                "Say in at least 10 letters why you take it over.",
-                action=Action.STEP_REFUSED,
-                subject=draft.record,
-                by=by,
-            )
         before = draft.checked_out_by
         _hand_to(draft, by)
         Buffer.objects.filter(draft=draft).delete()
@@ -80,7 +75,7 @@ def take_over(draft: Draft, *, by: User, reason: str) -> Draft:
             Action.DRAFT_TAKEN_OVER,
             draft.record,
             by=by,
-            reason=reason.strip(),
+            reason=reason,
             detail={"from": before.legal_name if before else ""},
         )
     return draft

@@ -14,6 +14,7 @@ from accounts.models import User
 from accounts.permissions import demand
 from audit import clock, trail
 from audit.actions import Action
+from audit.reasons import demand_reason
 from records import lifecycle, manifest
 from records.kinds import FACTS
 from records.lifecycle import State
@@ -150,7 +151,7 @@ def recall(version: Version, *, by: User, reason: str) -> Version:
     """The author takes a version back from review; signatures on it stay, on a version that goes no further."""
     if by.pk != version.author_id:
         raise trail.Forbidden("Only the author recalls a version.", action=Action.STEP_REFUSED, subject=version, by=by)
-    _demand_reason(version, by, reason)
+    reason = demand_reason(reason, Action.STEP_REFUSED, version, by)
     with transaction.atomic(durable=True):
         return move(version, "recall", by=by, reason=reason)
 
@@ -159,7 +160,7 @@ def retire(version: Version, *, by: User, reason: str) -> Version:
     """Take the effective version (or one that waits for its day) out of effect, for good. Its record keeps the number. Must run
     in the transaction of the signature that says so."""
     demand(by, "document.retire", version.record, version.record)
-    _demand_reason(version, by, reason)
+    reason = demand_reason(reason, Action.STEP_REFUSED, version, by)
     now = clock.now()
     row = Effectivity.objects.select_for_update(no_key=True).filter(version=version).first()
     if row and (row.during.isempty or (row.during.upper and row.during.upper <= now)):
@@ -174,8 +175,3 @@ def retire(version: Version, *, by: User, reason: str) -> Version:
         row.during = DateTimeTZRange(row.during.lower, max(now, row.during.lower))
         row.save(update_fields=["during"])
     return version
-
-
-def _demand_reason(version: Version, by: User, reason: str) -> None:
-    if len(reason.strip()) < 10:
-        raise trail.Refused("Give a reason of at least 10 letters.", action=Action.STEP_REFUSED, subject=version, by=by)

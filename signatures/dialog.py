@@ -10,14 +10,14 @@ from django.shortcuts import redirect, render
 
 from accounts import accountability, identity, qualifications, rights
 from accounts.http import PersonRequest
-from audit import clock, trail
+from audit import clock, reasons, trail
 from records.models import Version
 from signatures import intents, review
 from signatures.forms import SignForm
 from signatures.intents import IntentRefused
 from signatures.meanings import SENTENCES, Meaning
 from signatures.models import INTENT_LIVES, Intent, Signature, Step
-from signatures.signing import REASON_LETTERS, spared
+from signatures.signing import spared
 
 CARD = "signatures/_card.html"
 BAD_INPUT = 400
@@ -92,7 +92,7 @@ def context(
         "reviewed": given.get("reviewed", ""),
         "asks_review": bool(place.step and place.step.meaning == Meaning.APPROVAL),
         "entries": review.entries_to(place.version, intent.reviewed_to) if intent else 0,
-        "reason_letters": REASON_LETTERS,
+        "reason_letters": reasons.LETTERS,
         "seconds": int(INTENT_LIVES.total_seconds()),
         "demo": settings.DEMO,
         "bound": _bound(request, place, intent) if intent else [],

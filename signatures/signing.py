@@ -10,7 +10,6 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 
 from django.db import transaction
 from django.http import HttpRequest
@@ -19,9 +18,8 @@ from accounts import accountability, founding, identity, qualifications, rights
 from accounts.identity import Credentials
 from accounts.models import Sitting, User, folded
 from accounts.permissions import may
-from audit import clock, trail
+from audit import clock, clock_guard, reasons, trail
 from audit.actions import Action
-from audit.models import Entry
 from records import lifecycle, sealed
 from records.models import Version
 from signatures import intents, sealing, standing, statement
@@ -39,8 +37,6 @@ from signatures.meanings import (
 from signatures.models import Intent, PortalKey, Signature, Step
 from signatures.requests import had_part
 
-REASON_LETTERS = 10
-CLOCK_TOLERANCE = timedelta(seconds=2)
 LETTER_WAIVER = "letter_waiver"  # the type of the report that waives the letter of 11.100(c)
 
 
@@ -129,14 +125,9 @@ def _check_list(held: Sequence[Intent], signer: User) -> None:
 
 
 def _check_reason(version: Version, signer: User, meaning: str, reason: str) -> None:
-    if meaning in WITH_REASON and len(reason.strip()) < REASON_LETTERS:
-        raise SignatureRefused(
-            version,
-            signer,
-            f"A {Meaning(meaning).label.lower()} needs a reason of at least {REASON_LETTERS} letters.",
-            "no reason",
-            400,
-        )
+    if meaning in WITH_REASON and (told := reasons.fault(reason)):
+        label = Meaning(meaning).label.lower()
+        raise SignatureRefused(version, signer, f"A {label} needs a reason. {told}", "no reason", 400)
 
 
 def _lock(intent: Intent, meaning: str, reviewed: bool, outcome: str) -> Act:
@@ -388,16 +379,9 @@ def _pages(numbers: Sequence[int]) -> str:
 
 
 def _clock(act: Act, signer: User) -> None:
-    """A clock that went back would date a signature before what it follows (§2 row 17)."""
-    newest = Entry.objects.order_by("-at").values_list("at", flat=True).first()
-    if newest and newest - clock.now() > CLOCK_TOLERANCE:
-        raise SignatureRefused(
-            act.version,
-            signer,
-            "The portal's clock is behind its own trail, so nobody can sign. Tell the system owner.",
-            "clock",
-            503,
-        )
+    """Clocks that disagree, or went back, would date a signature before what it follows (§2 row 17)."""
+    if sentence := clock_guard.fault():
+        raise SignatureRefused(act.version, signer, sentence, "clock", 503)
 
 
 def _digests(act: Act, signer: User) -> None:

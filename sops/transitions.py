@@ -15,6 +15,7 @@ from accounts.models import Area, Policy, Qualification, Sitting, User
 from accounts.permissions import demand
 from audit import clock, trail
 from audit.actions import Action
+from audit.reasons import demand_reason
 from records import documents, drafts, numbers, starter
 from records.documents import effective_from
 from records.lifecycle import State
@@ -174,6 +175,7 @@ def read(
 
 def change_rule(sop: Sop, *, by: User, reading_roles: list[str], reading_days: int, reason: str) -> None:
     """Who must read it, and how soon. Takes effect with the next approval."""
+    reason = demand_reason(reason, Action.REQUEST_REFUSED, sop.record, by)
     with transaction.atomic(durable=True):
         sop.reading_roles, sop.reading_days = sorted(reading_roles), reading_days
         sop.save(update_fields=["reading_roles", "reading_days"])

@@ -15,7 +15,8 @@ from pathlib import Path
 from accounts.models import Area, Invitation, Letter, User
 from accounts.transitions import ask_reset, invite
 from audit import clock
-from audit.models import Entry
+from audit.alarms import Kind, raise_alarm
+from audit.models import Alarm, Entry
 from cloudtrail import transitions as cloudtrail
 from cloudtrail.models import LogFile, Trail
 from jobs import queue
@@ -61,6 +62,8 @@ def furnish() -> None:
     drafts.add_image(draft, "gel.png", PIXEL, by=cast.author)
     acts.read(cast.reviewer, cast.version("SOP-0001"))
     verification.verify(cast.version("KRAS-001"), by=cast.operator)
+    newcomer = User.objects.get(username="newcomer")
+    raise_alarm(Kind.ROLES_GRANTED, newcomer, "Dave Mbeki gave Noor Haile the role Scientist.")
 
 
 def _trails(cast: firm.Firm) -> None:
@@ -133,6 +136,7 @@ def places() -> dict[str, str]:
         "trail": str(Trail.objects.get(name="Laboratory").pk),
         "file": str(log.pk),
         "broken": str(broken.pk),
+        "alarm": str(Alarm.objects.get().pk),
         "job": str(Job.objects.get(state="queued", kind="records.verify").pk),
         "failed_job": str(Job.objects.get(state="failed").pk),
         "pack": str(Job.objects.get(kind=evidence.EVIDENCE).pk),

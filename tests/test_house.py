@@ -20,6 +20,7 @@ PRODUCT = [app for app in FLOORS if app not in {"demo", "standin"}]
 ADMIT_ANYTHING = {"utils", "util", "helpers", "services", "service", "managers", "misc", "common"}
 CLOCKS = {"timezone.now", "datetime.now", "datetime.utcnow", "datetime.today", "date.today", "time.time"}
 OWN_CLOCK = {
+    "audit/clock_guard.py": "holds the process's clock against the one clock; what comes of it is dated by the latter",
     "storage/probe.py": "asks S3 for retention by the wall clock that S3 keeps too; nothing of it becomes a fact",
     "printing/templatetags/look.py": "the foot of a page says when it was made; printing knows no database",
 }

@@ -244,6 +244,56 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
+            name="Removal",
+            fields=[
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                (
+                    "role",
+                    models.TextField(
+                        choices=[
+                            ("author", "Author"),
+                            ("reviewer", "Reviewer"),
+                            ("approver", "QA approver"),
+                            ("operator", "Operator"),
+                            ("scientist", "Scientist"),
+                            ("inspector", "Inspector"),
+                            ("administrator", "Administrator"),
+                        ]
+                    ),
+                ),
+                ("report", models.TextField(help_text="number of the signed access review")),
+                ("why", models.TextField()),
+                ("decided_at", models.DateTimeField(db_default=audit.clock.Now())),
+                ("done_at", models.DateTimeField(help_text="when the role was found gone", null=True)),
+                (
+                    "decided_by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+                (
+                    "done_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="removals",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+            ],
+            options={
+                "ordering": ["decided_at"],
+            },
+        ),
+        migrations.CreateModel(
             name="Sitting",
             fields=[
                 ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
@@ -393,6 +443,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="qualification",
             constraint=models.UniqueConstraint(fields=("user", "version_id"), name="qualified_once_per_version"),
+        ),
+        migrations.AddConstraint(
+            model_name="removal",
+            constraint=models.UniqueConstraint(fields=("user", "role", "report"), name="removed_once_per_report"),
         ),
         migrations.AddIndex(
             model_name="sitting",

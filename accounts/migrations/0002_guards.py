@@ -44,6 +44,8 @@ class Migration(migrations.Migration):
         Guard("accounts_founding", subject="founding", key="id"),
         NeverDeleted("accounts_founding"),
         NeverDeleted("accounts_sitting"),
+        Guard("accounts_removal", subject="user", key="user_id"),
+        NeverDeleted("accounts_removal"),
         Guard("guardian_userobjectpermission", subject="user", key="user_id"),
         Guard("guardian_groupobjectpermission", subject="group", key="group_id"),
         Guard("auth_group", subject="group", key="id"),

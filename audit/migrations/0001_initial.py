@@ -45,6 +45,31 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
+            name="ReviewFilter",
+            fields=[
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("name", models.TextField(unique=True)),
+                ("why", models.TextField(help_text="the risk that it is about")),
+                ("actions", models.JSONField(default=list, help_text="actions, such as signature.applied")),
+                ("subject_kinds", models.JSONField(default=list, help_text="such as version, user, bucket")),
+                ("people", models.JSONField(default=list, help_text="keys of actors")),
+                ("records", models.JSONField(default=list, help_text="keys of records; their versions are meant, too")),
+                ("every_days", models.IntegerField(help_text="days from one review to the next")),
+                ("made_at", models.DateTimeField(db_default=audit.clock.Now())),
+                ("retired_at", models.DateTimeField(null=True)),
+            ],
+            options={
+                "ordering": ["every_days", "name"],
+            },
+        ),
+        migrations.CreateModel(
+            name="Watch",
+            fields=[
+                ("name", models.TextField(primary_key=True, serialize=False)),
+                ("seq", models.BigIntegerField()),
+            ],
+        ),
+        migrations.CreateModel(
             name="Access",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
@@ -125,6 +150,37 @@ class Migration(migrations.Migration):
                         name="one_open_alarm_of_a_cause",
                     )
                 ],
+            },
+        ),
+        migrations.CreateModel(
+            name="ClockReading",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("at", models.DateTimeField(db_default=audit.clock.Now())),
+                ("source", models.TextField(help_text="role of the process and name of its machine, such as web@qa-1")),
+                (
+                    "standing",
+                    models.TextField(
+                        choices=[
+                            ("well", "Agree"),
+                            ("apart", "Apart"),
+                            ("back", "Behind the trail"),
+                            ("stepped", "Stepped"),
+                        ]
+                    ),
+                ),
+                ("offset_us", models.BigIntegerField(help_text="database clock less the process's, microseconds")),
+                ("within_us", models.BigIntegerField(help_text="how exactly that could be told, microseconds")),
+                (
+                    "step_us",
+                    models.BigIntegerField(
+                        default=0, help_text="what the database clock went beyond the time that passed"
+                    ),
+                ),
+            ],
+            options={
+                "ordering": ["-id"],
+                "indexes": [models.Index(fields=["source", "-id"], name="audit_clock_source_f9f605_idx")],
             },
         ),
         migrations.CreateModel(
@@ -231,6 +287,32 @@ class Migration(migrations.Migration):
             options={
                 "ordering": ["-at"],
                 "indexes": [models.Index(fields=["alarm", "person"], name="audit_alarm_alarm_i_24cc25_idx")],
+            },
+        ),
+        migrations.CreateModel(
+            name="Review",
+            fields=[
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("after", models.BigIntegerField()),
+                ("until", models.BigIntegerField()),
+                ("entries", models.IntegerField()),
+                ("version", models.TextField(help_text="key of the sealed report", unique=True)),
+                ("number", models.TextField(help_text="number of the report")),
+                ("findings", models.TextField(default="")),
+                ("reviewer", models.TextField()),
+                ("reviewer_name", models.TextField()),
+                ("made_at", models.DateTimeField(db_default=audit.clock.Now())),
+                ("signed_at", models.DateTimeField(null=True)),
+                (
+                    "filter",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="reviews", to="audit.reviewfilter"
+                    ),
+                ),
+            ],
+            options={
+                "ordering": ["-made_at"],
+                "indexes": [models.Index(fields=["filter", "-until"], name="audit_revie_filter__1923db_idx")],
             },
         ),
     ]

@@ -188,4 +188,10 @@ class Migration(migrations.Migration):
         NeverDeleted("audit_alarm"),
         Guard("audit_alarmmail", subject="alarm", key="alarm_id"),
         AppendOnly("audit_alarmmail"),
+        AppendOnly("audit_clockreading"),
+        NeverDeleted("audit_watch"),
+        Guard("audit_reviewfilter", subject="review_filter", key="id"),
+        NeverDeleted("audit_reviewfilter"),
+        Guard("audit_review", subject="review_filter", key="filter_id"),
+        NeverDeleted("audit_review"),
     ]

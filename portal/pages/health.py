@@ -20,6 +20,7 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from audit import clock_guard
 from audit.clock import Now
 from jobs.models import Job
 from portal.celery import app
@@ -40,7 +41,7 @@ def healthz(request: HttpRequest) -> JsonResponse:
     if needed["database"]["status"] == "ok":
         needed["migrations"] = migrations()
     serves = all(part["status"] == "ok" for part in needed.values())
-    others = {"broker": _broker.now(), "worker": worker(serves), "storage": _storage.now()}
+    others = {"broker": _broker.now(), "worker": worker(serves), "storage": _storage.now(), "clock": clocks(serves)}
     well = all(part["status"] == "ok" for part in others.values())
     status = "down" if not serves else "ok" if well else "degraded"
     return JsonResponse({"status": status, "parts": needed | others}, status=200 if serves else 503)
@@ -63,6 +64,17 @@ def migrations() -> Part:
     if missing:
         return _away(f"{len(missing)} migrations were not applied.")
     return _well("Every migration was applied.")
+
+
+def clocks(serves: bool) -> Part:
+    """Whether people can sign, by the clocks: apart or behind the trail, nobody does (§2 row 17)."""
+    if not serves:
+        return {"status": "unknown", "says": "Not looked at."}
+    reading = clock_guard.observe()
+    if sentence := clock_guard.SENTENCES.get(reading.standing):
+        return _away(sentence)
+    milliseconds = abs(reading.offset).total_seconds() * 1000
+    return _well(f"The clocks of database and web server are {milliseconds:,.0f} ms apart.")
 
 
 def worker(serves: bool) -> Part:

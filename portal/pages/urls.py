@@ -12,6 +12,7 @@ from portal.pages import (
     record_audit,
     routes,
     search,
+    security,
     sign,
     sign_list,
     signed_acts,
@@ -37,4 +38,5 @@ urlpatterns = [
     *verify.URLS,
     *signed_acts.URLS,
     *letter.URLS,
+    *security.URLS,
 ]

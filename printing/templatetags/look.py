@@ -75,6 +75,15 @@ STATES: Mapping[str, Tone] = {
     "overdue": Tone(BAD, "Overdue"),
     "pending": Tone(WARN, "Pending"),
     "refused": Tone(BAD, "Refused"),
+    # an alarm
+    "standing": Tone(BAD, "Standing"),
+    "unacknowledged": Tone(WARN, "Not acknowledged"),
+    "acknowledged": Tone(INFO, "Acknowledged, standing"),
+    # clocks
+    "well": Tone(OK, "Agree"),
+    "apart": Tone(BAD, "Apart"),
+    "back": Tone(BAD, "Behind the trail"),
+    "stepped": Tone(WARN, "Set"),
     # training
     "trained": Tone(OK, "Trained"),
     "not_trained": Tone(BAD, "Not trained"),
