@@ -14,7 +14,7 @@ from django.db import IntegrityError, transaction
 from accounts.models import User
 from accounts.permissions import demand
 from accounts.roles import Role
-from audit import clock, trail
+from audit import clock, reasons, trail
 from audit.actions import Action
 from records.contract import SIGNERS, Definition
 from records.kinds import Kind
@@ -23,7 +23,6 @@ from signatures.meanings import SENTENCES, Meaning
 from signatures.models import RouteTemplate
 from signatures.requests import Asked, open_route, review_then_approval
 
-REASON_LETTERS = 10
 ROWS, AT_ONE_ROW, DAYS = 20, 20, 365
 # Kinds whose routes are templates. A data package takes its own from the signed definition, a report's follows from what it is.
 KINDS = (Kind.DEFINITION, Kind.DOCUMENT, Kind.SOP)
@@ -126,8 +125,8 @@ def change(applies_to: str, rows: Sequence[Row], *, by: User, reason: str, on_to
     subject = trail.Subject("route", applies_to, f"the route of {label_of(applies_to)}")
     demand(by, "route.manage", subject)
     wrong = problems(rows) if rows else []
-    if len(reason.strip()) < REASON_LETTERS:
-        wrong.append(f"Give a reason of at least {REASON_LETTERS} letters.")
+    if no_reason := reasons.fault(reason):
+        wrong.append(no_reason)
     if applies_to not in targets():
         wrong.append("There is no such type of record.")
     if wrong:

@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from accounts.identity import Credentials
 from accounts.models import Qualification, Sitting, User
 from accounts.permissions import may
-from audit import trail
+from audit import reasons, trail
 from audit.actions import Action
 from audit.clock import Now
 from records import transitions as records
@@ -21,7 +21,7 @@ from signatures.meanings import Meaning, Outcome
 from signatures.models import Request, Signature, Step
 from signatures.queries import OPEN_STATES, who_could_sign
 from signatures.requests import complete, lapse_rest
-from signatures.signing import REASON_LETTERS, signing
+from signatures.signing import signing
 
 Approved = Callable[[Version, User], None]
 Signed = Callable[[Signature], None]
@@ -275,8 +275,8 @@ def _check_reassign(step: Step, to: User, by: User, reason: str) -> None:
             f"{to} cannot sign this step: it takes a {step.role} of the record's area who wrote nothing of the version and is "
             "not asked to sign it elsewhere."
         )
-    elif len(reason.strip()) < REASON_LETTERS:
-        wrong, status = f"Give a reason of at least {REASON_LETTERS} letters.", 400
+    elif told := reasons.fault(reason):
+        wrong, status = told, 400
     if wrong:
         raise ReassignRefused(wrong, step.version, by, status)
 

@@ -8,6 +8,7 @@ from django import forms
 from accounts.models import Area, User
 from portal.pages.document_parts import KINDS
 from records.models import Draft, RecordType
+from signatures import routes
 
 STATUSES = [
     ("effective", "Effective"),
@@ -81,6 +82,13 @@ class SubmitForm(forms.Form):
         )
         self._offer("reviewers", people.filter(groups__name__in=["reviewer", "approver"]).distinct())
         self._offer("approvers", people.filter(groups__name="approver").distinct())
+        if template := routes.in_force(draft.record.type):
+            self.fields["approvers"].required = False
+            asks = f"The route asks for {routes.told(routes.rows_of(template))}."
+            for name in ("reviewers", "approvers"):
+                self.fields[
+                    name
+                ].help_text = f"{asks} Whom you name takes a place; where you name nobody, anyone of the role."
 
     def _offer(self, name: str, people: Any) -> None:
         offered: Any = self.fields[name]

@@ -7,9 +7,10 @@ import pytest
 from django.db import DatabaseError, transaction
 
 from accounts.models import User
-from audit import trail
+from audit import clock, trail
 from audit.actions import Action
 from audit.models import Entry
+from portal.pages.document_forms import SubmitForm
 from records import transitions as records
 from records.models import RecordType, Version
 from signatures import requests, routes
@@ -150,6 +151,18 @@ def test_compliance_under_a_template_the_author_is_not_asked_and_nobody_is_asked
     assert [str(person) for step in version.steps.all() for person in requests.mail.asked(step)] == [
         "Maja Ruiz", "Chidi Okafor", "Ingrid Solheim",
     ]  # fmt: skip
+
+
+@pytest.mark.compliance("S2")
+def test_compliance_under_a_template_the_page_says_what_is_asked_and_nobody_needs_to_be_named(people):
+    change(people, [REVIEW, APPROVAL])
+    draft = builders.a_record(people).draft
+    data = {"message": "First issue of it"}
+    form = SubmitForm(data, draft=draft, by=people.author, today=clock.now().date())
+    assert form.is_valid(), form.errors
+    assert "1 Reviewer for review, then 1 QA approver for approval" in str(form.fields["approvers"].help_text)
+    change(people, [], on_top_of=1)
+    assert not SubmitForm(data, draft=draft, by=people.author, today=clock.now().date()).is_valid()
 
 
 # Parallel steps and quorum
