@@ -5,4 +5,5 @@ class PortalConfig(AppConfig):
     name = "portal"
 
     def ready(self) -> None:
-        from portal import alarm_mail, anchoring, chain_walk, evidence, handlers, reports  # noqa: F401 mark what workers can do
+        # What workers can do is marked where it is imported.
+        from portal import alarm_mail, anchoring, chain_walk, evidence, handlers, reports, signed_mail  # noqa: F401

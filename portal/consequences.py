@@ -7,7 +7,7 @@ from accounts.models import User
 from accounts.rights import WAIVED_FOR
 from accounts.transitions import waive_letter
 from audit import clock
-from portal import anchoring, restoring
+from portal import anchoring, restoring, signed_mail
 from records.documents import effective_from
 from records.kinds import Kind
 from records.models import Version
@@ -24,10 +24,11 @@ def approved(version: Version, signer: User) -> None:
 
 
 def signed(signature: Signature) -> None:
-    """Runs in the transaction of each signature: after the commit its proof goes under Object Lock, and a checkpoint of the
-    trail covers it."""
+    """Runs in the transaction of each signature: after the commit its proof goes under Object Lock, a checkpoint of the trail
+    covers it, and the author hears of the last one by mail."""
     archive.ask(signature)
     anchoring.ask_for(signature)
+    signed_mail.ask_for(signature)
 
 
 def retired(version: Version, signer: User) -> None:

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
 
-from audit import clock, trail
+from audit import alarms, clock, trail
 from audit.actions import Action
 from jobs import queue
 from jobs.models import Job
@@ -94,6 +94,8 @@ def _archive(signature: Signature) -> Archived:
         if made:
             detail = {"signature": str(signature.pk), "files": {name: pin.sha256 for name, pin in pins.items()}}
             trail.record(Action.SIGNATURE_ARCHIVED, signature.version, by=trail.SYSTEM, detail=detail)
+        if not late(clock.now()).filter(version=signature.version).exists():
+            alarms.clear(alarms.Kind.STATEMENT_NOT_ARCHIVED, signature.version, "Every proof is under Object Lock now.")
     return row
 
 
@@ -131,9 +133,16 @@ def ask_for_pending() -> int:
     tried = dict(failed.order_by("finished_at").values_list("args__signature", "finished_at"))
     due = [
         signature
-        for signature in pending()[:AT_ONCE]
+        for signature in pending().select_related("version__record")[:AT_ONCE]
         if (last := tried.get(str(signature.pk))) is None or now - last > min(SELDOM, (now - signature.signed_at) / 4)
     ]
     for signature in due:
         ask(signature)
+        if now - signature.signed_at > LATE:
+            alarms.raise_alarm(
+                alarms.Kind.STATEMENT_NOT_ARCHIVED,
+                signature.version,
+                f"The proof of the signature of {signature.printed_name} is not under Object Lock yet: see the jobs that failed.",
+                detail={"signature": str(signature.pk)},
+            )
     return len(due)

@@ -54,7 +54,8 @@ def attest(pdf: bytes, *, at: datetime) -> bytes:
     try:
         signer = _Signer(meta, signer=held.signer, timestamper=timestamps.authority())
         signer.at = at
-        made = signer.sign_pdf(IncrementalPdfFileWriter(io.BytesIO(pdf)), bytes_reserved=ROOM)
+        writer = IncrementalPdfFileWriter(io.BytesIO(pdf))
+        made = timestamps.finished(signer.async_sign_pdf(writer, bytes_reserved=ROOM))
     except (timestamps.NoTimeStamp, kms.Unavailable) as away:
         raise certificate.NoCertificate(str(away)) from away
     except (SigningError, PdfError, OSError) as error:

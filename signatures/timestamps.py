@@ -2,8 +2,10 @@
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from typing import Any, TypeVar
 
 import requests
 from asn1crypto import cms, tsp
@@ -17,6 +19,7 @@ from pyhanko.sign.validation.errors import SignatureValidationError
 from pyhanko.sign.validation.generic_cms import validate_tst_signed_data
 from pyhanko_certvalidator import ValidationContext
 
+Result = TypeVar("Result")
 SECONDS = 5
 REPLY_BYTES = 64 * 1024
 
@@ -53,6 +56,17 @@ class Authority(TimeStamper):
         return token
 
 
+def finished(work: Coroutine[Any, Any, Result]) -> Result:
+    """What the coroutine returns, waited for; pyHanko speaks async alone. Where a loop runs in this thread already, another
+    thread waits."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    with ThreadPoolExecutor(1) as aside:
+        return aside.submit(asyncio.run, work).result()
+
+
 def authority() -> Authority | None:
     """The configured authority, or None where there is none."""
     return Authority(settings.TSA_URL) if settings.TSA_URL else None
@@ -63,12 +77,12 @@ def stamp(data: bytes) -> bytes | None:
     asked = authority()
     if asked is None:
         return None
-    return bytes(asyncio.run(asked.async_timestamp(hashlib.sha256(data).digest(), "sha256")).dump())
+    return bytes(finished(asked.async_timestamp(hashlib.sha256(data).digest(), "sha256")).dump())
 
 
 def time_of(token: cms.SignedData, digest: bytes) -> datetime:
     """When the token says that this SHA-256 digest existed. Raises NoTimeStamp where the token does not hold."""
-    return asyncio.run(_time_of(token, digest))
+    return finished(_time_of(token, digest))
 
 
 async def _time_of(token: cms.SignedData, digest: bytes) -> datetime:

@@ -122,7 +122,11 @@ document.addEventListener("click", async (event) => {
 
 // The reader's own time, as the tooltip of a UTC time.
 (() => {
-  const local = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "long" });
+  // With its offset: at the end of summer time an hour comes twice, and only the offset tells which one it was.
+  const local = new Intl.DateTimeFormat(undefined, {
+    weekday: "long", year: "numeric", month: "long", day: "numeric",
+    hour: "2-digit", minute: "2-digit", second: "2-digit", timeZoneName: "longOffset",
+  });
   const tell = (event) => {
     const time = event.target.closest?.("time[data-local]");
     if (time && !time.title) time.title = `${local.format(new Date(time.dateTime))}, your time`;

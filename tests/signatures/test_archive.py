@@ -3,7 +3,7 @@
 import pytest
 from asn1crypto import cms
 
-from audit.models import Entry
+from audit.models import Alarm, Entry
 from jobs import queue
 from jobs.models import Job
 from signatures import archive, sealing
@@ -72,9 +72,13 @@ def test_compliance_a_store_that_is_away_is_asked_again_and_the_card_says_so(peo
     ticking.advance(minutes=20)
     assert "its proof is late on its way" in page()
     assert archive.ask_for_pending() == 1
+    alarm = Alarm.objects.get(kind="statement_not_archived")
+    assert alarm.subject_id == str(signature.version_id) and "is not under Object Lock yet" in alarm.sentence
     settings.WORM_BUCKET = "gxp-countersign"
     assert run(signature).state == "done"
     assert archive.ask_for_pending() == 0
+    alarm.refresh_from_db()
+    assert alarm.cleared_at and not alarm.acknowledged_at
     assert "proof under Object Lock since" in page()
     assert f"s3://gxp-countersign/signatures/{signature.pk}/statement.json version " in page()
 
