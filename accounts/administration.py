@@ -74,6 +74,17 @@ ACTS: dict[str, Act] = {
         "Its codes count no more, at once, and sittings end. A link for a new device goes to the person's mailbox.",
         "Withdraw", "The device is withdrawn.", forms.Reason, transitions.withdraw_device, danger=True,
     ),
+    "suspect": Act(
+        "Put under suspicion",
+        "Nothing is signed with this account from now on; sittings end, and its device counts no more. What was signed since the"
+        " time you name is under review until quality has decided about each signature.",
+        "Put under suspicion", "The account is under suspicion.", forms.Suspect, transitions.suspect, danger=True,
+    ),
+    "clear": Act(
+        "End the suspicion",
+        "After a new proof of identity and a new device. Signatures under review stay so until quality has decided.",
+        "End the suspicion", "The suspicion is ended.", forms.Reason, transitions.clear,
+    ),
     "grant": Act(
         "Grant one record", "The person may read one record that lies in none of their areas.",
         "Grant", "The person may read the record.", forms.OneRecord, transitions.grant,
@@ -98,8 +109,10 @@ def open_acts(user: User, state: str, by: User) -> list[tuple[str, Act]]:
     if user.pk == by.pk or not may(by, "people.manage"):
         return []
     closed = {
-        "link": state not in ("invited", "no_device"),
-        "unlock": state != "locked_out",
+        "link": not (state in ("invited", "no_device") or (state == "suspected" and codes.device_in_use(user) is None)),
+        "unlock": state not in ("locked_out", "dormant"),
+        "suspect": state in ("suspected", "invited"),
+        "clear": state != "suspected",
         "device": codes.device_in_use(user) is None,
         "identity": user.invited_by_id == by.pk,
         "deactivate": not user.is_active,
@@ -147,6 +160,7 @@ def person(request: PersonRequest, pk: UUID) -> HttpResponse:
         "device": codes.device_in_use(user),
         "right": rights.look(user, now) if may(user, "sign.reading") else [],
         "locks": queries.locks(user, now),
+        "suspicions": user.suspicions.select_related("raised_by", "ended_by"),
         "granted": queries.granted(user),
         "sittings": Sitting.objects.filter(user=user, ended_at=None).order_by("-started_at")[:ENTRIES_SHOWN],
         "days": by_day(queries.about(user)[:ENTRIES_SHOWN]),

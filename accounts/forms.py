@@ -200,6 +200,33 @@ class OneRecord(Reason):
         return record
 
 
+class Moment(forms.DateTimeField):
+    """A moment in UTC."""
+
+    def __init__(self, label: str) -> None:
+        widget = forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M")
+        formats = ["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M"]
+        super().__init__(label=label, widget=widget, input_formats=formats, help_text="in UTC")
+
+    def clean(self, value: Any) -> datetime:
+        found: datetime = super().clean(value)
+        return found.replace(tzinfo=UTC)
+
+
+class Lost(forms.Form):
+    """With the mailed link, which stands for the device."""
+
+    since = Moment("Out of my hands since")
+
+
+class LostKnown(Lost):
+    password = Password(label="Your password")
+
+
+class Suspect(Reason):
+    since = Moment("Under suspicion since")
+
+
 class NewArea(forms.Form):
     name = forms.CharField(max_length=120)
     description = forms.CharField(max_length=1000, required=False, widget=forms.Textarea(attrs={"rows": 2}))

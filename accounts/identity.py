@@ -12,10 +12,9 @@ from typing import NoReturn
 from django.contrib.auth import login, logout
 from django.contrib.auth.hashers import check_password, make_password
 from django.db import transaction
-from django.db.models import F
 from django.http import HttpRequest
 
-from accounts import codes
+from accounts import codes, dormancy
 from accounts.models import Lockout, Sitting, User, folded
 from audit import clock, trail
 from audit.actions import Action
@@ -65,7 +64,7 @@ def confirm(
         _refusal, action=action, subject=about, by=trail.NOBODY if purpose == Lockout.Purpose.LOGIN else user
     )
 
-    until = locked_until(user.username, purpose)
+    until = _begin_try(user.username, purpose)
     if until:
         raise refused(_locked(until), "locked", until)
     password_right = check_password(credentials.password, user.password)
@@ -73,10 +72,13 @@ def confirm(
     try:
         right = password_right and device is not None and codes.spend(device, credentials.code)
     except codes.CodeReused as reused:
+        _take_back(user.username, purpose)
         raise refused(str(reused), "code used before", reused.until) from None
     if not right or not user.usable_at(clock.now()):
         raise refused(WRONG, _count_failure(user.username, purpose))
     _forget_failures(user.username, purpose)
+    if dormancy.sleeps(user):
+        raise refused(dormancy.SENTENCE, "dormant")
     return clock.now()
 
 
@@ -84,7 +86,7 @@ def confirm_password(user: User, password: str) -> None:
     """Confirm the password alone, where a link that was sent by mail stands for the device that is gone. Failures count
     as those of log-in do. Raises NotConfirmed."""
     refused = partial(_refusal, action=Action.CONFIRMATION_REFUSED, subject=user, by=trail.NOBODY)
-    until = locked_until(user.username, Lockout.Purpose.LOGIN)
+    until = _begin_try(user.username, Lockout.Purpose.LOGIN)
     if until:
         raise refused(_locked(until), "locked", until)
     if not check_password(password, user.password):
@@ -170,7 +172,7 @@ def _refuse_stranger(credentials: Credentials) -> NoReturn:
         subject=trail.Subject("username", folded(typed), typed),
         by=trail.NOBODY,
     )
-    until = locked_until(typed, Lockout.Purpose.LOGIN)
+    until = _begin_try(typed, Lockout.Purpose.LOGIN)
     if until:
         raise refused(_locked(until), "locked", until)
     make_password(credentials.password)  # as long as a comparison takes, so that time tells nothing
@@ -198,20 +200,42 @@ def _locked(until: datetime) -> str:
     )
 
 
-def _count_failure(username: str, purpose: str) -> str:
-    """One more failure in a row, committed at once. At the fifth the name is locked, and the count starts again."""
+def _begin_try(username: str, purpose: str) -> datetime | None:
+    """Count a try as failed before anything is compared, under lock: however many come side by side, no more than
+    FAILURES_ALLOWED are looked at. Returns until when the name is locked (UTC), or None where the try may go on."""
     with transaction.atomic(durable=True):
         Lockout.objects.get_or_create(username_folded=folded(username), purpose=purpose)
-        rows = Lockout.objects.filter(username_folded=folded(username), purpose=purpose)
-        rows.update(failures=F("failures") + 1)
-        failures = rows.values_list("failures", flat=True).get()
-        if failures >= FAILURES_ALLOWED:
-            rows.update(failures=0, locked_until=Now() + LOCKED_FOR)
-    return f"failure {failures} of {FAILURES_ALLOWED}"
+        row = _lockout(username, purpose)
+        now = clock.now()
+        if row.locked_until and row.locked_until > now:
+            return row.locked_until
+        row.failures = 1 if row.locked_until else row.failures + 1
+        row.locked_until = now + LOCKED_FOR if row.failures >= FAILURES_ALLOWED else None
+        row.save()
+    return None
+
+
+def _take_back(username: str, purpose: str) -> None:
+    """The try that has begun does not count after all."""
+    with transaction.atomic(durable=True):
+        row = _lockout(username, purpose)
+        row.failures = max(row.failures - 1, 0)
+        row.locked_until = None
+        row.save()
+
+
+def _count_failure(username: str, purpose: str) -> str:
+    """How many failures in a row that makes, for the trail; at the fifth the name is locked already."""
+    row = Lockout.objects.get(username_folded=folded(username), purpose=purpose)
+    return f"failure {row.failures} of {FAILURES_ALLOWED}"
 
 
 def _forget_failures(username: str, purpose: str) -> None:
-    Lockout.objects.filter(username_folded=folded(username), purpose=purpose).exclude(failures=0).update(failures=0)
+    Lockout.objects.filter(username_folded=folded(username), purpose=purpose).update(failures=0, locked_until=None)
+
+
+def _lockout(username: str, purpose: str) -> Lockout:
+    return Lockout.objects.select_for_update(no_key=True).get(username_folded=folded(username), purpose=purpose)
 
 
 def _address(request: HttpRequest) -> str:

@@ -19,11 +19,13 @@ OVER = "This link is not valid any more: it was used, it expired, or a newer one
 SUBJECTS: dict[str, str] = {
     Purpose.ENROL: "Your account on Countersign",
     Purpose.PASSWORD: "A new password for Countersign",
+    Purpose.LOST: "Report a lost device on Countersign",
     Purpose.CODE: "A new one-time code device for Countersign",
 }
 TEXTS: dict[str, str] = {
     Purpose.ENROL: "an account was made for you (user name {username}). Set a password and a one-time code device here:",
     Purpose.PASSWORD: "somebody, most likely you, asked for a new password for the user name {username}. Set it here:",
+    Purpose.LOST: "somebody, most likely you, says that the device of the user name {username} is lost. Report it here:",
     Purpose.CODE: "your one-time code device was withdrawn. Set up a new one here, with your password:",
 }
 ENDS = "\n\nThe link works once, until {until:%d %B %Y %H:%M} UTC. If you did not expect it, tell an administrator.\n"
@@ -40,7 +42,7 @@ class Over(trail.Refused):
 
 def lasts(purpose: str) -> timedelta:
     """How long a link is valid: an hour for a new password, a week for an invitation."""
-    if purpose == Purpose.PASSWORD:
+    if purpose in (Purpose.PASSWORD, Purpose.LOST):
         return timedelta(seconds=settings.PASSWORD_RESET_TIMEOUT)
     return timedelta(days=settings.INVITATION_DAYS)
 
@@ -81,8 +83,8 @@ def use(invitation: Invitation) -> None:
 
 def url(token: str, purpose: str) -> str:
     """The whole address, as a mail needs it."""
-    page = "accounts:password_reset" if purpose == Purpose.PASSWORD else "accounts:enrol"
-    return settings.SITE_URL.rstrip("/") + reverse(page, args=[token])
+    pages = {Purpose.PASSWORD: "accounts:password_reset", Purpose.LOST: "accounts:lost_link"}
+    return settings.SITE_URL.rstrip("/") + reverse(pages.get(Purpose(purpose), "accounts:enrol"), args=[token])
 
 
 def mail(user: User, purpose: str, token: str) -> None:

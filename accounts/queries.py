@@ -7,13 +7,15 @@ from typing import Any
 from django.db.models import Case, CharField, Exists, OuterRef, Q, QuerySet, Value, When
 from guardian.models import UserObjectPermission
 
-from accounts.models import CodeDevice, Lockout, User
+from accounts.models import CodeDevice, Lockout, Suspicion, User
 from audit.models import Entry
 
 # A person's state, the first that is true; the names are those of the look.
 STATES: Mapping[str, str] = {
     "inactive": "Deactivated",
     "expired": "Expired",
+    "suspected": "Under suspicion",
+    "dormant": "Locked: not used",
     "locked_out": "Locked out",
     "invited": "Invited",
     "no_device": "Without a device",
@@ -26,10 +28,13 @@ def people(now: datetime) -> QuerySet[User]:
     """Everybody with `state` (of STATES) as it is now, roles and areas at hand."""
     in_use = CodeDevice.objects.filter(user=OuterRef("pk"), confirmed_at__isnull=False, withdrawn_at__isnull=True)
     locks = Lockout.objects.filter(username_folded=OuterRef("username_folded"), locked_until__gt=now)
+    suspicions = Suspicion.objects.filter(user=OuterRef("pk"), ended_at__isnull=True)
     enrolled = CodeDevice.objects.filter(user=OuterRef("pk"), confirmed_at__isnull=False)
     state = Case(
         When(is_active=False, then=Value("inactive")),
         When(expires_at__lte=now, then=Value("expired")),
+        When(Exists(suspicions), then=Value("suspected")),
+        When(dormant_at__isnull=False, then=Value("dormant")),
         When(Exists(locks), then=Value("locked_out")),
         When(~Exists(enrolled), then=Value("invited")),
         When(~Exists(in_use), then=Value("no_device")),

@@ -2,9 +2,10 @@
 
 from datetime import timedelta
 
+from celery import shared_task
 from django.db import transaction
 
-from accounts import codes, links
+from accounts import codes, dormancy, links
 from accounts.models import User, folded
 from audit import clock, trail
 from audit.actions import Action
@@ -13,7 +14,8 @@ from jobs import queue
 from jobs.models import Job
 
 NOT_AGAIN_FOR = timedelta(minutes=5)
-SEND, RESET = "accounts.send_link", "accounts.reset_link"
+SEND, RESET, LOST = "accounts.send_link", "accounts.reset_link", "accounts.lost_link"
+ASKED_BY_ANYBODY = (links.Purpose.PASSWORD, links.Purpose.LOST)
 # A person has come, or has taken on a role or an area; what that brings about is told above (`portal/handlers.py`).
 SETTLED = "accounts.settled"
 
@@ -36,14 +38,31 @@ def reset_link(job: Job) -> None:
         _send(user, links.Purpose.PASSWORD, None)
 
 
-def _sent_lately(user: User) -> bool:
-    """True while a link for a new password is fresh: nobody fills a mailbox by asking again and again."""
-    links_sent = user.invitations.filter(purpose=links.Purpose.PASSWORD, used_at__isnull=True, expires_at__gt=Now())
+@queue.handler(LOST)
+def lost_link(job: Job) -> None:
+    """Mail a link with which a lost device is reported, to whoever has that user name or address."""
+    typed = str(job.args["typed"])
+    user = (
+        User.objects.filter(username_folded=folded(typed)).first() or User.objects.filter(email__iexact=typed).first()
+    )
+    if user and codes.device_in_use(user) and not _sent_lately(user, links.Purpose.LOST):
+        _send(user, links.Purpose.LOST, None)
+
+
+@shared_task(name="accounts.lock_dormant")
+def lock_dormant() -> int:
+    """Lock the accounts that nobody has used for long; returns how many."""
+    return len(dormancy.lock(dormancy.sleepers(clock.now())))
+
+
+def _sent_lately(user: User, purpose: str = links.Purpose.PASSWORD) -> bool:
+    """True while a link of this purpose is fresh: nobody fills a mailbox by asking again and again."""
+    links_sent = user.invitations.filter(purpose=purpose, used_at__isnull=True, expires_at__gt=Now())
     return links_sent.filter(sent_at__gt=clock.now() - NOT_AGAIN_FOR).exists()
 
 
 def _send(user: User, purpose: str, by: User | None) -> None:
-    if not user.usable_at(clock.now()) or (purpose != links.Purpose.PASSWORD and codes.device_in_use(user)):
+    if not user.usable_at(clock.now()) or (purpose not in ASKED_BY_ANYBODY and codes.device_in_use(user)):
         return
     with transaction.atomic(durable=True):
         token = links.issue(user, purpose, by=by)

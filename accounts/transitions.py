@@ -16,6 +16,7 @@ from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import models, transaction
+from django.db.models import Q
 from django.http import HttpRequest
 from guardian.shortcuts import assign_perm, remove_perm
 
@@ -26,11 +27,13 @@ from accounts.models import (
     Area,
     CodeDevice,
     Founding,
+    Invitation,
     Letter,
     LetterWaiver,
     Lockout,
     Membership,
     Sitting,
+    Suspicion,
     User,
     check_username,
     folded,
@@ -120,9 +123,14 @@ def send_link_again(user: User, *, by: User) -> None:
     _demand_over(user, by)
     if codes.device_in_use(user):
         raise _refused("This account is set up: there is nothing to send a link for.", user, by)
+    purpose = Purpose.CODE if user.has_usable_password() else Purpose.ENROL
+    if purpose == Purpose.CODE:
+        _demand_other_hand(user, by, Action.USER_CHANGED)
     with transaction.atomic(durable=True):
-        purpose = Purpose.CODE if user.has_usable_password() else Purpose.ENROL
-        trail.record(Action.USER_INVITED, user, by=by, detail={"again": True, **founding.mark()})
+        if purpose == Purpose.CODE:
+            trail.record(Action.CODE_LINKED, user, by=by, detail=founding.mark())
+        else:
+            trail.record(Action.USER_INVITED, user, by=by, detail={"again": True, **founding.mark()})
         _mail_on_commit(user, purpose, by)
 
 
@@ -142,6 +150,7 @@ def enrol(token: str, *, password: str, device: CodeDevice, code: str) -> User:
     with transaction.atomic(durable=True):
         links.use(invitation)
         user = _locked(user)
+        device.by_link = not first
         _confirm_device(user, device, code)
         if first:
             user.set_password(password)
@@ -173,6 +182,8 @@ def reset_password(token: str, password: str) -> User:
     with transaction.atomic(durable=True):
         links.use(invitation)
         user = _set_password(invitation.user, password, by_link=True)
+        user.password_reset_at = clock.now()
+        user.save(update_fields=["password_reset_at"])
         identity.end_sittings(user)
     return user
 
@@ -201,6 +212,29 @@ def replace_device(user: User, *, credentials: Credentials, device: CodeDevice, 
         _confirm_device(user, device, code)
         identity.end_sittings(user, but=sitting)
         trail.record(Action.CODE_ENROLLED, user, by=user, detail={"replaced": True, **founding.mark()})
+
+
+def report_lost(user: User, *, since: datetime, invitation: Invitation | None = None, password: str = "") -> None:
+    """The device is out of one's hands since then (11.300(c)): it counts no more at once, sittings and open dialogs end, and
+    what was signed since is under review. With the mailed link, or logged in with the password. A new device takes an
+    administrator. Raises Refused."""
+    if invitation is None:
+        identity.confirm_password(user, password)
+    with transaction.atomic(durable=True):
+        if invitation:
+            links.use(invitation)
+        user = _locked(user)
+        _raise_suspicion(user, Suspicion.Kind.LOST, since, by=user, reason="Reported by the person.")
+        trail.record(Action.CODE_LOST, user, by=user, detail={"since": since.isoformat()})
+
+
+def ask_lost(typed: str) -> None:
+    """Ask for the link with which a loss is reported without the device. The same work is done for everybody, known or not."""
+    typed = typed.strip()[:254]
+    with transaction.atomic(durable=True):
+        about = trail.Subject("username", folded(typed), typed)
+        trail.record(Action.PASSWORD_RESET_ASKED, about, by=trail.NOBODY, detail={"purpose": str(Purpose.LOST)})
+        queue.enqueue(tasks.LOST, args={"typed": typed}, key=folded(typed), by=trail.NOBODY)
 
 
 def acknowledge(user: User, *, credentials: Credentials) -> None:
@@ -260,7 +294,7 @@ def change_details(
         if not changed:
             return
         if "email" in changed:
-            _demand_other_hand(user, by, Action.CODE_RESET)
+            _demand_other_hand(user, by, Action.CODE_RESET, Action.CODE_LINKED)
             links.withdraw(user)
         user.save(update_fields=changed)
         detail = {name: [_text(was[name]), _text(getattr(user, name))] for name in changed}
@@ -334,6 +368,38 @@ def withdraw_device(user: User, *, by: User, reason: str) -> None:
         _mail_on_commit(user, Purpose.CODE, by)
 
 
+def suspect(user: User, *, since: datetime, by: User, reason: str) -> None:
+    """The account may have been somebody else's since then (§2 row 19). Nothing is signed with it from now on, sittings end, its
+    device counts no more, and what was signed since is under review until quality has decided about each."""
+    _demand_over(user, by, reason)
+    with transaction.atomic(durable=True):
+        user = _locked(user)
+        _raise_suspicion(user, Suspicion.Kind.COMPROMISED, since, by=by, reason=reason)
+        trail.record(Action.USER_SUSPECTED, user, by=by, reason=reason, detail={"since": since.isoformat()})
+
+
+def clear(user: User, *, by: User, reason: str) -> None:
+    """End the suspicion, after a new proof of identity and a new device, by another administrator than the one who allowed the
+    device. Signatures under review stay so until quality has decided."""
+    _demand_over(user, by, reason)
+    with transaction.atomic(durable=True):
+        user = _locked(user)
+        row = Suspicion.objects.select_for_update(no_key=True).filter(user=user, ended_at__isnull=True).first()
+        if row is None:
+            raise _refused("This account is not under suspicion.", user, by)
+        device = codes.device_in_use(user)
+        if user.identity_proved_at is None or user.identity_proved_at <= row.raised_at:
+            raise _refused("First somebody proves the person's identity anew.", user, by)
+        if device is None or device.confirmed_at is None or device.confirmed_at <= row.raised_at:
+            raise _refused("First the person sets up a new device, with a link that an administrator sends.", user, by)
+        if _has_done(user, by, Action.CODE_LINKED):
+            raise _refused("Whoever allowed the new device does not also end the suspicion: ask another administrator.",
+                           user, by)  # fmt: skip
+        row.ended_at, row.ended_by = clock.now(), by
+        row.save(update_fields=["ended_at", "ended_by"])
+        trail.record(Action.USER_CLEARED, user, by=by, reason=reason)
+
+
 def deactivate(user: User, *, by: User, reason: str) -> None:
     """The person may do nothing from now on; sittings end at once, links are over. What they signed stays."""
     _demand_over(user, by, reason)
@@ -362,11 +428,17 @@ def reactivate(user: User, *, by: User, reason: str) -> None:
 
 
 def unlock(user: User, *, by: User, reason: str) -> None:
-    """End a lock-out, and count failures from the start again: log-in and signing."""
+    """End a lock-out, and count failures from the start again: log-in and signing. Or wake an account that was locked because
+    nobody had used it for long."""
     _demand_over(user, by, reason)
     with transaction.atomic(durable=True):
-        if not Lockout.objects.filter(username_folded=user.username_folded, locked_until__gt=Now()).exists():
+        user = _locked(user)
+        locked_out = Lockout.objects.filter(username_folded=user.username_folded, locked_until__gt=Now()).exists()
+        if not locked_out and not user.dormant_at:
             raise _refused("This account is not locked.", user, by)
+        if user.dormant_at:
+            user.dormant_at, user.awoken_at = None, clock.now()
+            user.save(update_fields=["dormant_at", "awoken_at"])
         identity.unlock(user)
         trail.record(Action.USER_UNLOCKED, user, by=by, reason=reason, detail=founding.mark())
 
@@ -564,24 +636,39 @@ def _demand_over(user: User, by: User, reason: str | None = None) -> None:
         demand_reason(reason, Action.USER_REFUSED, user, by)
 
 
-def _demand_other_hand(user: User, by: User, action: Action) -> None:
+def _demand_other_hand(user: User, by: User, *actions: Action) -> None:
     """Mailbox and device lead to password and code: one administrator touches only one of the two within 30 days."""
-    acts = Entry.objects.filter(
-        subject_kind="user",
-        subject_id=str(user.pk),
-        actor=str(by.pk),
-        action=action,
-        at__gt=clock.now() - HANDS_APART_FOR,
-    )
-    if action == Action.USER_CHANGED:
-        acts = acts.filter(detail__has_key="email")
-    if acts.exists():
+    if _has_done(user, by, *actions):
         raise trail.Forbidden(
             "Mailbox and device of a person are not changed by the same administrator within 30 days: ask another one.",
             action=Action.USER_REFUSED,
             subject=user,
             by=by,
         )
+
+
+def _has_done(user: User, by: User, *actions: Action) -> bool:
+    """True if `by` did one of these to the person's account within 30 days. Of changed details, the mailbox counts."""
+    acts = Entry.objects.filter(
+        subject_kind="user",
+        subject_id=str(user.pk),
+        actor=str(by.pk),
+        action__in=actions,
+        at__gt=clock.now() - HANDS_APART_FOR,
+    )
+    return acts.exclude(Q(action=Action.USER_CHANGED) & ~Q(detail__has_key="email")).exists()
+
+
+def _raise_suspicion(user: User, kind: str, since: datetime, *, by: User, reason: str) -> None:
+    now = clock.now()
+    if since > now:
+        raise _refused("This time is still to come.", user, by)
+    if Suspicion.objects.filter(user=user, ended_at__isnull=True).exists():
+        raise _refused("This account is under suspicion already: quality and administrators know.", user, by)
+    Suspicion.objects.create(user=user, kind=kind, since=since, raised_at=now, raised_by=by, reason=reason.strip())
+    _withdraw_devices(user)
+    identity.end_sittings(user)
+    links.withdraw(user)
 
 
 def _demand_password(user: User, password: str) -> None:

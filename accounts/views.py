@@ -26,6 +26,7 @@ BAD_INPUT = 400
 FORM_METHODS = ["GET", "POST"]
 NEW_DEVICE = "new_device"  # in the session: a device that is shown and not proved yet
 SITTINGS_SHOWN = 10
+LOST = "The device counts no more. Ask an administrator for a new one; they will see your papers first."
 
 
 def answered(form: django_forms.Form, verb: Callable[[], object], request: HttpRequest) -> int:
@@ -167,6 +168,52 @@ def password_reset(request: HttpRequest, token: str) -> HttpResponse:
         return redirect("accounts:login")
     context = {"form": form, "person": invitation.user, "until": invitation.expires_at}
     return render(request, "accounts/password_reset.html", context, status=status)
+
+
+@login_not_required
+@never_cache
+@require_http_methods(FORM_METHODS)
+def lost_ask(request: HttpRequest) -> HttpResponse:
+    """Without the device nobody logs in: a mailed link lets one report its loss."""
+    form = forms.Forgotten(request.POST or None)
+    status = answered(form, lambda: transitions.ask_lost(form.cleaned_data["typed"]), request)
+    if status == 302:
+        messages.info(request, "If there is an account of this name or address, a link is on its way to its mailbox.")
+        return redirect("accounts:login")
+    return render(request, "accounts/lost_ask.html", {"form": form}, status=status)
+
+
+@login_not_required
+@never_cache
+@require_http_methods(FORM_METHODS)
+def lost_link(request: HttpRequest, token: str) -> HttpResponse:
+    try:
+        invitation = links.find(token, links.Purpose.LOST)
+    except links.Over as over:
+        return _over(request, over)
+    form = forms.Lost(request.POST or None)
+    status = answered(
+        form,
+        lambda: transitions.report_lost(invitation.user, since=form.cleaned_data["since"], invitation=invitation),
+        request,
+    )
+    if status == 302:
+        messages.success(request, LOST)
+        return redirect("accounts:login")
+    return render(request, "accounts/lost.html", {"form": form, "person": invitation.user}, status=status)
+
+
+@never_cache
+@sensitive_post_parameters()
+@require_http_methods(FORM_METHODS)
+def lost(request: PersonRequest) -> HttpResponse:
+    """Report the loss while one is still logged in; this sitting ends with the others."""
+    form = forms.LostKnown(request.POST or None)
+    status = answered(form, lambda: transitions.report_lost(request.user, **form.cleaned_data), request)
+    if status == 302:
+        messages.success(request, LOST)
+        return redirect("accounts:login")
+    return render(request, "accounts/lost.html", {"form": form, "person": request.user}, status=status)
 
 
 def _device_in_hand(request: HttpRequest, user: User) -> CodeDevice:

@@ -32,7 +32,7 @@ from tests.cast import LABORATORY
 from tests.cloudtrail import given
 
 # Tokens that tests know; the database keeps their SHA-256 alone, as with real ones.
-ENROL_TOKEN, RESET_TOKEN = "a-token-for-enrolment", "a-token-for-a-password"
+ENROL_TOKEN, RESET_TOKEN, LOST_TOKEN = "a-token-for-enrolment", "a-token-for-a-password", "a-token-for-a-loss"
 PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
 )
@@ -94,6 +94,7 @@ def _open_links(cast: firm.Firm) -> None:
     ask_reset(cast.scientist.username)
     _known(newcomer, Invitation.Purpose.ENROL, ENROL_TOKEN)
     _known(cast.scientist, Invitation.Purpose.PASSWORD, RESET_TOKEN)
+    _known(cast.scientist, Invitation.Purpose.LOST, LOST_TOKEN)
 
 
 def _known(user: User, purpose: str, token: str) -> None:
@@ -122,6 +123,7 @@ def places() -> dict[str, str]:
     return {
         "enrol": ENROL_TOKEN,
         "reset": RESET_TOKEN,
+        "lost": LOST_TOKEN,
         "step": str(Step.objects.awaiting(cast.reviewer).get(version__record__number="VP-0001").pk),
         "signed_step": str(Step.objects.filter(signature__isnull=False).first().pk),
         "version": str(cast.version("KRAS-001").pk),

@@ -32,6 +32,8 @@ OPEN_VIEWS = {
     "accounts.views.enrol",
     "accounts.views.password_forgotten",
     "accounts.views.password_reset",
+    "accounts.views.lost_ask",
+    "accounts.views.lost_link",
     "signatures.views.public_key",
     "portal.pages.health.healthz",
     "portal.pages.verify.verify",  # says of an artefact what it says itself, and whether it holds

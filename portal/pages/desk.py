@@ -22,8 +22,9 @@ from jobs.models import Job
 from records.kinds import Kind
 from records.lifecycle import State
 from records.models import Draft, Record, Verification, Version
+from signatures import standing
 from signatures.meanings import Meaning
-from signatures.models import Step
+from signatures.models import Signature, Step
 from signatures.requests import missing
 
 SHOWN = 50
@@ -67,7 +68,7 @@ class Figure:
 def page(request: PersonRequest) -> HttpResponse:
     user, now = request.user, clock.now()
     far = now + timedelta(days=36500)
-    asked = sorted([*signatures(user, now), *readings(user, now)], key=lambda task: task.by or far)
+    asked = sorted([*signatures(user, now), *readings(user, now), *decisions(user)], key=lambda task: task.by or far)
     context = {
         "listable": len({task.step for task in asked if task.step}) > 1,
         "awaited": list(awaited(user, now)),
@@ -97,6 +98,26 @@ def signatures(user: User, now: datetime) -> Iterable[Task]:
             button="Sign",
             step=str(step.pk),
             **_due(step.due_at, now),
+        )
+
+
+def decisions(user: User) -> Iterable[Task]:
+    """Signatures under review, for quality: each waits for a signed decision of somebody else than its signer."""
+    if not may(user, "sign.disposition"):
+        return
+    seen = Signature.objects.visible_to(user).order_by().values("pk")
+    rows = standing.to_decide().filter(pk__in=seen).exclude(signer=user).select_related("version__record")[:SHOWN]
+    for row in rows:
+        yield Task(
+            number=row.version.record.number,
+            verb="Decide",
+            title=f"about a signature on {row.version.label}",
+            hint=f"{row.get_meaning_display()} by {row.printed_name}: withdrawn from an approved version, or under suspicion.",
+            url=f"{row.get_absolute_url()}decide/",
+            button="Decide",
+            due="under review",
+            tone="warn",
+            by=row.signed_at,
         )
 
 

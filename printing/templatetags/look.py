@@ -90,6 +90,8 @@ STATES: Mapping[str, Tone] = {
     # people
     "active": Tone(OK, "Active"),
     "invited": Tone(INFO, "Invited"),
+    "suspected": Tone(BAD, "Under suspicion"),
+    "dormant": Tone(WARN, "Locked: not used"),
     "locked_out": Tone(BAD, "Locked out"),
     "inactive": Tone(MUTE, "Deactivated"),
     "expired": Tone(MUTE, "Expired"),

@@ -1,0 +1,262 @@
+"""The right to sign: each condition, missing, is named with what mends it, and nobody signs without (21 CFR 11.10(i), (j),
+11.100, 11.200(a)(3), 11.300)."""
+
+import os
+import threading
+
+import psycopg
+import pytest
+from django.db import connections, transaction
+from django.test import Client
+
+from accounts import accountability, codes, dormancy, identity, links, rights, tasks, transitions
+from accounts.identity import Credentials
+from accounts.models import (
+    Acknowledgement,
+    CodeDevice,
+    Invitation,
+    Letter,
+    LetterWaiver,
+    Lockout,
+    Policy,
+    Qualification,
+    Sitting,
+    Suspicion,
+    User,
+)
+from audit import clock, trail
+from audit.actions import Action
+from audit.models import Entry
+from signatures.models import Signature
+from tests import acts, builders
+from tests.signatures.test_ceremony import Table, refused
+
+EARLIER = "now() - interval '400 days'"
+# What takes each condition away, as the owner of the database.
+SPOILT = {
+    "identity": "UPDATE accounts_user SET identity_proved_by_id = NULL, identity_proved_at = NULL",
+    "accountability": "DELETE FROM accounts_acknowledgement",
+    "letter": "DELETE FROM accounts_letter",
+    "policy": "DELETE FROM accounts_policy",
+    "training": "UPDATE accounts_qualification SET met_at = NULL",
+    "device": f"UPDATE accounts_codedevice SET confirmed_at = {EARLIER}",
+    "hold": "UPDATE accounts_codedevice SET by_link = true; UPDATE accounts_user SET password_reset_at = now()",
+    "suspicion": "INSERT INTO accounts_suspicion (id, user_id, kind, since, reason, raised_by_id) SELECT gen_random_uuid(), id,"
+    " 'lost', now() - interval '1 hour', 'Told.', id FROM accounts_user",
+}  # fmt: skip
+
+
+TABLES = ("user", "acknowledgement", "letter", "policy", "qualification", "codedevice", "suspicion", "founding")
+
+
+def as_owner(sql: str) -> None:
+    """What no verb does: the owner of the database, with the triggers off."""
+    with psycopg.connect(os.environ["MIGRATE_DATABASE_URL"], autocommit=True) as owner:
+        for table in TABLES:
+            owner.execute(f"ALTER TABLE accounts_{table} DISABLE TRIGGER USER")
+        owner.execute(sql)
+        for table in TABLES:
+            owner.execute(f"ALTER TABLE accounts_{table} ENABLE TRIGGER USER")
+
+
+def gaps(user: User) -> list[str]:
+    return [gap.condition.name for gap in rights.gaps(User.objects.get(pk=user.pk), clock.now())]
+
+
+@pytest.mark.compliance("11.10(g)", "11.10(i)", "11.10(j)", "11.100(b)", "11.100(c)", "11.300(e)", "§2.23")
+@pytest.mark.parametrize("condition", [condition.name for condition in rights.CONDITIONS])
+def test_compliance_a_missing_condition_refuses_the_signature_and_is_named_with_a_link(people, condition):
+    table = Table(builders.a_document_in_review(people), people.reviewer)
+    assert gaps(people.reviewer) == []
+    as_owner(SPOILT[condition])
+    assert gaps(people.reviewer) == [condition]
+    with pytest.raises(trail.Refused):
+        table.sign()
+    refused(condition)
+    assert not Signature.objects.exists()
+    gap = next(rights.gaps(User.objects.get(pk=people.reviewer.pk), clock.now()))
+    page = people.client(people.reviewer).get(f"/sign/{table.step.pk}/").content.decode()
+    assert gap.condition.title in page and gap.finding.url in page
+    assert 'name="password"' not in page
+    assert gap.condition.title in people.client(people.reviewer).get("/account/").content.decode()
+    assert (
+        gap.condition.title
+        in people.client(people.administrator).get(f"/people/{people.reviewer.pk}/").content.decode()
+    )
+
+
+@pytest.mark.compliance("11.10(j)")
+def test_compliance_the_accountability_statement_is_acknowledged_with_both_components_and_named_by_the_signature(
+    people, ticking
+):
+    as_owner("DELETE FROM accounts_acknowledgement")
+    with pytest.raises(identity.NotConfirmed):
+        transitions.acknowledge(people.reviewer, credentials=Credentials("wrong", people.code(people.reviewer)))
+    transitions.acknowledge(people.reviewer, credentials=people.credentials(people.reviewer))
+    row = Acknowledgement.objects.get()
+    assert (row.revision, row.text_sha256) == (accountability.REVISION, accountability.text_sha256())
+    ticking.next_code()
+    signature = acts.sign(people.reviewer, builders.a_document_in_review(people))[0]
+    assert signature.accountability == accountability.REVISION
+    assert b'"accountability":"1"' in bytes(signature.statement)
+
+
+@pytest.mark.compliance("11.300(e)")
+def test_compliance_a_device_is_tested_again_after_a_year(people, ticking):
+    as_owner(SPOILT["device"])
+    assert gaps(people.reviewer) == ["device"]
+    transitions.retest_device(people.reviewer, credentials=people.credentials(people.reviewer))
+    assert gaps(people.reviewer) == []
+    assert Entry.objects.filter(action=Action.CODE_TESTED).count() == 1
+
+
+@pytest.mark.compliance("11.100(c)")
+def test_compliance_a_waiver_of_the_letter_counts_until_it_expires(people, ticking):
+    as_owner("DELETE FROM accounts_letter")
+    about = trail.Subject("version", "00000000-0000-4000-8000-000000000009", "Waiver")
+    version = type("Waiver", (), {"trail_subject": lambda self: about})()
+    with transaction.atomic():
+        transitions.waive_letter(version, label="WAI-1", page="/", reason="The letter is at the printer's.",
+                                 expires_at=acts.in_days(5), by=people.approver)  # fmt: skip
+    assert LetterWaiver.objects.get().reason and gaps(people.reviewer) == []
+    ticking.advance(days=6)
+    assert gaps(people.reviewer) == ["letter"]
+
+
+@pytest.mark.compliance("11.100(c)")
+def test_compliance_the_letter_is_filed_by_quality_alone_and_its_template_names_firm_and_scope(people):
+    client = people.client(people.approver)
+    asked = {"firm": "Firm Ltd", "scope": "Site A\nSite B", "signatory": "The head"}
+    made = client.get("/letter/template/", asked)
+    assert made["Content-Type"] == "application/pdf" and made.content.startswith(b"%PDF")
+    with pytest.raises(trail.Forbidden):
+        transitions.file_letter(sent_on=clock.now().date(), scope="All", addressee="FDA", copy={"sha256": "0"},
+                                by=people.reviewer)  # fmt: skip
+    with pytest.raises(trail.Refused, match="sent first"):
+        transitions.file_letter(sent_on=acts.in_days(3).date(), scope="All", addressee="FDA", copy={"sha256": "0"},
+                                by=people.approver)  # fmt: skip
+    assert Letter.objects.count() == 1
+
+
+@pytest.mark.compliance("11.300(d)", "§2.6")
+def test_compliance_a_burst_of_wrong_tries_side_by_side_is_looked_at_five_times(people, monkeypatch):
+    looked = []
+    real = identity.check_password
+    monkeypatch.setattr(identity, "check_password", lambda *given: looked.append(1) or real(*given))
+    start, author = threading.Barrier(20), people.author
+
+    def burst() -> None:
+        start.wait()
+        try:
+            identity.confirm(author, Credentials("wrong", "000000"))
+        except identity.NotConfirmed:
+            pass
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=burst) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(looked) == identity.FAILURES_ALLOWED
+    assert Lockout.objects.get().locked_until
+
+
+@pytest.mark.compliance("11.300(b)")
+def test_compliance_an_account_not_used_for_ninety_days_is_locked_until_an_administrator_wakes_it(people, ticking):
+    acts.sitting(people.author)
+    ticking.advance(days=91)
+    acts.sitting(people.reviewer)
+    with pytest.raises(identity.NotConfirmed, match="90 days"):
+        identity.confirm(people.author, people.credentials(people.author))
+    identity.confirm(people.reviewer, people.credentials(people.reviewer))
+    assert tasks.lock_dormant() > 3
+    assert not dormancy.sleepers(clock.now()).exists()
+    assert User.objects.get(username="reviewer").dormant_at is None
+    assert Entry.objects.filter(action=Action.USER_DORMANT, subject_id=str(people.author.pk)).count() == 1
+    transitions.unlock(people.author, by=people.administrator, reason="Back from parental leave.")
+    ticking.next_code()
+    identity.confirm(User.objects.get(pk=people.author.pk), people.credentials(people.author))
+
+
+def re_enable(people, ticking, user: User) -> None:
+    """New device by one administrator's link, new proof, end of the suspicion by another."""
+    ticking.advance(seconds=30)
+    transitions.send_link_again(user, by=people.administrator)
+    token = "a-token-for-a-device"
+    with transaction.atomic():
+        Invitation.objects.create(
+            user=user, purpose="code", token_sha256=links._digest(token), expires_at=acts.in_days(1)
+        )
+    device = codes.new_device(user)
+    transitions.enrol(token, password="correct horse battery", device=device, code=codes.code_at(device, clock.now()))
+
+
+@pytest.mark.compliance("11.300(c)", "§2.19")
+def test_compliance_a_reported_loss_ends_device_sittings_and_dialogs_at_once_and_a_new_one_takes_two(people, ticking):
+    table = Table(builders.a_document_in_review(people), people.reviewer)
+    code = people.code(people.reviewer)
+    transitions.report_lost(people.reviewer, since=clock.now(), password="correct horse battery")
+    assert not CodeDevice.objects.filter(user=people.reviewer, withdrawn_at=None).exists()
+    assert not Sitting.objects.filter(user=people.reviewer, ended_at=None).exists()
+    with pytest.raises(trail.Refused):
+        table.sign(code=code)
+    reviewer = User.objects.get(pk=people.reviewer.pk)
+    with pytest.raises(identity.NotConfirmed):
+        identity.confirm(reviewer, Credentials("correct horse battery", code))
+    reason = "Seen in person with a new phone."
+    with pytest.raises(trail.Refused, match="identity anew"):
+        transitions.clear(reviewer, by=people.administrator2, reason=reason)
+    re_enable(people, ticking, reviewer)
+    transitions.prove_identity(reviewer, by=people.administrator, evidence="Passport, last digits 1234")
+    with pytest.raises(trail.Refused, match="another administrator"):
+        transitions.clear(reviewer, by=people.administrator, reason=reason)
+    assert "suspicion" in gaps(people.reviewer)
+    transitions.clear(reviewer, by=people.administrator2, reason=reason)
+    assert gaps(people.reviewer) == []
+    assert Suspicion.objects.get().ended_by == people.administrator2
+
+
+@pytest.mark.compliance("11.300(c)")
+def test_compliance_a_loss_is_reported_from_the_log_in_page_by_a_link_that_works_once(people):
+    token = "a-token-for-a-loss"
+    Invitation.objects.create(
+        user=people.author, purpose="lost", token_sha256=links._digest(token), expires_at=acts.in_days(1)
+    )
+    since = f"{clock.now():%Y-%m-%dT%H:%M}"
+    assert Client().post(f"/lost/{token}/", {"since": since}).status_code == 302
+    assert not CodeDevice.objects.filter(user=people.author, withdrawn_at=None).exists()
+    assert Client().post(f"/lost/{token}/", {"since": since}).status_code == 410
+
+
+@pytest.mark.compliance("11.200(a)(3)")
+def test_compliance_whoever_changed_the_mailbox_allows_no_new_device(people, ticking):
+    author = people.author
+    transitions.change_details(author, by=people.administrator, reason="A new mailbox of the firm.", legal_name="Ana",
+                               email="ana@lab.example")  # fmt: skip
+    transitions.report_lost(author, since=clock.now(), password="correct horse battery")
+    with pytest.raises(trail.Forbidden, match="same administrator"):
+        transitions.send_link_again(author, by=people.administrator)
+    transitions.send_link_again(author, by=people.administrator2)
+    with pytest.raises(trail.Forbidden, match="same administrator"):
+        transitions.change_details(author, by=people.administrator2, reason="Another mailbox again.", legal_name="Ana",
+                                   email="other@lab.example")  # fmt: skip
+
+
+@pytest.mark.compliance("11.200(a)(3)")
+def test_compliance_after_both_components_were_reset_within_a_day_signing_is_held_for_a_day(people, ticking):
+    as_owner(SPOILT["hold"])
+    assert gaps(people.reviewer) == ["hold"]
+    ticking.advance(hours=25)
+    assert gaps(people.reviewer) == []
+
+
+@pytest.mark.compliance("11.100(c)", "11.10(j)")
+def test_compliance_on_the_first_day_what_cannot_exist_yet_is_not_asked_for(people):
+    as_owner("DELETE FROM accounts_letter; DELETE FROM accounts_policy; DELETE FROM accounts_qualification;"
+             " UPDATE accounts_founding SET ended_at = NULL")  # fmt: skip
+    assert gaps(people.reviewer) == []
+    assert not Policy.objects.exists() and not Qualification.objects.exists()
+    sop = builders.an_sop(people, gate="signing")
+    acts.sign(people.reviewer, sop)

@@ -1,0 +1,213 @@
+"""What is signed about signatures: withdrawn, under review, decided, retired; nothing is deleted (§2 rows 13, 14, 19)."""
+
+import json
+import uuid
+
+import pytest
+from django.db import Error, connection, transaction
+
+from accounts import transitions as people_verbs
+from accounts.models import Policy
+from audit import clock, trail
+from audit.actions import Action
+from audit.models import Entry
+from portal.pages import manifestation
+from records import transitions as records
+from records.models import Version
+from signatures import intents, standing, transitions
+from signatures.checking import check
+from signatures.meanings import Meaning
+from signatures.models import Signature, Step
+from tests import acts, builders
+
+REASON = "Looked at the wrong annex."
+
+
+def fetched(signature: Signature) -> Signature:
+    return Signature.objects.select_related("version__record__type", "key", "about").get(pk=signature.pk)
+
+
+def state(signature: Signature) -> str:
+    return check(fetched(signature)).state
+
+
+def approved(people, ticking) -> tuple[Version, Signature]:
+    version = builders.a_document_in_review(people)
+    acts.sign(people.reviewer, version)
+    signature = acts.sign(people.approver, version)[0]
+    ticking.next_code()
+    return version, signature
+
+
+@pytest.mark.compliance("§2.14")
+def test_compliance_a_withdrawal_is_signed_and_bound_and_its_step_is_asked_for_again(people, ticking):
+    version = builders.a_document_in_review(people, reviewers=[people.reviewer, people.approver2])
+    first = acts.sign(people.reviewer, version)[0]
+    ticking.next_code()
+    withdrawal = acts.withdraw(people.reviewer, first, REASON)
+    said = json.loads(bytes(withdrawal.statement))
+    assert (said["about"], said["about_sha256"]) == (str(first.pk), first.statement_sha256)
+    assert (said["meaning"], said["reason"]) == ("withdrawal", REASON)
+    assert check(fetched(first)).valid and state(first) == "withdrawn"
+    assert check(fetched(withdrawal)).valid
+    assert Step.objects.get(signature=first).voided
+    assert Step.objects.awaiting(people.reviewer).filter(version=version).exists()
+    ticking.next_code()
+    acts.sign(people.approver2, version)
+    again = acts.sign(people.reviewer, version)[0]
+    acts.sign(people.approver, version)
+    assert (state(again), Version.objects.get(pk=version.pk).state) == ("valid", "approved")
+    told = Entry.objects.get(action=Action.SIGNATURE_WITHDRAWN)
+    assert (told.reason, told.detail["signature"]) == (REASON, str(first.pk))
+
+
+@pytest.mark.compliance("§2.14")
+def test_compliance_what_was_signed_after_a_withdrawn_signature_is_asked_for_again(people, ticking):
+    version = builders.a_document_in_review(people, approvers=[people.approver, people.approver2])
+    review = acts.sign(people.reviewer, version)[0]
+    approval = acts.sign(people.approver, version)[0]
+    ticking.next_code()
+    acts.withdraw(people.reviewer, review, REASON)
+    assert state(approval) == "superseded"
+    assert not Step.objects.awaiting(people.approver2).exists()
+    assert Step.objects.awaiting(people.reviewer).get().version == version
+
+
+@pytest.mark.compliance("§2.14")
+def test_compliance_an_approved_version_stays_approved_and_is_flagged_until_quality_has_decided(people, ticking):
+    version, signature = approved(people, ticking)
+    acts.withdraw(people.approver, signature, REASON)
+    assert Version.objects.get(pk=version.pk).state == "approved"
+    assert standing.to_decide().get() == signature
+    desk = people.client(people.approver2).get("/").content.decode()
+    assert f"/signatures/{signature.pk}/decide/" in desk
+    assert f"/signatures/{signature.pk}/decide/" not in people.client(people.approver).get("/").content.decode()
+    acts.decide(people.approver2, signature, "stands")
+    assert not standing.to_decide().exists()
+    assert state(signature) == "withdrawn"
+
+
+@pytest.mark.compliance("§2.14", "11.50(b)")
+def test_compliance_a_withdrawn_signature_is_struck_through_beside_its_withdrawal_on_every_form(people, ticking):
+    version, signature = approved(people, ticking)
+    acts.withdraw(people.approver, signature, REASON)
+    version = Version.objects.select_related("record__type").get(pk=version.pk)
+    page = people.client(people.inspector).get(f"/signatures/{signature.pk}/").content.decode()
+    assert 'class="sig withdrawn"' in page and REASON in page
+    cards = manifestation.cards([version])[version.pk]
+    assert [card["meaning"] for card in cards] == ["Review", "Approval", "Withdrawal"]
+    assert cards[1]["struck"] and cards[1]["withdrawn"]["reason"] == REASON
+    blocks = manifestation.blocks(version)
+    assert [block.standing.value for block in blocks] == ["Signed", "Withdrawn", "Signed"]
+    assert REASON in blocks[1].validity and blocks[2].note == REASON
+
+
+@pytest.mark.compliance("§2.14", "§2.20")
+def test_compliance_nobody_withdraws_for_another_twice_or_without_a_reason_and_nothing_is_deleted(people, ticking):
+    version, signature = approved(people, ticking)
+    with pytest.raises(trail.Refused, match="their own"):
+        acts.withdraw(people.approver2, signature, REASON)
+    with pytest.raises(trail.Refused, match="reason of at least"):
+        acts.withdraw(people.approver, signature, "no")
+    acts.withdraw(people.approver, signature, REASON)
+    ticking.next_code()
+    with pytest.raises(trail.Refused, match="any more"):
+        acts.withdraw(people.approver, signature, REASON)
+    with pytest.raises(Error), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("DELETE FROM signatures_signature WHERE id = %s", [signature.pk])
+    assert Signature.objects.filter(pk=signature.pk).exists()
+
+
+@pytest.mark.compliance("§2.14", "11.10(i)")
+def test_compliance_a_withdrawn_reading_is_no_training_any_more(people, ticking):
+    sop = builders.an_sop(people, gate="signing")
+    acts.sign(people.reviewer, sop)
+    acts.sign(people.approver, sop)
+    ticking.next_code()
+    reading = acts.read(people.reviewer, Version.objects.select_related("record__type").get(pk=sop.pk))
+    assert people.reviewer.qualifications.get(version_id=sop.pk).met_at
+    ticking.next_code()
+    acts.withdraw(people.reviewer, reading, "Read it on behalf of a colleague.")
+    assert people.reviewer.qualifications.get(version_id=sop.pk).met_at is None
+
+
+@pytest.mark.compliance("§2.19", "11.300(c)")
+def test_compliance_from_the_time_of_suspicion_on_each_signature_is_under_review_until_quality_decides(people, ticking):
+    before = acts.sign(people.approver, builders.a_document_in_review(people, reviewers=[]))[0]
+    ticking.advance(hours=1)
+    since = clock.now()
+    ticking.advance(minutes=5)
+    later = acts.sign(people.approver, *[builders.a_document_in_review(people, reviewers=[]) for _ in range(3)])
+    ticking.advance(minutes=5)
+    people_verbs.suspect(people.approver, since=since, by=people.administrator, reason="Password seen in a mail.")
+    assert [state(row) for row in (before, *later)] == ["valid", *["under_review"] * 3]
+    assert standing.to_decide().count() == 3
+    ticking.next_code()
+    acts.decide(people.approver2, later[0], "stands")
+    ticking.next_code()
+    acts.decide(people.approver2, later[1], "does not stand")
+    assert [state(row) for row in later] == ["valid", "fallen", "under_review"]
+    assert standing.to_decide().get() == later[2]
+    told = json.loads(bytes(Signature.objects.get(about=later[1]).statement))
+    assert (told["outcome"], told["meaning"], told["about"]) == ("does not stand", "disposition", str(later[1].pk))
+
+
+@pytest.mark.compliance("§2.19")
+def test_compliance_a_decision_is_qualitys_needs_an_outcome_and_something_to_decide(people, ticking):
+    _, signature = approved(people, ticking)
+    with pytest.raises(trail.Refused, match="Nothing is to be decided"):
+        acts.decide(people.approver2, signature, "stands")
+    acts.withdraw(people.approver, signature, REASON)
+    with pytest.raises(trail.Refused, match="role"):
+        acts.decide(people.reviewer, signature, "stands")
+    with pytest.raises(trail.Refused, match="whether the signature stands"):
+        acts.decide(people.approver2, signature, "perhaps")
+
+
+@pytest.mark.compliance("§2.13")
+def test_compliance_signatures_on_a_recalled_version_are_void_and_stay_visible(people, ticking):
+    version = builders.a_document_in_review(people)
+    signature = acts.sign(people.reviewer, version)[0]
+    records.recall(version, by=people.author, reason="Submitted with the wrong annex.")
+    assert state(signature) == "void"
+    card = manifestation.cards([version])[version.pk][0]
+    assert card["state"] == "void" and "content changed" in card["note"]
+    again = builders.a_document_in_review(people, record=version.record, text="Changed.")
+    assert not again.signatures.exists() and Step.objects.awaiting(people.reviewer).get().version == again
+
+
+@pytest.mark.compliance("11.10(f)", "11.50(a)(3)")
+def test_compliance_a_retirement_is_signed_with_its_reason_and_takes_the_policy_out_of_effect(people, ticking):
+    sop = builders.an_sop(people, gate="signing")
+    acts.sign(people.reviewer, sop)
+    acts.sign(people.approver, sop)
+    ticking.next_code()
+    signature = acts.retire(people.approver, sop, "Replaced by the SOP of the group.")
+    assert (signature.meaning, Version.objects.get(pk=sop.pk).state) == ("retirement", "retired")
+    assert Policy.objects.get(version_id=sop.pk).ends_at
+    with pytest.raises(trail.Refused):
+        acts.retire(people.approver2, sop, "Replaced by the SOP of the group.")
+
+
+@pytest.mark.compliance("§2.14", "§2.4")
+def test_compliance_an_intent_to_withdraw_one_signature_withdraws_no_other(people, ticking):
+    version, _ = approved(people, ticking)
+    other = version.signatures.get(meaning="review")
+    where = acts.sitting(people.approver)
+    intent = intents.open_for(version, user=people.approver, sitting=where, about=other, meaning=Meaning.WITHDRAWAL)
+    with pytest.raises(trail.Refused, match="their own"):
+        transitions.withdraw(
+            intent.pk,
+            signer=people.approver,
+            credentials=acts.credentials(people.approver),
+            sitting=where,
+            reason=REASON,
+        )
+    with pytest.raises(trail.Refused):
+        transitions.withdraw(
+            uuid.uuid4(),
+            signer=people.approver,
+            credentials=acts.credentials(people.approver),
+            sitting=where,
+            reason=REASON,
+        )
