@@ -213,7 +213,10 @@ def test_twenty_threads_with_one_code_make_one_success(people):
     for thread in threads:
         thread.join()
     assert outcomes.count("confirmed") == 1
-    assert outcomes.count("code used before") == 19
+    # No more than five are looked at side by side, and what was no failure leaves no lock behind.
+    assert outcomes.count("code used before") >= 4
+    assert outcomes.count("code used before") + outcomes.count("locked") == 19
+    assert identity.locked_until("author", Lockout.Purpose.SIGNING) is None
 
 
 def test_a_withdrawn_device_shows_nothing_that_counts(people):

@@ -104,7 +104,7 @@ def test_compliance_a_withdrawn_signature_is_struck_through_beside_its_withdrawa
 
 @pytest.mark.compliance("§2.14", "§2.20")
 def test_compliance_nobody_withdraws_for_another_twice_or_without_a_reason_and_nothing_is_deleted(people, ticking):
-    version, signature = approved(people, ticking)
+    _, signature = approved(people, ticking)
     with pytest.raises(trail.Refused, match="their own"):
         acts.withdraw(people.approver2, signature, REASON)
     with pytest.raises(trail.Refused, match="reason of at least"):
