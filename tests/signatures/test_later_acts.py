@@ -107,7 +107,7 @@ def test_compliance_nobody_withdraws_for_another_twice_or_without_a_reason_and_n
     _, signature = approved(people, ticking)
     with pytest.raises(trail.Refused, match="their own"):
         acts.withdraw(people.approver2, signature, REASON)
-    with pytest.raises(trail.Refused, match="reason of at least"):
+    with pytest.raises(trail.Refused, match="needs a reason"):
         acts.withdraw(people.approver, signature, "no")
     acts.withdraw(people.approver, signature, REASON)
     ticking.next_code()
