@@ -13,7 +13,7 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
-from accounts import codes, forms, queries, rights, transitions
+from accounts import codes, forms, passkeys, queries, rights, transitions
 from accounts.http import PersonRequest
 from accounts.models import Area, Sitting, User
 from accounts.permissions import demand, may
@@ -71,7 +71,8 @@ ACTS: dict[str, Act] = {
     ),
     "device": Act(
         "Withdraw the device",
-        "Its codes count no more, at once, and sittings end. A link for a new device goes to the person's mailbox.",
+        "Its codes, and all passkeys, count no more, at once, and sittings end. A link for a new device goes to the person's"
+        " mailbox.",
         "Withdraw", "The device is withdrawn.", forms.Reason, transitions.withdraw_device, danger=True,
     ),
     "suspect": Act(
@@ -84,6 +85,10 @@ ACTS: dict[str, Act] = {
         "End the suspicion",
         "After a new proof of identity and a new device. Signatures under review stay so until quality has decided.",
         "End the suspicion", "The suspicion is ended.", forms.Reason, transitions.clear,
+    ),
+    "passkey": Act(
+        "Withdraw a passkey", "It counts no more, at once, and sittings end. The person keeps their other factors.",
+        "Withdraw", "The passkey is withdrawn.", forms.WithdrawPasskey, transitions.withdraw_passkey, danger=True,
     ),
     "grant": Act(
         "Grant one record", "The person may read one record that lies in none of their areas.",
@@ -118,6 +123,7 @@ def open_acts(user: User, state: str, by: User) -> list[tuple[str, Act]]:
         "deactivate": not user.is_active,
         "reactivate": user.is_active,
         "revoke": True,  # each grant has its own button
+        "passkey": True,  # and each passkey
     }
     return [(name, act) for name, act in ACTS.items() if not closed.get(name)]
 
@@ -159,6 +165,7 @@ def person(request: PersonRequest, pk: UUID) -> HttpResponse:
         "acts": open_acts(user, getattr(user, "state", ""), request.user),
         "device": codes.device_in_use(user),
         "right": rights.look(user, now) if may(user, "sign.reading") else [],
+        "passkeys": passkeys.in_use(user),
         "locks": queries.locks(user, now),
         "suspicions": user.suspicions.select_related("raised_by", "ended_by"),
         "granted": queries.granted(user),

@@ -4,12 +4,15 @@ from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.contrib.contenttypes.models import ContentType
 from django.db import models
 
 from accounts.models import Area, User
 from accounts.queries import STATES
 from accounts.roles import Role
+
+ANSWER_LETTERS = 10_000  # of a passkey's answer, JSON
 
 
 class TypedOnce(forms.TextInput):
@@ -66,14 +69,27 @@ class Reason(forms.Form):
         self.order_fields([name for name in self.fields if name != "reason"] + ["reason"])
 
 
-class LogIn(forms.Form):
+class SecondFactor(forms.Form):
+    """A one-time code, or what a passkey answered in its place."""
+
+    code = Code()
+    passkey = forms.CharField(max_length=ANSWER_LETTERS, required=False, widget=forms.HiddenInput)
+    offers_passkey = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["code"].required = not self.data.get("passkey")
+        self.passkey_origin = settings.PASSKEY_ORIGIN
+
+
+class LogIn(SecondFactor):
     username = forms.CharField(
         label="User name",
         max_length=150,
         widget=forms.TextInput(attrs={"autocomplete": "username", "autocapitalize": "none", "spellcheck": "false"}),
     )
     password = Password()
-    code = Code()
+    field_order = ["username", "password", "code"]
 
 
 class NewPassword(forms.Form):
@@ -106,13 +122,12 @@ class Forgotten(forms.Form):
     )
 
 
-class ChangePassword(NewPassword):
+class ChangePassword(NewPassword, SecondFactor):
     password = Password(label="Password that you have now")
-    code = Code()
     field_order = ["password", "code", "new", "again"]
 
 
-class ReplaceDevice(forms.Form):
+class ReplaceDevice(SecondFactor):
     password = Password(label="Your password")
     code = Code(label="Code of the device that you have now")
     new_code = Code(label="Code that the new device shows now")
@@ -123,6 +138,23 @@ class Confirm(forms.Form):
 
     password = Password(label="Your password")
     code = Code()
+
+
+class ConfirmMyself(SecondFactor):
+    password = Password(label="Your password")
+
+
+class NewPasskey(ConfirmMyself):
+    name = forms.CharField(max_length=60, help_text="what you call the device that holds it, such as Laptop")
+    made = forms.CharField(
+        max_length=ANSWER_LETTERS,
+        widget=forms.HiddenInput,
+        error_messages={"required": "Make the passkey first."},
+    )
+
+
+class OnePasskey(forms.Form):
+    passkey = forms.UUIDField(widget=forms.HiddenInput)
 
 
 class Filters(forms.Form):
@@ -225,6 +257,10 @@ class LostKnown(Lost):
 
 class Suspect(Reason):
     since = Moment("Under suspicion since")
+
+
+class WithdrawPasskey(Reason, OnePasskey):
+    pass
 
 
 class NewArea(forms.Form):

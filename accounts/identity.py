@@ -1,4 +1,5 @@
-"""Who is it? Password and one-time code together, at log-in and again at each signing (21 CFR 11.200).
+"""Who is it? Password and second factor (a one-time code or a passkey) together, at log-in and again at each signing
+(21 CFR 11.200).
 
 Nothing here may run inside a transaction that can roll back: a refused attempt is counted and stays on the trail, and a
 code that was accepted stays spent, whatever happens afterwards.
@@ -14,7 +15,7 @@ from django.contrib.auth.hashers import check_password, make_password
 from django.db import transaction
 from django.http import HttpRequest
 
-from accounts import codes, dormancy
+from accounts import codes, dormancy, passkeys
 from accounts.models import Lockout, Sitting, User, folded
 from audit import clock, trail
 from audit.actions import Action
@@ -25,16 +26,28 @@ LOCKED_FOR = timedelta(minutes=15)
 # 11.200(a)(1)(i): a continuous period of controlled access. Longer than this, or idle for longer, and all is asked again.
 CONTINUOUS_FOR = timedelta(minutes=30)
 CONTINUOUS_IDLE = timedelta(minutes=10)
-WRONG = "User name, password and one-time code do not fit together."
+WRONG = "User name, password and second factor do not fit together."
+PASSWORD, CODE, PASSKEY = "password", "one-time code", "passkey"
 
 
 @dataclass(frozen=True)
 class Credentials:
-    """What a person typed. `username` may stay empty where it is not asked for."""
+    """What a person gave: a password, and a one-time code or the answer of a passkey (JSON, as the browser gives it) to
+    `challenge`, which is ours and never the browser's. `username` may stay empty where it is not asked for."""
 
     password: str
-    code: str
+    code: str = ""
     username: str = ""
+    passkey: str = ""
+    challenge: bytes = b""
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """It was the person, then. `components` names what they gave, as a signature's statement keeps it."""
+
+    at: datetime
+    components: str
 
 
 class NotConfirmed(trail.Refused):
@@ -51,11 +64,11 @@ def confirm(
     *,
     subject: trail.HasSubject | trail.Subject | None = None,
     purpose: str = Lockout.Purpose.SIGNING,
-) -> datetime:
-    """Confirm that it is `user`, now, and spend the code. Returns the time of the confirmation.
+) -> Confirmed:
+    """Confirm that it is `user`, now, and spend the code, or the passkey's answer.
 
-    Raises NotConfirmed: locked, wrong password or code (counted), or a code used before (not counted; the message says how
-    long until the next one).
+    Raises NotConfirmed: locked, wrong password or second factor (counted), or a code or answer used before (not counted; the
+    message says how long until the next code).
     """
     action = Action.LOGIN_REFUSED if purpose == Lockout.Purpose.LOGIN else Action.CONFIRMATION_REFUSED
     about = subject or user
@@ -68,18 +81,31 @@ def confirm(
     if until:
         raise refused(_locked(until), "locked", until)
     password_right = check_password(credentials.password, user.password)
-    device = codes.device_in_use(user)
     try:
-        right = password_right and device is not None and codes.spend(device, credentials.code)
+        factor = _spend(user, credentials) if password_right else ""
     except codes.CodeReused as reused:
         _take_back(user.username, purpose)
         raise refused(str(reused), "code used before", reused.until) from None
-    if not right or not user.usable_at(clock.now()):
+    except passkeys.Reused as reused:
+        _take_back(user.username, purpose)
+        raise refused(str(reused), "passkey's answer used before") from None
+    except passkeys.Wrong as wrong:
+        raise refused(WRONG, f"{_count_failure(user.username, purpose)}, passkey: {wrong}") from None
+    if not factor or not user.usable_at(clock.now()):
         raise refused(WRONG, _count_failure(user.username, purpose))
     _forget_failures(user.username, purpose)
     if dormancy.sleeps(user):
         raise refused(dormancy.SENTENCE, "dormant")
-    return clock.now()
+    return Confirmed(clock.now(), f"{PASSWORD} + {factor}")
+
+
+def _spend(user: User, credentials: Credentials) -> str:
+    """Which second factor was right, and is spent now; "" where none was."""
+    if credentials.passkey:
+        passkeys.spend(user, credentials.passkey, credentials.challenge)
+        return PASSKEY
+    device = codes.device_in_use(user)
+    return CODE if device is not None and codes.spend(device, credentials.code) else ""
 
 
 def confirm_password(user: User, password: str) -> None:

@@ -3,7 +3,7 @@
 import unicodedata
 import uuid
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
@@ -174,6 +174,12 @@ class CodeDevice(models.Model):
     def last_tested_at(self) -> datetime | None:
         return self.tested_at or self.confirmed_at
 
+    @property
+    def last_used_at(self) -> datetime | None:
+        """The half minute of the last code that was accepted after its enrolment, UTC."""
+        used = datetime.fromtimestamp(self.last_step * 30, UTC) if self.last_step > 0 else None
+        return used if used and self.confirmed_at and used > self.confirmed_at else None
+
 
 class Invitation(models.Model):
     """A link by mail with which a person sets password and second factor, once."""
@@ -234,6 +240,30 @@ class Sitting(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} since {self.started_at}"
+
+
+class Passkey(models.Model):
+    """A public key of an authenticator (WebAuthn), a second factor beside one-time codes; never the only component."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(User, models.PROTECT, related_name="passkeys")
+    name = models.TextField(help_text="what its owner calls it, such as Laptop")
+    credential_id = models.BinaryField(unique=True)
+    public_key = models.BinaryField(help_text="COSE key, CBOR")
+    aaguid = models.UUIDField(help_text="the authenticator's model, as it says itself")
+    sign_count = models.BigIntegerField(default=0, help_text="an authenticator that counts, counts up")
+    last_challenge = models.BinaryField(
+        default=b"", help_text="SHA-256 of the challenge it answered last: each is used once"
+    )
+    created_at = models.DateTimeField(db_default=Now())
+    last_used_at = models.DateTimeField(null=True)
+    withdrawn_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["created_at"]
+
+    def __str__(self) -> str:
+        return f"passkey {self.name} of {self.user}"
 
 
 class Qualification(models.Model):

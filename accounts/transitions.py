@@ -5,6 +5,7 @@ one-time code of a person (21 CFR 11.200(a)(3)): nobody but the person sets or s
 address that links go to does not also withdraw the device.
 """
 
+import uuid
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -20,7 +21,7 @@ from django.db.models import Q
 from django.http import HttpRequest
 from guardian.shortcuts import assign_perm, remove_perm
 
-from accounts import accountability, codes, founding, identity, links, tasks
+from accounts import accountability, codes, founding, identity, links, passkeys, tasks
 from accounts.identity import Credentials
 from accounts.models import (
     Acknowledgement,
@@ -32,6 +33,7 @@ from accounts.models import (
     LetterWaiver,
     Lockout,
     Membership,
+    Passkey,
     Sitting,
     Suspicion,
     User,
@@ -51,6 +53,7 @@ Purpose = links.Purpose
 OWN_ACCOUNT = "own account"  # why an administrator was refused; an alarm
 EVIDENCE_LETTERS = 10
 HANDS_APART_FOR = timedelta(days=30)
+POSSESSION = (Action.CODE_RESET, Action.CODE_LINKED, Action.PASSKEY_WITHDRAWN)
 READ = "records.view_record"
 
 
@@ -258,6 +261,43 @@ def retest_device(user: User, *, credentials: Credentials) -> None:
         trail.record(Action.CODE_TESTED, user, by=user, detail=founding.mark())
 
 
+def add_passkey(
+    user: User, *, credentials: Credentials, made: str, challenge: bytes, name: str, sitting: Sitting
+) -> Passkey:
+    """Enrol a passkey beside the factors that there are, with password and one of those. `made` is the browser's answer to
+    `challenge`, JSON. Raises Refused."""
+    name = _line(name)
+    known = passkeys.in_use(user)
+    if name in {each.name for each in known}:
+        raise _refused("You have a passkey of this name.", user, user)
+    if len(known) >= passkeys.AT_MOST:
+        raise _refused(f"Nobody holds more than {passkeys.AT_MOST} passkeys: withdraw one first.", user, user)
+    try:
+        passkey = passkeys.made(user, made, challenge, name)
+    except passkeys.Wrong as wrong:
+        raise trail.Refused(
+            "The passkey could not be read. Make it again; it has to verify you with a PIN or the like.",
+            action=Action.USER_REFUSED, subject=user, by=user, detail={"why": f"passkey: {wrong}"},
+        ) from None  # fmt: skip
+    if Passkey.objects.filter(credential_id=passkey.credential_id).exists():
+        raise _refused("This passkey is enrolled already, or was withdrawn.", user, user)
+    identity.confirm(user, credentials)
+    with transaction.atomic(durable=True):
+        user = _locked(user)
+        passkey.save(force_insert=True)
+        identity.end_sittings(user, but=sitting)
+        trail.record(Action.PASSKEY_ENROLLED, user, by=user, detail={"passkey": passkey.name, **founding.mark()})
+    return passkey
+
+
+def withdraw_my_passkey(user: User, passkey: Passkey, *, credentials: Credentials, sitting: Sitting) -> None:
+    """One's own passkey counts no more, at once."""
+    identity.confirm(user, credentials)
+    with transaction.atomic(durable=True):
+        _withdraw_passkey(_locked(user), passkey.pk, by=user)
+        identity.end_sittings(user, but=sitting)
+
+
 def end_other_sittings(user: User, *, sitting: Sitting) -> None:
     """Log out everywhere else."""
     with transaction.atomic(durable=True):
@@ -294,7 +334,7 @@ def change_details(
         if not changed:
             return
         if "email" in changed:
-            _demand_other_hand(user, by, Action.CODE_RESET, Action.CODE_LINKED)
+            _demand_other_hand(user, by, *POSSESSION)
             links.withdraw(user)
         user.save(update_fields=changed)
         detail = {name: [_text(was[name]), _text(getattr(user, name))] for name in changed}
@@ -354,17 +394,18 @@ def revoke(user: User, record: models.Model, *, by: User, reason: str) -> None:
 
 
 def withdraw_device(user: User, *, by: User, reason: str) -> None:
-    """The device counts no more, at once (11.300(c)), and the sittings end. A link for a new one is mailed; it asks for the
-    person's password. Refused for whoever changed the person's mailbox lately."""
+    """The device and all passkeys count no more, at once (11.300(c)), and the sittings end. A link for a new device is mailed;
+    it asks for the person's password. Refused for whoever changed the person's mailbox lately."""
     _demand_over(user, by, reason)
     _demand_other_hand(user, by, Action.USER_CHANGED)
     with transaction.atomic(durable=True):
         user = _locked(user)
         if not _withdraw_devices(user):
             raise _refused("There is no device to withdraw.", user, by)
+        gone = passkeys.withdraw(user)
         identity.end_sittings(user)
         links.withdraw(user)
-        trail.record(Action.CODE_RESET, user, by=by, reason=reason, detail=founding.mark())
+        trail.record(Action.CODE_RESET, user, by=by, reason=reason, detail={"passkeys": gone, **founding.mark()})
         _mail_on_commit(user, Purpose.CODE, by)
 
 
@@ -398,6 +439,16 @@ def clear(user: User, *, by: User, reason: str) -> None:
         row.ended_at, row.ended_by = clock.now(), by
         row.save(update_fields=["ended_at", "ended_by"])
         trail.record(Action.USER_CLEARED, user, by=by, reason=reason)
+
+
+def withdraw_passkey(user: User, passkey: uuid.UUID, *, by: User, reason: str) -> None:
+    """A passkey counts no more, at once (11.300(c)), and the sittings end. The same hands apart as for the device."""
+    _demand_over(user, by, reason)
+    _demand_other_hand(user, by, Action.USER_CHANGED)
+    with transaction.atomic(durable=True):
+        user = _locked(user)
+        _withdraw_passkey(user, passkey, by=by, reason=reason)
+        identity.end_sittings(user)
 
 
 def deactivate(user: User, *, by: User, reason: str) -> None:
@@ -609,6 +660,15 @@ def _withdraw_devices(user: User) -> int:
     return CodeDevice.objects.filter(user=user, withdrawn_at__isnull=True).update(withdrawn_at=Now())
 
 
+def _withdraw_passkey(user: User, pk: uuid.UUID, *, by: User, reason: str = "") -> None:
+    found = Passkey.objects.filter(user=user, pk=pk, withdrawn_at__isnull=True).first()
+    if found is None:
+        raise _refused("There is no such passkey in use.", user, by)
+    passkeys.withdraw(user, found)
+    detail = {"passkey": found.name, **founding.mark()}
+    trail.record(Action.PASSKEY_WITHDRAWN, user, by=by, reason=reason, detail=detail)
+
+
 def _mail_on_commit(user: User, purpose: str, by: User) -> None:
     queue.enqueue(tasks.SEND, args={"user": str(user.pk), "purpose": str(purpose), "by": str(by.pk)}, by=by)
 
@@ -667,6 +727,7 @@ def _raise_suspicion(user: User, kind: str, since: datetime, *, by: User, reason
         raise _refused("This account is under suspicion already: quality and administrators know.", user, by)
     Suspicion.objects.create(user=user, kind=kind, since=since, raised_at=now, raised_by=by, reason=reason.strip())
     _withdraw_devices(user)
+    passkeys.withdraw(user)
     identity.end_sittings(user)
     links.withdraw(user)
 

@@ -1,24 +1,26 @@
 """The pages of log-in, of mailed links, and of one's own account: fetch, form, one verb, redirect."""
 
 import base64
+import json
 import uuid
 from collections.abc import Callable
+from typing import TypeVar
 
 import segno
 from django import forms as django_forms
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from accounts import accountability, codes, demo, forms, identity, links, rights, transitions
+from accounts import accountability, codes, demo, forms, identity, links, passkeys, rights, transitions
 from accounts.http import PersonRequest
-from accounts.models import CodeDevice, User
+from accounts.models import CodeDevice, Passkey, User
 from accounts.permissions import may
 from audit import clock, trail
 
@@ -27,6 +29,8 @@ FORM_METHODS = ["GET", "POST"]
 NEW_DEVICE = "new_device"  # in the session: a device that is shown and not proved yet
 SITTINGS_SHOWN = 10
 LOST = "The device counts no more. Ask an administrator for a new one; they will see your papers first."
+CONFIRM, ENROL = "confirm", "enrol"  # what a passkey is asked for
+Asking = TypeVar("Asking", bound=forms.SecondFactor)
 
 
 def answered(form: django_forms.Form, verb: Callable[[], object], request: HttpRequest) -> int:
@@ -66,7 +70,8 @@ def log_in(request: HttpRequest) -> HttpResponse:
     if request.user.is_authenticated:
         return redirect(_next(request))
     form = forms.LogIn(request.POST or None)
-    status = answered(form, lambda: identity.log_in(request, identity.Credentials(**form.cleaned_data)), request)
+    form.offers_passkey = passkeys.available()
+    status = answered(form, lambda: identity.log_in(request, _credentials(form, request)), request)
     if status == 302:
         return redirect(_next(request))
     context = {"form": form, "next": _next(request), **_demo_context()}
@@ -75,6 +80,17 @@ def log_in(request: HttpRequest) -> HttpResponse:
 
 def _demo_context() -> dict[str, object]:
     return {"demo": demo.live_codes(), "demo_password": settings.DEMO_PASSWORD} if settings.DEMO else {}
+
+
+@login_not_required
+@never_cache
+@require_POST
+def passkey_challenge(request: HttpRequest) -> JsonResponse:
+    """What a passkey is asked for log-in, or for an act on one's own account. 404 where there are no passkeys."""
+    if not passkeys.available():
+        raise Http404
+    user = request.user if isinstance(request.user, User) else None
+    return JsonResponse(passkeys.request_options(passkeys.ask(request, CONFIRM), user))
 
 
 @login_not_required
@@ -252,6 +268,8 @@ def account(request: PersonRequest) -> HttpResponse:
         "areas": user.areas.all(),
         "device": codes.device_in_use(user),
         "right": rights.look(user, clock.now()) if may(user, "sign.reading") else [],
+        "passkeys": passkeys.in_use(user),
+        "passkeys_available": passkeys.available(),
         "sitting": request.sitting,
         "sittings": user.sittings.order_by("-started_at")[:SITTINGS_SHOWN],
     }
@@ -261,12 +279,12 @@ def account(request: PersonRequest) -> HttpResponse:
 @sensitive_post_parameters()
 @require_http_methods(FORM_METHODS)
 def change_password(request: PersonRequest) -> HttpResponse:
-    form = forms.ChangePassword(request.POST or None)
+    form = _about_oneself(forms.ChangePassword, request)
     status = answered(
         form,
         lambda: transitions.change_password(
             request.user,
-            credentials=_credentials(form),
+            credentials=_credentials(form, request),
             new=form.cleaned_data["new"],
             sitting=request.sitting,
             request=request,
@@ -283,13 +301,13 @@ def change_password(request: PersonRequest) -> HttpResponse:
 @sensitive_post_parameters()
 @require_http_methods(FORM_METHODS)
 def replace_device(request: PersonRequest) -> HttpResponse:
-    form = forms.ReplaceDevice(request.POST or None)
+    form = _about_oneself(forms.ReplaceDevice, request)
     device = _device_in_hand(request, request.user)
     status = answered(
         form,
         lambda: transitions.replace_device(
             request.user,
-            credentials=_credentials(form),
+            credentials=_credentials(form, request),
             device=device,
             code=form.cleaned_data["new_code"],
             sitting=request.sitting,
@@ -308,8 +326,10 @@ def replace_device(request: PersonRequest) -> HttpResponse:
 @require_http_methods(FORM_METHODS)
 def accountability_page(request: PersonRequest) -> HttpResponse:
     """What one's signature means, and the act of taking it on."""
-    form = forms.Confirm(request.POST or None)
-    status = answered(form, lambda: transitions.acknowledge(request.user, credentials=_credentials(form)), request)
+    form = _about_oneself(forms.ConfirmMyself, request)
+    status = answered(
+        form, lambda: transitions.acknowledge(request.user, credentials=_credentials(form, request)), request
+    )
     if status == 302:
         messages.success(request, "You have acknowledged what your signature means.")
         return redirect("accounts:account")
@@ -326,15 +346,69 @@ def accountability_page(request: PersonRequest) -> HttpResponse:
 @never_cache
 @sensitive_post_parameters()
 @require_http_methods(FORM_METHODS)
+def new_passkey(request: PersonRequest) -> HttpResponse:
+    """Make a passkey in the browser, then confirm oneself with what one has already."""
+    if not passkeys.available():
+        raise Http404
+    form = _about_oneself(forms.NewPasskey, request)
+    challenge = passkeys.asked(request, ENROL, keep=True)
+    if not form.is_bound or not challenge:
+        challenge = passkeys.ask(request, ENROL)
+    status = answered(
+        form,
+        lambda: transitions.add_passkey(
+            request.user,
+            credentials=_credentials(form, request),
+            made=form.cleaned_data["made"],
+            challenge=challenge,
+            name=form.cleaned_data["name"],
+            sitting=request.sitting,
+        ),
+        request,
+    )
+    if status == 302:
+        passkeys.asked(request, ENROL)
+        messages.success(
+            request, "The passkey is enrolled. It stands in the place of a one-time code, with your password."
+        )
+        return redirect("accounts:account")
+    options = passkeys.creation_options(challenge, request.user)
+    return render(request, "accounts/new_passkey.html", {"form": form, "options": json.dumps(options)}, status=status)
+
+
+@never_cache
+@sensitive_post_parameters()
+@require_http_methods(FORM_METHODS)
 def try_device(request: PersonRequest) -> HttpResponse:
     """The test that is due at least once a year (11.300(e))."""
     form = forms.Confirm(request.POST or None)
-    status = answered(form, lambda: transitions.retest_device(request.user, credentials=_credentials(form)), request)
+    status = answered(
+        form, lambda: transitions.retest_device(request.user, credentials=_credentials(form, request)), request
+    )
     if status == 302:
         messages.success(request, "Your device works.")
         return redirect("accounts:account")
     context = {"form": form, "days": rights.TESTED_WITHIN.days}
     return render(request, "accounts/test_device.html", context, status=status)
+
+
+@never_cache
+@sensitive_post_parameters()
+@require_http_methods(FORM_METHODS)
+def withdraw_passkey(request: PersonRequest, pk: uuid.UUID) -> HttpResponse:
+    passkey = get_object_or_404(Passkey, pk=pk, user=request.user, withdrawn_at__isnull=True)
+    form = _about_oneself(forms.ConfirmMyself, request)
+    status = answered(
+        form,
+        lambda: transitions.withdraw_my_passkey(
+            request.user, passkey, credentials=_credentials(form, request), sitting=request.sitting
+        ),
+        request,
+    )
+    if status == 302:
+        messages.success(request, f"The passkey {passkey.name} counts no more.")
+        return redirect("accounts:account")
+    return render(request, "accounts/withdraw_passkey.html", {"form": form, "passkey": passkey}, status=status)
 
 
 @require_POST
@@ -344,5 +418,20 @@ def end_other_sittings(request: PersonRequest) -> HttpResponse:
     return redirect("accounts:account")
 
 
-def _credentials(form: django_forms.Form) -> identity.Credentials:
-    return identity.Credentials(password=form.cleaned_data["password"], code=form.cleaned_data["code"])
+def _about_oneself(kind: type[Asking], request: PersonRequest) -> Asking:
+    """A form that asks who one is, and offers what one has."""
+    form = kind(request.POST or None)
+    form.offers_passkey = passkeys.available() and bool(passkeys.in_use(request.user))
+    return form
+
+
+def _credentials(form: django_forms.Form, request: HttpRequest) -> identity.Credentials:
+    """What was typed; an answer of a passkey with the challenge that this session was given, which is good once."""
+    typed = form.cleaned_data
+    return identity.Credentials(
+        password=typed["password"],
+        code=typed["code"],
+        username=typed.get("username", ""),
+        passkey=typed.get("passkey", ""),
+        challenge=passkeys.asked(request, CONFIRM) if typed.get("passkey") else b"",
+    )

@@ -61,7 +61,9 @@ class Action(TextChoices):
     LETTER_FILED = "letter.filed", "filed the"
     LETTER_WAIVED = "letter.waived", "waived the letter of 11.100(c) by"
     LETTER_REFUSED = "letter.refused", "was refused to file a letter for"
-    CONFIRMATION_REFUSED = "confirmation.refused", "was refused, by password and one-time code, for"
+    PASSKEY_ENROLLED = "passkey.enrolled", "enrolled a passkey"
+    PASSKEY_WITHDRAWN = "passkey.withdrawn", "withdrew a passkey of"
+    CONFIRMATION_REFUSED = "confirmation.refused", "was refused, by password and second factor, for"
     QUALIFICATION_LIFTED = "qualification.lifted", "lifted a reading of"
     QUALIFICATION_SET = "qualification.set", "set a qualification of"
 

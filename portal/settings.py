@@ -42,6 +42,13 @@ def seed_keys(told: str) -> list[bytes]:
     return keys
 
 
+def origin_of(url: str) -> str:
+    """Scheme, host and port as a browser names them. An embedded portal is `localhost` as well, which counts as a name."""
+    parts = urlsplit(url)
+    host = "localhost" if EMBEDDED and parts.hostname == "127.0.0.1" else parts.hostname
+    return f"{parts.scheme}://{host}" + (f":{parts.port}" if parts.port else "")
+
+
 if DEMO and not EMBEDDED:
     raise ImproperlyConfigured(
         "COUNTERSIGN_DEMO shows one-time codes on the log-in page: it runs on the embedded servers only."
@@ -175,6 +182,8 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
 LOGIN_URL = "accounts:login"
+# The one address at which passkeys are made and used: browsers bind them to its host, which has to be a name.
+PASSKEY_ORIGIN = env.str("PASSKEY_ORIGIN", default=origin_of(SITE_URL))
 LOGIN_REDIRECT_URL = "/"
 ANONYMOUS_USER_NAME = None  # guardian would make an account that nobody answers for
 GUARDIAN_MONKEY_PATCH_USER = False

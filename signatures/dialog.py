@@ -1,6 +1,7 @@
 """The sign dialog of a page: opened by a deliberate act, shown while its intent lives, answered by one verb."""
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +9,7 @@ from django.conf import settings
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 
-from accounts import accountability, identity, qualifications, rights
+from accounts import accountability, identity, passkeys, qualifications, rights
 from accounts.http import PersonRequest
 from audit import clock, reasons, trail
 from records.models import Version
@@ -21,7 +22,7 @@ from signatures.signing import spared
 
 CARD = "signatures/_card.html"
 BAD_INPUT = 400
-INCOMPLETE = "Give the meaning, your password and a one-time code."
+INCOMPLETE = "Give the meaning, your password, and a one-time code or a passkey."
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,8 @@ def context(
         "reason_letters": reasons.LETTERS,
         "seconds": int(INTENT_LIVES.total_seconds()),
         "demo": settings.DEMO,
+        "passkey_origin": settings.PASSKEY_ORIGIN,
+        "passkey_options": passkey_options([intent], [each.value for each in place.choices]) if intent else "",
         "bound": _bound(request, place, intent) if intent else [],
     }
 
@@ -146,6 +149,18 @@ def gone_to(request: PersonRequest, url: str) -> HttpResponse:
     if request.htmx:
         return HttpResponse(headers={"HX-Redirect": url})
     return redirect(url)
+
+
+def passkey_options(held: Sequence[Intent], values: Iterable[str]) -> str:
+    """What the signer's passkey is asked for each choice (JSON by its value), or "" where they have none."""
+    signer = held[0].user
+    if not passkeys.available() or not passkeys.in_use(signer):
+        return ""
+    asked = {}
+    for value in values:
+        meaning, _, outcome = value.partition(":")
+        asked[value] = passkeys.request_options(intents.challenge(held, meaning, outcome), signer)
+    return json.dumps(asked)
 
 
 def _bound(request: PersonRequest, place: Place, intent: Intent) -> Sequence[dict[str, Any]]:

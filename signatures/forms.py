@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 
+from accounts.forms import ANSWER_LETTERS
 from accounts.identity import Credentials
 
 
@@ -17,6 +18,11 @@ class SignForm(forms.Form):
     username = forms.CharField(max_length=150, required=False)
     password = forms.CharField(max_length=1000, strip=False)
     code = forms.CharField(max_length=20)
+    passkey = forms.CharField(max_length=ANSWER_LETTERS, required=False)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["code"].required = not self.data.get("passkey")
 
     def clean(self) -> dict[str, Any]:
         typed = super().clean() or self.cleaned_data
@@ -25,4 +31,4 @@ class SignForm(forms.Form):
 
     def credentials(self) -> Credentials:
         typed = self.cleaned_data
-        return Credentials(username=typed["username"], password=typed["password"], code=typed["code"])
+        return Credentials(typed["password"], typed["code"], typed["username"], typed["passkey"])

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from django.db import transaction
 from django.db.models import Count
+from django.utils.crypto import salted_hmac
 
 from accounts.models import Sitting, User
 from audit import clock, trail
@@ -69,6 +70,19 @@ def list_digest(listed: Iterable[Intent]) -> str:
         for intent in listed
     ]
     return hashlib.sha256(canonical(sorted(items, key=lambda item: str(item["version_id"])))).hexdigest()
+
+
+def challenge(held: Sequence[Intent], meaning: str, outcome: str = "") -> bytes:
+    """What a passkey has to answer to sign these intents with this meaning (and, for a disposition, this outcome), 32 bytes:
+    its answer is good for nothing else."""
+    signed = {
+        "user": str(held[0].user_id),
+        "meaning": str(meaning),
+        "outcome": str(outcome),
+        "intents": list_digest(held),
+        "about": sorted(str(intent.about_id or "") for intent in held),
+    }
+    return salted_hmac("countersign.signing.passkey", canonical(signed), algorithm="sha256").digest()
 
 
 def _made(

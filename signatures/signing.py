@@ -9,7 +9,7 @@ import hashlib
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.db import transaction
 from django.http import HttpRequest
@@ -96,14 +96,15 @@ def signing(
             held[0].version, signer, "Type your own user name: this signing asks for all components.", "user name"
         )
     key = sealing.ensure_key()
-    identity.confirm(signer, credentials, subject=held[0].version)
+    answered = replace(credentials, challenge=intents.challenge(held, meaning, outcome))
+    components = identity.confirm(signer, answered, subject=held[0].version).components
     for intent in held:
         intents.use(intent)
 
     with transaction.atomic(durable=True):
         # One person's statements form a chain, so one person's signings go one after the other.
         signer = User.objects.select_for_update(no_key=True).get(pk=signer.pk)
-        yield [_sign(_lock(intent, meaning, reviewed, outcome), signer, reason, key) for intent in held]
+        yield [_sign(_lock(intent, meaning, reviewed, outcome), signer, reason, components, key) for intent in held]
         now = clock.now()
         rows = Sitting.objects.filter(pk=sitting.pk)
         rows.update(last_signed_at=now, **({"signed_in_full_at": now} if asks_all else {}))
@@ -140,9 +141,9 @@ def _lock(intent: Intent, meaning: str, reviewed: bool, outcome: str) -> Act:
     return Act(version, intent, meaning, step, reviewed, outcome)
 
 
-def _sign(act: Act, signer: User, reason: str, key: PortalKey) -> Signature:
+def _sign(act: Act, signer: User, reason: str, components: str, key: PortalKey) -> Signature:
     _check(act, signer)
-    return _write(act, signer, reason, key)
+    return _write(act, signer, reason, components, key)
 
 
 def _check(act: Act, signer: User) -> None:
@@ -150,7 +151,7 @@ def _check(act: Act, signer: User) -> None:
         check(act, signer)
 
 
-def _write(act: Act, signer: User, reason: str, key: PortalKey) -> Signature:
+def _write(act: Act, signer: User, reason: str, components: str, key: PortalKey) -> Signature:
     now = clock.now()
     last = Signature.objects.filter(signer=signer).order_by("-signed_at").first()
     acknowledged = accountability.acknowledged(signer)
@@ -167,6 +168,7 @@ def _write(act: Act, signer: User, reason: str, key: PortalKey) -> Signature:
         about=act.about,
         outcome=act.outcome,
         accountability=acknowledged.revision if acknowledged else "",
+        components=components,
         top_hash=act.version.top_hash,
         rendition_sha256=act.version.rendition_sha256,
         intent=act.intent,
@@ -186,6 +188,7 @@ def _write(act: Act, signer: User, reason: str, key: PortalKey) -> Signature:
         reason=row.reason,
         step=str(act.step.pk) if act.step else "",
         signed_at=now,
+        components=components,
         policy=qualifications.policy_in_force(signer),
         accountability=row.accountability,
         about=str(row.about_id or ""),

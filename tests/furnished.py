@@ -8,12 +8,13 @@ import gzip
 import hashlib
 import json
 import os
+import secrets
 import tempfile
 import urllib.request
 from pathlib import Path
 
 from accounts.models import Area, Invitation, Letter, User
-from accounts.transitions import ask_reset, invite
+from accounts.transitions import add_passkey, ask_reset, invite
 from audit import clock
 from audit.alarms import Kind, raise_alarm
 from audit.models import Alarm, Entry
@@ -28,6 +29,7 @@ from records.models import Attachment, Version
 from signatures.models import PortalKey, Signature, Step
 from sops.models import Sop
 from tests import acts, builders, firm
+from tests.accounts.authenticator import Authenticator
 from tests.cast import LABORATORY
 from tests.cloudtrail import given
 
@@ -64,6 +66,14 @@ def furnish() -> None:
     verification.verify(cast.version("KRAS-001"), by=cast.operator)
     newcomer = User.objects.get(username="newcomer")
     raise_alarm(Kind.ROLES_GRANTED, newcomer, "Dave Mbeki gave Noor Haile the role Scientist.")
+    _passkey(cast.reviewer)
+
+
+def _passkey(user: User) -> None:
+    challenge = secrets.token_bytes(32)
+    firm.next_code()
+    add_passkey(user, credentials=acts.credentials(user), made=Authenticator().make(challenge, user=user.pk.bytes),
+                challenge=challenge, name="Security key", sitting=acts.sitting(user))  # fmt: skip
 
 
 def _trails(cast: firm.Firm) -> None:
@@ -133,6 +143,7 @@ def places() -> dict[str, str]:
         "letter": str(Letter.objects.first().pk),
         "key": PortalKey.objects.first().pk,
         "person": str(cast.reviewer.pk),
+        "passkey": str(cast.reviewer.passkeys.get().pk),
         "newcomer": str(User.objects.get(username="newcomer").pk),
         "area": str(cast.laboratory.pk),
         "trail": str(Trail.objects.get(name="Laboratory").pk),

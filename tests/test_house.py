@@ -28,6 +28,7 @@ WRITES = {"create", "bulk_create", "get_or_create", "update_or_create"}
 # Whoever is not logged in may come here.
 OPEN_VIEWS = {
     "accounts.views.log_in",
+    "accounts.views.passkey_challenge",
     "accounts.views.live_codes",  # 404 outside of the demo
     "accounts.views.enrol",
     "accounts.views.password_forgotten",

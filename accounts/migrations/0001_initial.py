@@ -217,6 +217,37 @@ class Migration(migrations.Migration):
             field=models.ManyToManyField(related_name="members", through="accounts.Membership", to="accounts.area"),
         ),
         migrations.CreateModel(
+            name="Passkey",
+            fields=[
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("name", models.TextField(help_text="what its owner calls it, such as Laptop")),
+                ("credential_id", models.BinaryField(unique=True)),
+                ("public_key", models.BinaryField(help_text="COSE key, CBOR")),
+                ("aaguid", models.UUIDField(help_text="the authenticator's model, as it says itself")),
+                ("sign_count", models.BigIntegerField(default=0, help_text="an authenticator that counts, counts up")),
+                (
+                    "last_challenge",
+                    models.BinaryField(
+                        default=b"", help_text="SHA-256 of the challenge it answered last: each is used once"
+                    ),
+                ),
+                ("created_at", models.DateTimeField(db_default=audit.clock.Now())),
+                ("last_used_at", models.DateTimeField(null=True)),
+                ("withdrawn_at", models.DateTimeField(null=True)),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="passkeys",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+            ],
+            options={
+                "ordering": ["created_at"],
+            },
+        ),
+        migrations.CreateModel(
             name="Qualification",
             fields=[
                 ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),

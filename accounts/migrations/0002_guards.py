@@ -29,6 +29,10 @@ class Migration(migrations.Migration):
         NeverDeleted("accounts_area"),
         Guard("accounts_codedevice", subject="user", key="user_id", secret=["seed"], ignore=["last_step"]),
         NeverDeleted("accounts_codedevice"),
+        Guard(
+            "accounts_passkey", subject="user", key="user_id", ignore=["sign_count", "last_challenge", "last_used_at"]
+        ),
+        NeverDeleted("accounts_passkey"),
         Guard("accounts_qualification", subject="user", key="user_id"),
         NeverDeleted("accounts_qualification"),
         Guard("accounts_policy", subject="version", key="version_id", primary_key="version_id"),

@@ -96,6 +96,10 @@ class Migration(migrations.Migration):
                 ("sentence", models.TextField()),
                 ("reason", models.TextField(default="")),
                 ("signed_at", models.DateTimeField()),
+                (
+                    "components",
+                    models.TextField(help_text="what the signer gave, such as password + one-time code (11.200(a)(1))"),
+                ),
                 ("top_hash", models.TextField()),
                 ("rendition_sha256", models.TextField()),
                 (

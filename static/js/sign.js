@@ -13,13 +13,15 @@
     root.dataset.started = "";
     const figures = [...document.querySelectorAll("figure[data-page]")];
     const button = root.querySelector("[data-sign-button]");
+    const others = root.querySelectorAll("[data-passkey-use]");
     const opened = document.querySelector("[data-pages-opened]");
     let over = false;
 
     const show = () => {
       const seen = figures.filter((figure) => figure.classList.contains("seen")).length;
       if (opened && figures.length) opened.textContent = `${seen} of ${figures.length} page${figures.length === 1 ? "" : "s"} opened`;
-      if (button) button.disabled = over || seen < figures.length || Number(root.dataset.othersUnopened || 0) > 0;
+      const shut = over || seen < figures.length || Number(root.dataset.othersUnopened || 0) > 0;
+      for (const each of [button, ...others]) if (each) each.disabled = shut;
     };
     for (const figure of figures) {
       const image = figure.querySelector("img");

@@ -160,6 +160,7 @@ def test_nobody_without_a_log_in_gets_what_is_not_open_to_all():
         "/password/forgotten/",
         "/password/{reset}/",
         "/keys/{key}.pem",
+        "/passkeys/challenge/",
     }
 
 

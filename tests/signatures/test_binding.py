@@ -19,13 +19,13 @@ from tests import acts, builders
 
 FIELDS = [
     "format", "signature", "record", "title", "version", "version_id", "top_hash", "pins_sha256", "rendition_sha256", "signer",
-    "printed_name", "role", "meaning", "sentence", "reason", "step", "signed_at", "policy", "accountability", "about",
+    "printed_name", "role", "meaning", "sentence", "reason", "step", "signed_at", "components", "policy", "accountability", "about",
     "about_sha256", "outcome", "intent", "reviewed_to", "list_sha256", "previous", "key",
 ]  # fmt: skip
 COLUMNS = {
     # column: what an attacker would write
     "printed_name": "Somebody Else", "role": "QA approver", "meaning": "approval", "sentence": "I approve.",
-    "reason": "none", "signed_at": "2020-01-01T00:00:00Z", "top_hash": "0" * 64, "rendition_sha256": "0" * 64,
+    "reason": "none", "signed_at": "2020-01-01T00:00:00Z", "components": "password + passkey", "top_hash": "0" * 64, "rendition_sha256": "0" * 64,
     "previous_sha256": "0" * 64, "reviewed_to": 1, "list_sha256": "0" * 64, "statement_sha256": "0" * 64,
 }  # fmt: skip
 
