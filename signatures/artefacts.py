@@ -120,7 +120,7 @@ def judge_statement(raw: bytes, seal: bytes | None = None) -> Signed:
         return Signed(Standing.FOREIGN, OTHER_KEY)
     if seal is not None and not sealing.holds(key.public_pem, raw, seal):
         return Signed(Standing.INVALID, BROKEN)
-    rows = Signature.objects.select_related("version__record__type", "key")
+    rows = Signature.objects.select_related("version__record__type", "key", "about")
     named = _uuid(says.get("signature"))
     row = rows.filter(pk=named).first() if named else None
     on_record = row is not None and bytes(row.statement) == raw

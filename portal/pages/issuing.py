@@ -16,7 +16,7 @@ from storage import worm
 ATTESTS = (
     "The portal sealed this PDF with its certificate “{name}” (SHA-256 {id}). The seal attests that the portal issued this"
     " copy as it is, with the signatures on its record that are shown here. It is the portal's seal and no person's own"
-    " certificate: each person named above signed in the portal, with password and one-time code."
+    " certificate: each person named above signed in the portal, with password and second factor."
 )
 STAMPED = "A time-stamp authority outside the portal dates the seal."
 FOR_TESTS = (
