@@ -149,7 +149,7 @@ def places() -> dict[str, str]:
         "trail": str(Trail.objects.get(name="Laboratory").pk),
         "file": str(log.pk),
         "broken": str(broken.pk),
-        "alarm": str(Alarm.objects.get().pk),
+        "alarm": str(Alarm.objects.earliest("first_at").pk),
         "job": str(Job.objects.get(state="queued", kind="records.verify").pk),
         "failed_job": str(Job.objects.get(state="failed").pk),
         "pack": str(Job.objects.get(kind=evidence.EVIDENCE).pk),
