@@ -32,7 +32,7 @@ def test_every_type_of_report_says_what_its_approval_brings_about(people):
     assert set(RecordType.objects.filter(kind="report").values_list("pk", flat=True)) == set(REPORTS)
 
 
-@pytest.mark.compliance("11.10(e)", "11.50")
+@pytest.mark.compliance("11.10(e)", "11.50(a)(1)")
 def test_compliance_a_report_is_sealed_and_signed_by_who_made_it(firm):
     version = make(firm.approver2)
     assert (version.record.number, version.state) == ("ATR-0001", "in_review")

@@ -209,7 +209,7 @@ def test_compliance_every_single_change_of_a_column_in_the_database_is_found_by_
     assert portal_says() == []
 
 
-@pytest.mark.compliance("split view")
+@pytest.mark.compliance("Split view")
 def test_compliance_two_databases_that_tell_different_histories_are_inconsistent(anchored, tmp_path):
     """An inspector who is shown one of them has the other's checkpoints from the anchor bucket."""
     here = database()
@@ -227,7 +227,7 @@ def test_compliance_two_databases_that_tell_different_histories_are_inconsistent
         assert anchoring.compare().state in ("different", "behind")
 
 
-@pytest.mark.compliance("split view")
+@pytest.mark.compliance("Split view")
 def test_compliance_two_checkpoints_with_one_number_are_a_split_view(anchored, tmp_path):
     last = checkpoints.read(Checkpoint.objects.first().note.encode()).note
     note = checkpoints.Note(last.origin, last.size, "ab" * 32, last.number, last.at, last.previous)
