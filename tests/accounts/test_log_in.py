@@ -48,6 +48,7 @@ def test_every_page_asks_for_log_in_first(people, visitor):
         assert (answer.status_code, answer.url) == (302, f"/login/?next={address}"), address
 
 
+@pytest.mark.compliance("Stolen session")
 def test_the_session_key_changes_at_log_in(people, visitor):
     visitor.get("/password/forgotten/")
     session = visitor.session
@@ -59,6 +60,7 @@ def test_the_session_key_changes_at_log_in(people, visitor):
     assert visitor.session["sitting"]
 
 
+@pytest.mark.compliance("11.200(a)(1)", "§2.6")
 @pytest.mark.parametrize("wrong", ["password", "code"])
 def test_a_wrong_password_and_a_wrong_code_get_the_same_words(people, visitor, wrong):
     code = people.code(people.author) if wrong == "password" else wrong_code(people, people.author)
@@ -74,6 +76,7 @@ def test_who_was_refused_at_log_in_is_not_said_to_be_the_person(people, visitor)
     assert Entry.objects.get(action="login.refused").actor == "anonymous"
 
 
+@pytest.mark.compliance("§2.6")
 def test_an_unknown_name_gets_the_same_words_and_is_on_the_trail(people, visitor):
     known, unknown = attempt(visitor, "author", password="x"), attempt(visitor, "nobody", password="x")
     assert known.status_code == unknown.status_code == 403
@@ -99,6 +102,7 @@ def full_price(people, monkeypatch):
         trail.record(Action.PASSWORD_CHANGED, people.author, by=people.author)
 
 
+@pytest.mark.compliance("§2.6")
 def test_known_and_unknown_names_take_about_as_long(full_price):
     def seconds(name: str) -> float:
         Lockout.objects.all().delete()
@@ -111,6 +115,7 @@ def test_known_and_unknown_names_take_about_as_long(full_price):
     assert 0.6 < times["author"] / times["nobody"] < 1.6, times
 
 
+@pytest.mark.compliance("11.300(d)", "S7")
 def test_five_failures_lock_and_a_right_log_in_is_refused_until_it_is_over(people, visitor, ticking):
     for _ in range(5):
         attempt(visitor, "author", password="x")
@@ -193,6 +198,7 @@ def test_a_code_cannot_be_spent_inside_a_transaction_that_could_roll_back(people
         identity.confirm(people.author, people.credentials(people.author))
 
 
+@pytest.mark.compliance("§2.3")
 def test_twenty_threads_with_one_code_make_one_success(people):
     credentials, outcomes, start = people.credentials(people.author), [], threading.Barrier(20)
     author = people.author

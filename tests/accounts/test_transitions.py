@@ -78,6 +78,7 @@ def test_who_was_invited_cannot_log_in_before_enrolment(people):
         identity.confirm(carol, Credentials("", ""))
 
 
+@pytest.mark.compliance("11.300(e)")
 def test_enrolment_sets_password_and_device_in_one_go(people, ticking):
     carol = invite(people)
     enrol(mailed_token(), carol)
@@ -177,6 +178,7 @@ def test_a_weak_password_is_refused(people, weak):
         enrol(mailed_token(), carol, password=weak)
 
 
+@pytest.mark.compliance("11.100(a)", "11.300(a)", "§2.18")
 @pytest.mark.parametrize(
     "username", ["author", "AUTHOR", " Author ", "\uff41uthor", "\u0430uthor", "author\u200b", "a b", "", "a/b"]
 )
@@ -186,6 +188,7 @@ def test_a_name_that_is_taken_or_looks_like_one_is_refused(people, username):
     assert last("user.refused").actor_name == "Dave Mbeki"
 
 
+@pytest.mark.compliance("11.100(a)", "§2.18")
 def test_the_name_of_somebody_who_left_is_never_used_again(people):
     transitions.deactivate(people.author, by=people.administrator, reason=REASON)
     with pytest.raises(trail.Refused, match="no user name is used twice"):
@@ -201,6 +204,7 @@ def test_names_are_folded_beyond_case():
     assert folded("\uff21\uff35thor") == folded("author") == folded(" Author ")
 
 
+@pytest.mark.compliance("11.300(a)")
 @pytest.mark.parametrize("email", ["author@lab.example", "AUTHOR@lab.example", "not an address", ""])
 def test_a_mailbox_that_is_taken_or_no_mailbox_is_refused(people, email):
     with pytest.raises(trail.Refused):
@@ -236,6 +240,7 @@ def test_a_refused_invitation_leaves_no_row_and_no_mail(people):
 # Roles
 
 
+@pytest.mark.compliance("Administrator")
 @pytest.mark.parametrize("role", sorted(CONTENT_ROLES))
 def test_an_administrator_holds_no_content_role(people, role):
     assert conflict({Role.ADMINISTRATOR, role})
@@ -282,6 +287,7 @@ OVER_OTHERS = {
 }
 
 
+@pytest.mark.compliance("Administrator", "11.10(g)")
 @pytest.mark.parametrize("verb", OVER_OTHERS)
 def test_nobody_administers_their_own_account(people, verb):
     with pytest.raises(trail.Forbidden, match="their own account"), trail.refusals():
@@ -366,6 +372,7 @@ def ask(typed: str) -> None:
     post()
 
 
+@pytest.mark.compliance("11.200(a)(2)")
 @pytest.mark.parametrize("typed", ["author", " AUTHOR ", "author@lab.example", "Author@Lab.Example"])
 def test_a_link_for_a_new_password_comes_by_mail_and_works_once(people, typed, ticking):
     client = people.client(people.author)
@@ -505,6 +512,7 @@ def change_mailbox(people, by: User) -> None:
     )
 
 
+@pytest.mark.compliance("11.200(a)(3)")
 def test_no_administrator_alone_comes_by_password_and_device(people, ticking):
     change_mailbox(people, people.administrator)
     with pytest.raises(trail.Forbidden, match="same administrator"), trail.refusals():
@@ -512,6 +520,7 @@ def test_no_administrator_alone_comes_by_password_and_device(people, ticking):
     transitions.withdraw_device(people.author, by=people.administrator2, reason="Phone lost on the train")
 
 
+@pytest.mark.compliance("11.200(a)(3)")
 def test_whoever_withdrew_the_device_does_not_redirect_the_mailbox(people, ticking):
     transitions.withdraw_device(people.author, by=people.administrator, reason="Phone lost on the train")
     with pytest.raises(trail.Forbidden, match="same administrator"):
@@ -570,6 +579,7 @@ def test_a_locked_account_is_unlocked_by_an_administrator(people):
         transitions.unlock(people.author, by=people.administrator, reason=REASON)
 
 
+@pytest.mark.compliance("11.100(b)")
 def test_an_identity_is_proved_by_another_administrator_than_the_one_who_invited(people):
     carol = invite(people)
     with pytest.raises(trail.Refused, match="Whoever invited"):
@@ -601,6 +611,7 @@ def dump() -> str:
     return "\n".join(told)
 
 
+@pytest.mark.compliance("§2.21")
 def test_a_copy_of_the_database_holds_no_seed_and_no_password(people):
     seeds = [codes.seeds.decrypt(device.seed, device.pk) for device in CodeDevice.objects.all()]
     told = dump()
@@ -636,6 +647,7 @@ def test_secrets_are_not_in_the_row_changes(people):
         assert {value for (value,) in cursor.fetchall()} == {None, "[secret]"}
 
 
+@pytest.mark.compliance("§2.20")
 @pytest.mark.parametrize(
     "table", ["accounts_user", "accounts_area", "accounts_codedevice", "accounts_sitting", "accounts_qualification"]
 )

@@ -93,7 +93,7 @@ def test_compliance_three_refused_signings_in_a_row_are_an_alarm_and_two_are_non
     assert alarm.count == 1
 
 
-@pytest.mark.compliance("QA admin", "11.300(d)")
+@pytest.mark.compliance("Administrator", "11.300(d)")
 def test_compliance_an_attempt_on_ones_own_rights_is_refused_and_an_alarm(watched):
     dave = watched.administrator
     with pytest.raises(trail.Forbidden, match="own account"), trail.refusals(dave):

@@ -56,6 +56,7 @@ def test_the_statement_names_every_field_that_is_bound(signature):
     assert sorted(json.loads(bytes(signature.statement))) == sorted(FIELDS)
 
 
+@pytest.mark.compliance("§2.8", "11.70")
 @pytest.mark.parametrize("field", FIELDS)
 def test_row_8_a_statement_with_one_field_changed_is_found(signature, field):
     said = json.loads(bytes(signature.statement))
@@ -68,6 +69,7 @@ def test_row_8_a_statement_with_one_field_changed_is_found(signature, field):
 
 
 # Not so the title and the policy, which are held against nothing else: there the seal alone speaks.
+@pytest.mark.compliance("§2.8", "11.70")
 @pytest.mark.parametrize("field", sorted(set(FIELDS) - {"title", "policy"}))
 def test_row_8_a_row_that_contradicts_a_well_sealed_statement_is_found(signature, field):
     said = json.loads(bytes(signature.statement))
@@ -94,6 +96,7 @@ def test_a_key_that_cannot_be_read_is_a_verdict_not_an_error(signature):
     assert not check(forged).valid
 
 
+@pytest.mark.compliance("§2.8", "11.70")
 @pytest.mark.parametrize("column", sorted(COLUMNS))
 def test_row_8_a_column_edited_by_the_owner_of_the_tables_is_found(signature, column):
     behind_the_portals_back(
@@ -102,6 +105,7 @@ def test_row_8_a_column_edited_by_the_owner_of_the_tables_is_found(signature, co
     assert not check(fetched(signature.pk)).valid
 
 
+@pytest.mark.compliance("11.70")
 def test_11_70_a_signature_pointed_at_another_version_is_found(people, signature):
     other = builders.a_document_in_review(people)
     behind_the_portals_back("UPDATE signatures_signature SET version_id = %s WHERE id = %s", other.pk, signature.pk)
@@ -120,6 +124,7 @@ def test_11_70_a_step_pointed_at_another_signature_is_found(people, signature):
     assert not check(fetched(signature.pk)).valid
 
 
+@pytest.mark.compliance("11.70")
 def test_11_70_a_copied_row_is_refused_by_the_database_or_found(people, signature):
     other = builders.a_document_in_review(people)
     copy = "INSERT INTO signatures_signature SELECT (jsonb_populate_record(s, %s::jsonb)).* FROM signatures_signature s WHERE id = %s"
@@ -150,6 +155,7 @@ def test_a_version_changed_behind_its_signature_is_found(signature):
     assert "Pins sha256 is not what was signed" in " ".join(check(fetched(signature.pk)).problems)
 
 
+@pytest.mark.compliance("§2.14", "S3")
 @pytest.mark.parametrize(
     "statement",
     [
@@ -164,6 +170,7 @@ def test_row_14_the_application_can_neither_change_nor_delete_a_signature(signat
     assert Signature.objects.filter(pk=signature.pk, reason="").exists()
 
 
+@pytest.mark.compliance("§2.14", "S3")
 @pytest.mark.parametrize(
     "statement",
     [
@@ -178,6 +185,7 @@ def test_row_14_nor_can_the_owner_of_the_table(signature, statement):
     assert Signature.objects.filter(pk=signature.pk, reason="").exists()
 
 
+@pytest.mark.compliance("§2.20")
 def test_row_20_a_person_who_signed_cannot_be_removed(people, signature):
     from django.db.models import ProtectedError
 

@@ -132,6 +132,7 @@ class Browser:
         self.headers = {"User-Agent": agent}
 
 
+@pytest.mark.compliance("§2.1", "11.200(a)(1)(i)")
 def test_row_1_the_first_signing_asks_user_name_password_and_code_and_later_ones_password_and_code(people, ticking):
     first, second, third = (builders.a_document_in_review(people) for _ in range(3))
     table = Table(first, people.reviewer)
@@ -149,6 +150,7 @@ def test_row_1_the_first_signing_asks_user_name_password_and_code_and_later_ones
     assert Signature.objects.count() == 2
 
 
+@pytest.mark.compliance("§2.2", "11.200(a)(1)(ii)")
 @pytest.mark.parametrize(
     ("minutes", "browser", "asks"),
     [(1, Browser(), False), (11, Browser(), True), (1, Browser("10.0.0.9"), True), (1, Browser(agent="Other"), True)],
@@ -161,6 +163,7 @@ def test_row_2_a_continuous_period_ends_with_idling_another_address_or_browser(
     assert identity.asks_for_username(Sitting.objects.get(pk=reviewing.sitting.pk), browser) is asks
 
 
+@pytest.mark.compliance("§2.2", "11.200(a)(1)(ii)")
 def test_row_2_a_continuous_period_ends_after_thirty_minutes_however_busy(people, ticking):
     where = acts.sitting(people.reviewer)
     for minutes in (0, 9, 9, 9):
@@ -172,11 +175,13 @@ def test_row_2_a_continuous_period_ends_after_thirty_minutes_however_busy(people
     assert identity.asks_for_username(Sitting.objects.get(pk=where.pk), Browser())
 
 
+@pytest.mark.compliance("§2.2", "11.200(a)(1)(ii)")
 def test_row_2_another_sitting_asks_for_everything(reviewing, people):
     reviewing.sign(request=Browser())
     assert identity.asks_for_username(acts.sitting(people.reviewer), Browser())
 
 
+@pytest.mark.compliance("§2.3")
 def test_row_3_a_code_signs_once_and_its_second_use_says_when_the_next_one_comes(people):
     time_for_a_code(20)
     first, second = builders.a_document_in_review(people), builders.a_document_in_review(people)
@@ -211,6 +216,7 @@ def in_parallel(count: int, act) -> list[BaseException]:
     return failures
 
 
+@pytest.mark.compliance("§2.3")
 def test_row_3_twenty_parallel_posts_of_one_code_give_exactly_one_signature(reviewing):
     time_for_a_code(25)
     code = acts.code(reviewing.user)
@@ -221,6 +227,7 @@ def test_row_3_twenty_parallel_posts_of_one_code_give_exactly_one_signature(revi
     assert Entry.objects.filter(action=Action.SIGNATURE_APPLIED).count() == 1
 
 
+@pytest.mark.compliance("§2.3")
 def test_row_3_one_code_posted_to_many_versions_in_parallel_signs_one_of_them(people):
     tables = iter([Table(builders.a_document_in_review(people), people.reviewer) for _ in range(8)])
     time_for_a_code(25)
@@ -235,6 +242,7 @@ def test_row_3_one_code_posted_to_many_versions_in_parallel_signs_one_of_them(pe
     assert Signature.objects.count() == 1
 
 
+@pytest.mark.compliance("§2.4", "S1")
 def test_row_4_an_intent_opened_for_another_version_is_refused_and_both_are_logged(people):
     mine, other = builders.a_document_in_review(people), builders.a_document_in_review(people)
     table = Table(mine, people.reviewer)
@@ -246,6 +254,7 @@ def test_row_4_an_intent_opened_for_another_version_is_refused_and_both_are_logg
     assert not Signature.objects.exists()
 
 
+@pytest.mark.compliance("§2.4", "S1")
 def test_row_4_an_intent_of_another_person_is_refused(version, people):
     theirs = Table(version, people.approver)
     with pytest.raises(intents.IntentRefused, match="not yours"):
@@ -253,12 +262,14 @@ def test_row_4_an_intent_of_another_person_is_refused(version, people):
     refused("intent")
 
 
+@pytest.mark.compliance("§2.4", "S1")
 def test_row_4_an_intent_of_another_sitting_is_refused(reviewing):
     reviewing.sitting = acts.sitting(reviewing.user)
     with pytest.raises(intents.IntentRefused, match="another sitting"):
         reviewing.sign()
 
 
+@pytest.mark.compliance("§2.4", "S1")
 def test_row_4_an_intent_lives_two_minutes(reviewing, ticking):
     ticking.advance(seconds=121)
     with pytest.raises(intents.IntentRefused, match="older than two minutes"):
@@ -266,6 +277,7 @@ def test_row_4_an_intent_lives_two_minutes(reviewing, ticking):
     refused("intent")
 
 
+@pytest.mark.compliance("§2.4", "S1")
 def test_row_4_an_intent_signs_once(people, version, ticking):
     table = Table(version, people.reviewer)
     table.sign()
@@ -275,6 +287,7 @@ def test_row_4_an_intent_signs_once(people, version, ticking):
     assert Signature.objects.count() == 1
 
 
+@pytest.mark.compliance("§2.4", "S1", "11.50(a)(3)")
 def test_row_4_a_meaning_that_was_not_offered_is_refused(reviewing):
     with pytest.raises(trail.Refused, match="not offered") as caught:
         reviewing.sign("approval")
@@ -282,10 +295,12 @@ def test_row_4_a_meaning_that_was_not_offered_is_refused(reviewing):
     refused("meaning")
 
 
+@pytest.mark.compliance("§2.5")
 def test_row_5_nobody_can_be_sent_a_code():
     assert not [field for field in CodeDevice._meta.get_fields() if field.name in {"phone", "email", "channel"}]
 
 
+@pytest.mark.compliance("11.200(a)(1)")
 def test_11_200_a_wrong_password_and_a_wrong_code_are_told_apart_by_nobody(reviewing):
     with pytest.raises(identity.NotConfirmed) as wrong_password:
         reviewing.sign(password="not the password")
@@ -295,6 +310,7 @@ def test_11_200_a_wrong_password_and_a_wrong_code_are_told_apart_by_nobody(revie
     assert Intent.objects.get(pk=reviewing.intent.pk).used_at is None
 
 
+@pytest.mark.compliance("§2.6", "11.300(d)")
 def test_row_6_five_wrong_codes_lock_signing_and_leave_log_in_open(reviewing):
     for _ in range(5):
         with pytest.raises(identity.NotConfirmed):
@@ -307,6 +323,7 @@ def test_row_6_five_wrong_codes_lock_signing_and_leave_log_in_open(reviewing):
 # What is shown, who may sign, and when (rows 10, 11, 13, 15 to 17, 25)
 
 
+@pytest.mark.compliance("§2.10")
 def test_row_10_every_page_must_have_been_opened_and_the_refusal_names_those_that_were_not(people):
     version = builders.a_document_in_review(people, pages=4)
     where = acts.sitting(people.reviewer)
@@ -327,6 +344,7 @@ def test_row_10_every_page_must_have_been_opened_and_the_refusal_names_those_tha
     )  # fmt: skip  # the refusal spent neither code nor intent
 
 
+@pytest.mark.compliance("§2.10")
 def test_row_10_pages_opened_in_another_sitting_do_not_count(reviewing, people):
     elsewhere = acts.sitting(people.reviewer)
     intent = intents.open_for(reviewing.version, user=people.reviewer, sitting=elsewhere, step=reviewing.step)
@@ -336,6 +354,7 @@ def test_row_10_pages_opened_in_another_sitting_do_not_count(reviewing, people):
     refused("not opened")
 
 
+@pytest.mark.compliance("§2.10")
 def test_row_10_content_that_is_not_what_the_dialog_showed_is_refused(reviewing):
     Intent.objects.filter(pk=reviewing.intent.pk).update(top_hash="0" * 64)
     with pytest.raises(trail.Refused, match="Review it again") as caught:
@@ -344,11 +363,13 @@ def test_row_10_content_that_is_not_what_the_dialog_showed_is_refused(reviewing)
     refused("digest")
 
 
+@pytest.mark.compliance("§2.11")
 def test_row_11_the_author_is_never_asked_to_sign(people):
     with pytest.raises(trail.Refused, match="wrote part"), transaction.atomic():
         builders.a_document_in_review(people, reviewers=[people.author])
 
 
+@pytest.mark.compliance("§2.11")
 def test_row_11_who_edited_a_comma_has_lost_the_right_to_approve(people):
     with pytest.raises(trail.Refused, match="wrote part"):
         builders.a_document_in_review(people, contributors=[people.approver])
@@ -361,6 +382,7 @@ def test_row_11_who_edited_a_comma_has_lost_the_right_to_approve(people):
         table.sign("approval")
 
 
+@pytest.mark.compliance("§2.11")
 def test_row_11_a_contributor_is_refused_also_where_anybody_of_the_role_may_sign(people):
     version = builders.a_package(people, contributors=[people.approver])
     with pytest.raises(trail.Refused, match="somebody else must sign"):
@@ -371,6 +393,7 @@ def test_row_11_a_contributor_is_refused_also_where_anybody_of_the_role_may_sign
     assert current(version).state == "approved"
 
 
+@pytest.mark.compliance("§2.11")
 def test_row_11_one_person_gives_one_signature_of_a_route(people, ticking):
     version = builders.a_document_in_review(people, reviewers=[people.approver], approvers=[people.approver])
     review, approval = version.steps.all()
@@ -383,6 +406,7 @@ def test_row_11_one_person_gives_one_signature_of_a_route(people, ticking):
     assert review.pk != approval.pk
 
 
+@pytest.mark.compliance("§2.13")
 def test_row_13_signatures_on_a_recalled_version_stay_and_the_next_version_has_none(version, people, ticking):
     signature = Table(version, people.reviewer).sign()
     records.recall(current(version), by=people.author, reason="One sentence was missing.")
@@ -395,6 +419,7 @@ def test_row_13_signatures_on_a_recalled_version_stay_and_the_next_version_has_n
     Table(again, people.reviewer).sign()
 
 
+@pytest.mark.compliance("§2.15", "S3")
 def test_row_15_a_rejection_is_signed_and_needs_a_reason(version, people):
     table = Table(version, people.reviewer)
     with pytest.raises(trail.Refused, match="needs a reason") as caught:
@@ -524,6 +549,7 @@ def test_compliance_a_rejection_needs_no_review_of_the_trail(version, people):
     assert signature.reviewed_to is None
 
 
+@pytest.mark.compliance("§2.17", "11.50(a)(2)", "F8")
 def test_row_17_a_clock_that_went_back_lets_nobody_sign(reviewing, ticking):
     ticking.advance(hours=-1)
     for _ in range(2):
@@ -533,12 +559,14 @@ def test_row_17_a_clock_that_went_back_lets_nobody_sign(reviewing, ticking):
     assert not Signature.objects.exists()
 
 
+@pytest.mark.compliance("§2.17", "11.50(a)(2)")
 def test_row_17_the_time_is_the_databases(reviewing, ticking):
     ticking.advance(days=300)
     table = Table(reviewing.version, reviewing.user)
     assert (table.sign().signed_at - datetime.now(UTC)).days in {299, 300}
 
 
+@pytest.mark.compliance("§2.25", "11.10(f)", "S2")
 def test_row_25_an_approval_before_the_review_is_refused(version, people):
     with pytest.raises(trail.Refused, match="not this step's turn"):
         Table(version, people.approver).sign()
@@ -554,6 +582,7 @@ def test_reviewers_side_by_side_sign_in_any_order(people):
     assert current(version).state == "approved"
 
 
+@pytest.mark.compliance("11.200(a)(2)", "§2.12")
 def test_a_signature_asked_of_somebody_else_is_refused(people):
     version = builders.a_document_in_review(people, reviewers=[people.approver2])
     with pytest.raises(trail.Refused, match="somebody else"):
@@ -561,6 +590,7 @@ def test_a_signature_asked_of_somebody_else_is_refused(people):
     refused("assignee")
 
 
+@pytest.mark.compliance("11.10(g)")
 def test_11_10_g_a_role_lost_while_the_dialog_is_open_signs_nothing(reviewing, people):
     with transaction.atomic():
         reviewing.user.groups.clear()
@@ -580,6 +610,7 @@ def test_who_may_not_see_the_version_cannot_sign_it(people):
 # Training and the first day (11.10(i), (j))
 
 
+@pytest.mark.compliance("11.10(i)")
 def test_11_10_i_overdue_training_blocks_signing_until_it_is_read(people, ticking):
     sop = builders.an_sop(people, gate="signing", days=3)
     acts.sign(people.reviewer, sop)
@@ -597,6 +628,7 @@ def test_11_10_i_overdue_training_blocks_signing_until_it_is_read(people, tickin
     assert b"SOP-0001 1.0, Electronic signatures" in bytes(signature.statement)
 
 
+@pytest.mark.compliance("S6")
 def test_while_the_founding_lasts_only_an_sop_can_be_signed(people):
     with transaction.atomic():
         Founding.objects.update(ended_at=None)
@@ -615,6 +647,7 @@ def test_while_the_founding_lasts_only_an_sop_can_be_signed(people):
 # Broken in the middle (row 24), and the portal's key (F27)
 
 
+@pytest.mark.compliance("§2.24")
 def test_row_24_a_body_that_raises_leaves_no_signature_and_its_code_stays_spent(reviewing, ticking):
     time_for_a_code(20)
     credentials = acts.credentials(reviewing.user)
@@ -634,6 +667,7 @@ def test_row_24_a_body_that_raises_leaves_no_signature_and_its_code_stays_spent(
     again.sign()
 
 
+@pytest.mark.compliance("F27")
 def test_f27_without_the_portals_key_nobody_signs_and_no_code_is_spent(reviewing, settings, tmp_path):
     at_hand = settings.SIGNING_KEY_FILE
     settings.SIGNING_KEY_FILE, settings.EMBEDDED = tmp_path / "away.pem", False

@@ -54,7 +54,7 @@ def test_compliance_a_list_is_explicit_and_each_item_says_whether_it_was_opened(
     assert not Intent.objects.exists()
 
 
-@pytest.mark.compliance("§2.16", "S8", "11.50(a)")
+@pytest.mark.compliance("§2.16", "S8", "11.50(a)(3)")
 def test_compliance_one_code_signs_the_list_and_each_signature_says_so(people):
     reader = Reader(people)
     reader.read(*reader.versions)

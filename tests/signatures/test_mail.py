@@ -1,5 +1,6 @@
 """Whose turn it is is told by mail, after the commit; a mail server that is down disturbs no signing (F26)."""
 
+import pytest
 from django.core import mail
 
 from accounts.models import User
@@ -45,6 +46,7 @@ def test_nobody_is_told_of_a_step_that_was_signed_meanwhile(people):
     assert [letter.to for letter in mail.outbox] == [["approver@lab.example"]]
 
 
+@pytest.mark.compliance("F26")
 def test_f26_a_mail_server_that_is_down_fails_a_job_and_no_signing(people, settings):
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
     settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 9

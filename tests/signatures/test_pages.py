@@ -77,6 +77,7 @@ def test_a_page_view_makes_no_intent_and_the_button_makes_one(reader):
     assert str(intent.pk) in text(reader.client.get(reader.url))
 
 
+@pytest.mark.compliance("§2.1", "11.200(a)(1)(i)")
 def test_row_1_the_user_name_field_is_empty_at_the_first_signing_and_gone_at_the_second(people, reader, ticking):
     reader.open()
     field = re.search(r"<input[^>]*name=\"username\"[^>]*>", text(reader.client.get(reader.url)))
@@ -93,6 +94,7 @@ def test_row_1_the_user_name_field_is_empty_at_the_first_signing_and_gone_at_the
     assert Signature.objects.count() == 2
 
 
+@pytest.mark.compliance("§2.10")
 def test_row_10_serving_a_page_image_notes_it_and_the_first_one_is_a_view_in_the_reading_log(reader):
     reader.read(2)
     reader.read(1, 2)
@@ -142,6 +144,7 @@ def test_a_missing_page_is_named_and_costs_neither_code_nor_dialog(reader):
     assert reader.post(intent).status_code == 302
 
 
+@pytest.mark.compliance("§2.3")
 def test_row_3_twenty_parallel_posts_of_the_form_give_exactly_one_signature(people, reader):
     reader.read()
     intent, code = reader.open(), people.code(reader.user)
@@ -218,6 +221,7 @@ def test_after_signing_the_page_says_so_and_leads_to_what_waits_next(people, rea
     assert reader.client.get(reader.url)["Location"] == f"/signatures/{signature.pk}/"
 
 
+@pytest.mark.compliance("§2.15", "S3")
 def test_row_15_a_rejection_without_a_reason_is_refused_and_keeps_what_was_chosen(reader):
     reader.read()
     intent = reader.open()
@@ -298,6 +302,7 @@ def test_a_first_version_has_nothing_to_compare_with(reader):
     assert "No version of this record was approved before" in text(reader.client.get(f"{reader.url}?show=changes"))
 
 
+@pytest.mark.compliance("§2.7", "11.50(b)", "S4")
 def test_row_7_the_card_carries_name_time_with_offset_and_meaning(people, reader):
     signature = reader.sign()
     page = text(reader.client.get(f"/signatures/{signature.pk}/"))
@@ -308,6 +313,7 @@ def test_row_7_the_card_carries_name_time_with_offset_and_meaning(people, reader
     assert "Valid: it is what was signed." in page
 
 
+@pytest.mark.compliance("11.50(a)(1)", "§2.20")
 def test_a_signature_keeps_the_printed_name_of_its_time(people, reader):
     from django.db import transaction
 
@@ -333,6 +339,7 @@ def test_a_signature_is_shown_to_who_may_see_its_version_and_the_key_to_everybod
     assert Client().get(f"/keys/{'0' * 64}.pem").status_code == 404
 
 
+@pytest.mark.compliance("11.30", "11.70")
 def test_what_the_page_gives_verifies_with_openssl_and_one_changed_byte_does_not(reader, tmp_path):
     signature = reader.sign()
     page = reader.client.get(f"/signatures/{signature.pk}/").content.decode()
