@@ -54,7 +54,7 @@ def _ids(decorator: ast.expr) -> Iterator[str]:
         and isinstance(decorator.func, ast.Attribute)
         and decorator.func.attr == "compliance"
     ):
-        yield from (argument.value for argument in decorator.args if isinstance(argument, ast.Constant))
+        yield from (str(argument.value) for argument in decorator.args if isinstance(argument, ast.Constant))
 
 
 def matrix() -> str:

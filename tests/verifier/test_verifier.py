@@ -140,7 +140,7 @@ def cut(told):
     return put(rest, 0, rest[0])
 
 
-@pytest.mark.compliance("P1", "11.10(a)")
+@pytest.mark.compliance("A1", "P1", "11.10(a)")
 def test_compliance_every_single_change_of_an_export_is_found(files):
     lines, count = files.lines, 0
     for count, (what, changed) in enumerate(mutations(lines), 1):  # noqa: B007
@@ -154,7 +154,7 @@ def test_compliance_every_single_change_of_an_export_is_found(files):
     assert files.says() == []
 
 
-@pytest.mark.compliance("P1", "11.10(a)")
+@pytest.mark.compliance("A1", "P1", "11.10(a)")
 def test_compliance_every_single_change_of_a_checkpoint_is_found(files):
     for path in sorted(files.notes.iterdir()):
         good = path.read_bytes()
