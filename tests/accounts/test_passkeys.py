@@ -194,7 +194,7 @@ def test_compliance_a_wrong_answer_of_a_passkey_is_refused_counted_and_on_the_tr
     assert Lockout.objects.get(purpose="signing").failures == 1
 
 
-@pytest.mark.compliance("S9", "Stolen OTP seed")
+@pytest.mark.compliance("S9", "§2.21")
 def test_compliance_a_copied_passkey_is_found_by_its_counter(people):
     key = Authenticator(counter=7)
     enrol(people, people.author, key)
@@ -343,7 +343,7 @@ def test_compliance_an_answer_is_good_for_one_version_one_meaning_and_one_dialog
     assert sign(firm, intent, where, key.answer(challenge_of(intent))).version == intent.version
 
 
-@pytest.mark.compliance("§2.4", "Replayed OTP / token", "S9")
+@pytest.mark.compliance("§2.4", "§2.3", "S9")
 def test_compliance_an_answer_signs_once_and_no_later_than_its_dialog(firm, asked, ticking):
     key, where, intent = asked
     answer = key.answer(challenge_of(intent))
