@@ -23,7 +23,7 @@ from pyhanko.sign import fields, signers
 
 from audit import clock
 from audit.canonical import canonical
-from signatures import artefacts, certificate, sealed_pdf, sealing
+from signatures import artefacts, certificate, sealed_pdf, sealing, timestamps
 from signatures.artefacts import Standing
 from signatures.models import Signature
 from tests.signatures import judges
@@ -149,7 +149,7 @@ def resealed(pdf: bytes, signer: signers.SimpleSigner) -> bytes:
     writer = IncrementalPdfFileWriter(io.BytesIO(pdf), strict=False)
     made = signers.PdfSigner(meta, signer=signer)
     made._enforce_certification_constraints = lambda *_: None  # type: ignore[method-assign]
-    return made.sign_pdf(writer).getvalue()
+    return timestamps.finished(made.async_sign_pdf(writer)).getvalue()
 
 
 def updated(pdf: bytes, change: Callable[[IncrementalPdfFileWriter], None]) -> bytes:
