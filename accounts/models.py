@@ -407,7 +407,8 @@ class Founding(models.Model):
 
 
 class Removal(models.Model):
-    """A role that a recertification decided to take away: an administrator does it, or says why not (11.300(b))."""
+    """A role that a recertification decided to take away. An administrator does it; it is open while the role is held by the
+    grant of before (11.300(b))."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(User, models.PROTECT, related_name="removals")
@@ -416,8 +417,6 @@ class Removal(models.Model):
     why = models.TextField()
     decided_by = models.ForeignKey(User, models.PROTECT, related_name="+")
     decided_at = models.DateTimeField(db_default=Now())
-    done_at = models.DateTimeField(null=True, help_text="when the role was found gone")
-    done_by = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")
 
     class Meta:
         ordering = ["decided_at"]

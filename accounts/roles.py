@@ -52,6 +52,7 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "restore.report": frozenset({Role.ADMINISTRATOR}),
     "trail.export": frozenset({Role.APPROVER, Role.INSPECTOR}),
     "report.write": frozenset({Role.REVIEWER, Role.APPROVER, Role.ADMINISTRATOR}),
+    "trail.review": frozenset({Role.APPROVER}),
     "alarms.read": frozenset({Role.ADMINISTRATOR, Role.APPROVER, Role.INSPECTOR}),
     "alarms.acknowledge": frozenset({Role.ADMINISTRATOR, Role.APPROVER}),
     "job.read": frozenset(Role),

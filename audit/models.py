@@ -313,15 +313,15 @@ class ReviewFilter(models.Model):
 
 
 class Review(models.Model):
-    """One review of a filter: the links after `after` up to `until`. It counts from its signature on."""
+    """One review of a filter, sealed as a report. What it covers counts as reviewed from its signature on."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     filter = models.ForeignKey(ReviewFilter, models.PROTECT, related_name="reviews")
-    after = models.BigIntegerField()
-    until = models.BigIntegerField()
+    first = models.BigIntegerField(help_text="the first entry that it covers")
+    last = models.BigIntegerField()
     entries = models.IntegerField()
     version = models.TextField(unique=True, help_text="key of the sealed report")
-    number = models.TextField(help_text="number of the report")
+    report = models.TextField(help_text="number of the report")
     findings = models.TextField(default="")
     reviewer = models.TextField()
     reviewer_name = models.TextField()
@@ -330,7 +330,19 @@ class Review(models.Model):
 
     class Meta:
         ordering = ["-made_at"]
-        indexes = [models.Index(fields=["filter", "-until"])]
 
     def __str__(self) -> str:
-        return f"{self.number}: {self.filter_id}, links {self.after + 1} to {self.until}"
+        return f"{self.report}: entries {self.first} to {self.last}"
+
+
+class Reviewed(models.Model):
+    """One entry that a review covers."""
+
+    review = models.ForeignKey(Review, models.PROTECT, related_name="covered")
+    entry_id = models.BigIntegerField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["entry_id", "review"], name="covered_once")]
+
+    def __str__(self) -> str:
+        return str(self.entry_id)

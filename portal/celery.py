@@ -18,6 +18,7 @@ app.conf.beat_schedule = {
     "seal the reading log": {"task": "audit.seal_access", "schedule": 300.0},
     "anchor the trail": {"task": "portal.anchor", "schedule": 15.0},
     "watch for alarms": {"task": "portal.watch", "schedule": 15.0},
+    "look for overdue reviews": {"task": "portal.look_for_overdue_reviews", "schedule": 3600.0},
     "watch over the trail": {"task": "portal.watch_over_trail", "schedule": 3600.0},
     "archive proofs of signatures": {"task": "signatures.archive_pending", "schedule": 60.0},
     "lock dormant accounts": {"task": "accounts.lock_dormant", "schedule": 3600.0},

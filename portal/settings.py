@@ -273,6 +273,7 @@ TSA_CERTIFICATES = file_named("TSA_CERTIFICATES")
 if TSA_URL and TSA_CERTIFICATES is None:
     raise ImproperlyConfigured("TSA_URL needs TSA_CERTIFICATES: a time stamp counts if it leads to one of them.")
 
+ACCESS_REVIEWED_EVERY = env.int("ACCESS_REVIEWED_EVERY", default=180)  # days from one recertification to the next
 DOCUMENT_RETENTION_YEARS = env.int("DOCUMENT_RETENTION_YEARS", default=10)  # data: as their definition says
 
 # Checkpoints of the audit trail, best in another account: credentials of their own, good for this one bucket.

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from portal import anchoring, watching
+from portal import anchoring, trail_reviews, watching
 
 
 @shared_task(name="portal.anchor")
@@ -18,3 +18,8 @@ def watch_over_trail() -> None:
 @shared_task(name="portal.watch")
 def watch() -> None:
     watching.watch()
+
+
+@shared_task(name="portal.look_for_overdue_reviews")
+def look_for_overdue_reviews() -> None:
+    trail_reviews.look_for_overdue()

@@ -17,7 +17,7 @@ from accounts.models import Area, Invitation, Letter, User
 from accounts.transitions import add_passkey, ask_reset, invite
 from audit import clock
 from audit.alarms import Kind, raise_alarm
-from audit.models import Alarm, Entry
+from audit.models import Alarm, Entry, ReviewFilter
 from cloudtrail import transitions as cloudtrail
 from cloudtrail.models import LogFile, Trail
 from jobs import queue
@@ -149,6 +149,7 @@ def places() -> dict[str, str]:
         "trail": str(Trail.objects.get(name="Laboratory").pk),
         "file": str(log.pk),
         "broken": str(broken.pk),
+        "filter": str(ReviewFilter.objects.get(name="Signatures").pk),
         "alarm": str(Alarm.objects.earliest("first_at").pk),
         "job": str(Job.objects.get(state="queued", kind="records.verify").pk),
         "failed_job": str(Job.objects.get(state="failed").pk),

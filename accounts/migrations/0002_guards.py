@@ -49,7 +49,7 @@ class Migration(migrations.Migration):
         NeverDeleted("accounts_founding"),
         NeverDeleted("accounts_sitting"),
         Guard("accounts_removal", subject="user", key="user_id"),
-        NeverDeleted("accounts_removal"),
+        AppendOnly("accounts_removal"),
         Guard("guardian_userobjectpermission", subject="user", key="user_id"),
         Guard("guardian_groupobjectpermission", subject="group", key="group_id"),
         Guard("auth_group", subject="group", key="id"),

@@ -194,4 +194,5 @@ class Migration(migrations.Migration):
         NeverDeleted("audit_reviewfilter"),
         Guard("audit_review", subject="review_filter", key="filter_id"),
         NeverDeleted("audit_review"),
+        AppendOnly("audit_reviewed"),
     ]

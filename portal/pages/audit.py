@@ -141,8 +141,8 @@ def entries(request: PersonRequest) -> HttpResponse:
 
 
 def tabs(active: str, reads_all: bool) -> list[Context]:
-    found = [("Trail", "/audit/"), *([("Reading log", "/audit/access/")] if reads_all else [])]
-    found += [("Checkpoints", "/audit/checkpoints/")]
+    of_readers = [("Reading log", "/audit/access/"), ("Reviews", "/audit/reviews/")] if reads_all else []
+    found = [("Trail", "/audit/"), *of_readers, ("Checkpoints", "/audit/checkpoints/")]
     return [{"label": label, "url": url, "active": label == active} for label, url in found]
 
 

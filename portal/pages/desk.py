@@ -16,9 +16,11 @@ from accounts.http import PersonRequest
 from accounts.models import User
 from accounts.permissions import may
 from accounts.roles import Role
-from audit import clock
+from audit import alarms, clock
+from audit.models import Alarm
 from cloudtrail.models import Trail
 from jobs.models import Job
+from portal.hearers import alarms_for
 from records.kinds import Kind
 from records.lifecycle import State
 from records.models import Draft, Record, Verification, Version
@@ -30,7 +32,8 @@ from signatures.requests import missing
 SHOWN = 50
 FAILED_SINCE = timedelta(days=7)
 FRESH = timedelta(hours=24)
-DOCUMENTS = (Kind.DOCUMENT, Kind.SOP, Kind.DEFINITION, Kind.REPORT)
+OVERDUE = (Alarm.Kind.REVIEW_OVERDUE, Alarm.Kind.ACCESS_REVIEW_OVERDUE)
+DOCUMENTS = (Kind.DOCUMENT, Kind.SOP, Kind.DEFINITION)
 VERBS = {
     Meaning.REVIEW: "Review",
     Meaning.APPROVAL: "Approve",
@@ -68,7 +71,8 @@ class Figure:
 def page(request: PersonRequest) -> HttpResponse:
     user, now = request.user, clock.now()
     far = now + timedelta(days=36500)
-    asked = sorted([*signatures(user, now), *readings(user, now), *decisions(user)], key=lambda task: task.by or far)
+    due = [*signatures(user, now), *readings(user, now), *decisions(user), *overdue_reviews(user)]
+    asked = sorted(due, key=lambda task: task.by or far)
     context = {
         "listable": len({task.step for task in asked if task.step}) > 1,
         "awaited": list(awaited(user, now)),
@@ -194,6 +198,19 @@ def failed_jobs(user: User, now: datetime) -> Iterable[Task]:
         )  # fmt: skip
 
 
+def overdue_reviews(user: User) -> Iterable[Task]:
+    """Reviews of the trail and of access that are late, for those who make them."""
+    if not may(user, "trail.review"):
+        return
+    for alarm in Alarm.objects.filter(kind__in=OVERDUE, cleared_at__isnull=True).order_by("first_at"):
+        access = alarm.kind == Alarm.Kind.ACCESS_REVIEW_OVERDUE
+        yield Task(
+            number="Review", verb="Recertify" if access else "Review", title=alarm.subject_label, hint=alarm.sentence,
+            url="/people/access/" if access else f"/audit/reviews/{alarm.subject_id}/", button="Open",
+            due="overdue", tone="bad", by=alarm.first_at,
+        )  # fmt: skip
+
+
 def _due(due_at: datetime | None, now: datetime) -> dict[str, Any]:
     """The pill of a due date, counted in days of UTC."""
     if due_at is None:
@@ -213,6 +230,8 @@ def figures(user: User, now: datetime) -> list[Figure]:
         found += [_documents(user, now), _versions(user, now), _open_signatures(user, now)]
     if may(user, "cloudtrail.read"):
         found.append(_trails(now))
+    if may(user, "alarms.acknowledge"):
+        found.append(_alarms(user))
     return found
 
 
@@ -257,6 +276,12 @@ def _open_signatures(user: User, now: datetime) -> Figure:
     return Figure(
         str(told["all"]), f"signatures asked for, {told['late'] or 'none'} late", "/documents/?status=in_review"
     )
+
+
+def _alarms(user: User) -> Figure:
+    late = Q(kind__in=OVERDUE, cleared_at__isnull=True)
+    told = alarms_for(user).aggregate(open=Count("pk", filter=alarms.OPEN), late=Count("pk", filter=late))
+    return Figure(str(told["open"]), f"alarms open; {told['late'] or 'no'} reviews overdue", "/security/")
 
 
 def _trails(now: datetime) -> Figure:

@@ -10,6 +10,7 @@ from portal.pages import (
     prepared,
     reassign,
     record_audit,
+    reviews,
     routes,
     search,
     security,
@@ -39,4 +40,5 @@ urlpatterns = [
     *signed_acts.URLS,
     *letter.URLS,
     *security.URLS,
+    *reviews.URLS,
 ]
