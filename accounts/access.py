@@ -65,7 +65,7 @@ def as_of(when: datetime) -> list[Access]:
     groups = {str(pk): name for pk, name in Group.objects.values_list("pk", "name")}
     areas: dict[str, list[str]] = defaultdict(list)
     for row in tables["accounts_membership"].values():
-        areas[row["user_id"]].append(tables["accounts_area"].get(row["area_id"], {}).get("name", row["area_id"]))
+        areas[row["user_id"]].append(str(tables["accounts_area"].get(row["area_id"], {}).get("name", "?")))
     held: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for key, row in tables["accounts_user_groups"].items():
         held[row["user_id"]].append((groups.get(str(row["group_id"]), "?"), key))
@@ -120,7 +120,7 @@ def _replayed(when: datetime) -> tuple[dict[str, dict[str, Row]], dict[str, int]
         if operation == RowChange.Operation.DELETE:
             tables[table].pop(key, None)
         else:
-            tables[table][key] = tables[table].get(key, {}) | new
+            tables[table][key] = tables[table].get(key, {}) | (new or {})
             if table == "accounts_user_groups":
                 origins[key] = xact
     return tables, origins

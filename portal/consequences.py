@@ -7,7 +7,7 @@ from accounts.models import User
 from accounts.rights import WAIVED_FOR
 from accounts.transitions import waive_letter
 from audit import clock
-from portal import anchoring, restoring, signed_mail, trail_reviews
+from portal import anchoring, recertification, restoring, signed_mail, trail_reviews
 from records.documents import effective_from
 from records.kinds import Kind
 from records.models import Version
@@ -50,10 +50,6 @@ def _report(version: Version, signer: User) -> None:
     REPORTS[version.record.type_id](version, signer)
 
 
-def _kept(version: Version, signer: User) -> None:
-    """The signed report is all there is to it."""
-
-
 def _letter_waived(version: Version, signer: User) -> None:
     waive_letter(
         version,
@@ -67,7 +63,7 @@ def _letter_waived(version: Version, signer: User) -> None:
 
 # By the code of the report's type. A type that is not listed cannot be approved.
 REPORTS: dict[str, Callable[[Version, User], None]] = {
-    "access_review": _kept,
+    "access_review": recertification.approved,
     "trail_review": trail_reviews.approved,
     "restore": restoring.approved,
     "letter_waiver": _letter_waived,

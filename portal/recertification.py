@@ -13,7 +13,7 @@ from accounts.models import Founding, Removal, User
 from accounts.permissions import demand
 from audit import clock, reasons, trail
 from audit.actions import Action
-from audit.alarms import Kind, clear, raise_alarm
+from audit.alarms import Kind, clear, open_alarms, raise_alarm
 from portal.trail_reviews import plain, table
 from printing.templatetags.look import iso, utc
 from records import reports
@@ -106,8 +106,6 @@ def look_for_overdue() -> None:
 
 
 def _standing() -> bool:
-    from audit.alarms import open_alarms
-
     return open_alarms().filter(kind=Kind.ACCESS_REVIEW_OVERDUE, cleared_at__isnull=True).exists()
 
 
@@ -132,9 +130,10 @@ def _sections(lines: list[Access], removals: Mapping[str, str], *, alone: bool) 
          "REMOVE" if line.key in removals else "keep")
         for line in lines
     ]  # fmt: skip
-    scope = f"{len(lines)} roles of {len({line.person for line in lines})} people, as the trail tells them. Service principals follow."
+    people = len({line.person for line in lines})
+    scope = f"{len(lines)} roles of {people} people, as the trail tells them. Service principals follow."
     if alone:
-        scope += " There is no second approver in the area, so nobody else has looked at the roles of whoever made this report."
+        scope += " There is no second approver in the area: nobody else looked at the roles of its maker."
     taken_rows = [(line.name, line.role_label, removals[line.key]) for line in taken]
     services = [(one.name, one.kind, one.note) for one in access.principals()]
     return [

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from portal import anchoring, trail_reviews, watching
+from portal import anchoring, recertification, trail_reviews, watching
 
 
 @shared_task(name="portal.anchor")
@@ -23,3 +23,4 @@ def watch() -> None:
 @shared_task(name="portal.look_for_overdue_reviews")
 def look_for_overdue_reviews() -> None:
     trail_reviews.look_for_overdue()
+    recertification.look_for_overdue()

@@ -1,6 +1,7 @@
 from django.urls import path
 
 from portal.pages import (
+    access,
     audit,
     checkpoints,
     desk,
@@ -41,4 +42,5 @@ urlpatterns = [
     *letter.URLS,
     *security.URLS,
     *reviews.URLS,
+    *access.URLS,
 ]
