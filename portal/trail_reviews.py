@@ -109,9 +109,9 @@ def look_for_overdue() -> None:
 
 def _waiting(chosen: ReviewFilter) -> Review | None:
     """A review of the filter that is sealed and neither signed nor rejected."""
-    made = chosen.reviews.filter(signed_at__isnull=True)
-    open_keys = Version.objects.filter(pk__in=made.values_list("version", flat=True), state=State.IN_REVIEW)
-    return made.filter(version__in=[str(key) for key in open_keys.values_list("pk", flat=True)]).first()
+    made = {row.version: row for row in chosen.reviews.filter(signed_at__isnull=True)}
+    waiting = Version.objects.filter(pk__in=list(made), state=State.IN_REVIEW).values_list("pk", flat=True).first()
+    return made[str(waiting)] if waiting else None
 
 
 def _refused(message: str, chosen: ReviewFilter, by: User) -> trail.Refused:
