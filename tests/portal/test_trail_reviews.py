@@ -83,11 +83,12 @@ def test_compliance_who_acted_in_the_span_cannot_sign_the_review_of_another(peop
     assert left(chosen) == 2
 
 
-def test_a_rejected_review_covers_nothing_and_another_can_be_made(people, chosen):
+def test_a_rejected_review_covers_nothing_and_another_can_be_made(people, chosen, ticking):
     first = review(chosen, people.approver2)
     with pytest.raises(trail.Refused, match="waits for its signature"):
         review(chosen, people.approver2)
     acts.sign(people.approver2, first, meaning="rejection", reason="The findings name the wrong person")
+    ticking.next_code()
     assert left(chosen) == 2
     acts.sign(people.approver2, review(chosen, people.approver2))
     assert left(chosen) == 0
