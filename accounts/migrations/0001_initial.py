@@ -295,20 +295,10 @@ class Migration(migrations.Migration):
                 ("report", models.TextField(help_text="number of the signed access review")),
                 ("why", models.TextField()),
                 ("decided_at", models.DateTimeField(db_default=audit.clock.Now())),
-                ("done_at", models.DateTimeField(help_text="when the role was found gone", null=True)),
                 (
                     "decided_by",
                     models.ForeignKey(
                         on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
-                    ),
-                ),
-                (
-                    "done_by",
-                    models.ForeignKey(
-                        null=True,
-                        on_delete=django.db.models.deletion.PROTECT,
-                        related_name="+",
-                        to=settings.AUTH_USER_MODEL,
                     ),
                 ),
                 (

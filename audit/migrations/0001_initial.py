@@ -244,6 +244,31 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="Review",
+            fields=[
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("first", models.BigIntegerField(help_text="the first entry that it covers")),
+                ("last", models.BigIntegerField()),
+                ("entries", models.IntegerField()),
+                ("version", models.TextField(help_text="key of the sealed report", unique=True)),
+                ("report", models.TextField(help_text="number of the report")),
+                ("findings", models.TextField(default="")),
+                ("reviewer", models.TextField()),
+                ("reviewer_name", models.TextField()),
+                ("made_at", models.DateTimeField(db_default=audit.clock.Now())),
+                ("signed_at", models.DateTimeField(null=True)),
+                (
+                    "filter",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="reviews", to="audit.reviewfilter"
+                    ),
+                ),
+            ],
+            options={
+                "ordering": ["-made_at"],
+            },
+        ),
+        migrations.CreateModel(
             name="RowChange",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
@@ -290,29 +315,19 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
-            name="Review",
+            name="Reviewed",
             fields=[
-                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ("after", models.BigIntegerField()),
-                ("until", models.BigIntegerField()),
-                ("entries", models.IntegerField()),
-                ("version", models.TextField(help_text="key of the sealed report", unique=True)),
-                ("number", models.TextField(help_text="number of the report")),
-                ("findings", models.TextField(default="")),
-                ("reviewer", models.TextField()),
-                ("reviewer_name", models.TextField()),
-                ("made_at", models.DateTimeField(db_default=audit.clock.Now())),
-                ("signed_at", models.DateTimeField(null=True)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("entry_id", models.BigIntegerField()),
                 (
-                    "filter",
+                    "review",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="reviews", to="audit.reviewfilter"
+                        on_delete=django.db.models.deletion.PROTECT, related_name="covered", to="audit.review"
                     ),
                 ),
             ],
             options={
-                "ordering": ["-made_at"],
-                "indexes": [models.Index(fields=["filter", "-until"], name="audit_revie_filter__1923db_idx")],
+                "constraints": [models.UniqueConstraint(fields=("entry_id", "review"), name="covered_once")],
             },
         ),
     ]
