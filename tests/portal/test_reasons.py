@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from accounts import transitions as people_verbs
-from audit import alarms, reasons, reviews, trail
+from audit import alarms, clock, reasons, reviews, trail
 from audit.alarms import Kind
 from audit.models import Entry, ReviewFilter
 from cloudtrail import transitions as trails
@@ -42,6 +42,8 @@ TRIED: dict[str, Verb] = {
     "accounts/transitions.py:grant": lambda f, r: people_verbs.grant(f.outsider, f.kras, by=f.administrator, reason=r),
     "accounts/transitions.py:revoke": lambda f, r: people_verbs.revoke(f.outsider, f.kras, by=f.administrator, reason=r),
     "accounts/transitions.py:withdraw_device": lambda f, r: people_verbs.withdraw_device(f.author, by=f.administrator, reason=r),
+    "accounts/transitions.py:suspect": lambda f, r: people_verbs.suspect(f.author, since=clock.now(), by=f.administrator, reason=r),
+    "accounts/transitions.py:clear": lambda f, r: people_verbs.clear(f.author, by=f.administrator, reason=r),
     "accounts/transitions.py:deactivate": lambda f, r: people_verbs.deactivate(f.author, by=f.administrator, reason=r),
     "accounts/transitions.py:reactivate": lambda f, r: people_verbs.reactivate(f.author, by=f.administrator, reason=r),
     "accounts/transitions.py:unlock": lambda f, r: people_verbs.unlock(f.author, by=f.administrator, reason=r),
