@@ -3,6 +3,7 @@
 import ast
 import inspect
 import re
+import uuid
 from collections.abc import Callable
 
 import pytest
@@ -44,6 +45,7 @@ TRIED: dict[str, Verb] = {
     "accounts/transitions.py:withdraw_device": lambda f, r: people_verbs.withdraw_device(f.author, by=f.administrator, reason=r),
     "accounts/transitions.py:suspect": lambda f, r: people_verbs.suspect(f.author, since=clock.now(), by=f.administrator, reason=r),
     "accounts/transitions.py:clear": lambda f, r: people_verbs.clear(f.author, by=f.administrator, reason=r),
+    "accounts/transitions.py:withdraw_passkey": lambda f, r: people_verbs.withdraw_passkey(f.author, uuid.uuid4(), by=f.administrator, reason=r),
     "accounts/transitions.py:deactivate": lambda f, r: people_verbs.deactivate(f.author, by=f.administrator, reason=r),
     "accounts/transitions.py:reactivate": lambda f, r: people_verbs.reactivate(f.author, by=f.administrator, reason=r),
     "accounts/transitions.py:unlock": lambda f, r: people_verbs.unlock(f.author, by=f.administrator, reason=r),
