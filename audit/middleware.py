@@ -5,9 +5,13 @@ from collections.abc import Callable
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
+from psycopg.errors import DiskFull
 
 from audit import trail
 from audit.requests import request_id
+
+UNAVAILABLE = 503
+FULL = "The database's disk is full, so nothing was changed: what cannot be put on the trail is not done. Tell the system owner."
 
 
 class RequestId:
@@ -41,6 +45,8 @@ class Refusals:
             trail.record_refusal(exception, actor)
             told = {"message": exception.message, "status": exception.status, "recorded": True}
             return render(request, "refused.html", told, status=exception.status)
+        if isinstance(exception.__cause__, DiskFull):
+            return render(request, "refused.html", {"message": FULL, "status": UNAVAILABLE}, status=UNAVAILABLE)
         if isinstance(exception, Http404):
             trail.access(actor, "refused", trail.Subject("url", request.path[:200], request.path[:200]))
         return None

@@ -1,17 +1,21 @@
 """Real processes are killed at each place of an act, connections are cut: nothing is lost, nothing is done twice (§4)."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 
 import psycopg
 import pytest
-from django.db import OperationalError, connection
+from django.db import OperationalError, close_old_connections, connection, transaction
 
-from audit import chain
-from audit.models import Entry
+from accounts.models import Area
+from audit import chain, trail
+from audit.actions import Action
+from audit.models import Entry, RowChange
 from jobs import queue
 from jobs.models import Job
 from portal import handlers
@@ -141,3 +145,83 @@ def test_a_signing_whose_connection_is_cut_signs_nothing_and_the_next_one_works(
     acts.sign(people.reviewer, version)
     assert Signature.objects.count() == 1
     assert chain.walk().fault is None
+
+
+@pytest.mark.long
+@pytest.mark.compliance("F5")
+def test_a_database_that_restarts_in_a_signing_signs_nothing_and_work_goes_on_unaided(people, ticking):
+    version = builders.a_document_in_review(people)
+    reader = people.client(people.reviewer)
+    with standing_at("signatures.signing:_write:after", "sign", str(version.pk), "reviewer"):
+        restart()
+    close_old_connections()  # as a server does at the beginning of each request
+    assert reader.get(f"/documents/{version.record.number}/").status_code == 200
+    assert not Signature.objects.exists()
+    ticking.next_code()
+    acts.sign(people.reviewer, version)
+    assert Signature.objects.count() == 1
+    assert chain.walk().fault is None
+
+
+def restart() -> None:
+    """The tests' PostgreSQL ends as for an upgrade, and is there again. Long tests run one at a time."""
+    postmaster = conftest.SERVERS.private / "postgres" / "postmaster.pid"
+    os.kill(int(postmaster.read_text().split()[0]), signal.SIGINT)
+    deadline = time.monotonic() + WAIT
+    while postmaster.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    conftest.SERVERS.postgres()
+
+
+@pytest.fixture
+def small_disk(tmp_path_factory):
+    """A file system of a few megabytes that the database may use. Needs root, as `make test-long` says."""
+    assert os.getuid() == 0, "this test mounts a small file system: run it as root"
+    folder = conftest.SERVERS.private / "small"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", folder], check=True)
+    try:
+        shutil.chown(folder, conftest.SERVERS.private.stat().st_uid)
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
+        folder.rmdir()
+
+
+@pytest.mark.long
+@pytest.mark.compliance("F6", "11.10(e)")
+def test_an_audit_store_that_is_full_refuses_changes_loses_nothing_and_reading_goes_on(small_disk, people):
+    database = connection.settings_dict["NAME"]
+    with superuser(database) as server:
+        server.execute(f"CREATE TABLESPACE small LOCATION '{small_disk}'")
+        server.execute("ALTER TABLE audit_rowchange SET TABLESPACE small")
+    office = people.client(people.administrator)
+    for size in (20_000, 100):
+        with pytest.raises(OperationalError, match="No space left"):
+            fill(people, size)
+    form = {
+        "name": people.laboratory.name,
+        "description": "Does it still fit?",
+        "reason": "Nothing of this fits the disk",
+    }
+    answer = office.post(f"/people/areas/{people.laboratory.pk}/", form)
+    assert answer.status_code == 503
+    assert "disk is full" in answer.content.decode()
+    kept = RowChange.objects.filter(table="accounts_area").latest("id").new["description"]
+    assert Area.objects.get(pk=people.laboratory.pk).description == kept, "what is not on the trail was not done"
+    assert office.get("/people/areas/").status_code == 200
+    assert chain.walk().fault is None
+    connection.close()
+    with superuser(database) as server:
+        server.execute("ALTER TABLE audit_rowchange SET TABLESPACE pg_default")
+        server.execute("DROP TABLESPACE small")
+
+
+def fill(people, size: int) -> None:
+    """Changes of so many random bytes, recorded, until there is no room for one more."""
+    for _ in range(100_000):
+        with transaction.atomic():
+            people.laboratory.description = os.urandom(size).hex()
+            people.laboratory.save()
+            trail.record(Action.AREA_CHANGED, people.laboratory, by=people.administrator)
