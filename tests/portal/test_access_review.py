@@ -69,7 +69,7 @@ def test_compliance_accounts_without_a_log_in_for_90_days_are_stale(people, tick
     assert stale["Tomasz Nowak"] and not stale["Ana Lindqvist"]
 
 
-@pytest.mark.compliance("11.300(b)", "QA admin")
+@pytest.mark.compliance("11.300(b)", "Administrator")
 def test_compliance_a_recertification_is_signed_by_two_and_administrators_take_the_roles_away(people):
     make_buckets()
     people_verbs.set_roles(people.reviewer, ["reviewer", "approver"], by=people.administrator, reason=WHY)
