@@ -16,9 +16,42 @@ def test_the_matrix_is_in_step_with_the_tests():
     assert compliance_matrix.MATRIX.read_text() == compliance_matrix.matrix(), "run make compliance-matrix"
 
 
-PARAGRAPHS = """11.1 11.2 11.3 11.10(a) 11.10(b) 11.10(c) 11.10(d) 11.10(e) 11.10(f) 11.10(g) 11.10(h) 11.10(i) 11.10(j) 11.10(k)
-11.30 11.50(a)(1) 11.50(a)(2) 11.50(a)(3) 11.50(b) 11.70 11.100(a) 11.100(b) 11.100(c) 11.200(a)(1) 11.200(a)(1)(i)
-11.200(a)(1)(ii) 11.200(a)(2) 11.200(a)(3) 11.200(b) 11.300(a) 11.300(b) 11.300(c) 11.300(d) 11.300(e)""".split()
+PARAGRAPHS = [
+    "11.1",
+    "11.2",
+    "11.3",
+    "11.10(a)",
+    "11.10(b)",
+    "11.10(c)",
+    "11.10(d)",
+    "11.10(e)",
+    "11.10(f)",
+    "11.10(g)",
+    "11.10(h)",
+    "11.10(i)",
+    "11.10(j)",
+    "11.10(k)",
+    "11.30",
+    "11.50(a)(1)",
+    "11.50(a)(2)",
+    "11.50(a)(3)",
+    "11.50(b)",
+    "11.70",
+    "11.100(a)",
+    "11.100(b)",
+    "11.100(c)",
+    "11.200(a)(1)",
+    "11.200(a)(1)(i)",
+    "11.200(a)(1)(ii)",
+    "11.200(a)(2)",
+    "11.200(a)(3)",
+    "11.200(b)",
+    "11.300(a)",
+    "11.300(b)",
+    "11.300(c)",
+    "11.300(d)",
+    "11.300(e)",
+]
 
 
 def test_every_paragraph_of_part_11_has_its_row():
@@ -37,7 +70,7 @@ def test_nobody_is_told_of_biometric_signatures_but_that_there_are_none():
             ("validation_docs/starter", "*.md"),
             ("sops", "*.md"),
         )
-        for path in (ROOT / folder).rglob(kind)
+        for path in set((ROOT / folder).rglob(kind)) - {compliance_matrix.MATRIX}
         for sentence in re.split(r"[.|]\s", path.read_text())
         if re.search(r"biometric signatures?", sentence, re.IGNORECASE)
     ]

@@ -57,7 +57,7 @@ def test_compliance_a_review_is_sealed_signed_and_counts_from_its_signature_on(p
     }
 
 
-@pytest.mark.compliance("A6", "11.10(g)", "QA admin")
+@pytest.mark.compliance("A6", "11.10(g)", "Administrator")
 def test_compliance_nobody_reviews_their_own_acts(people, chosen):
     version = review(chosen, people.approver)
     assert [entry["actor_name"] for entry in reports.read(version)["entries"]] == ["Ana Lindqvist"]
