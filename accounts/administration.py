@@ -13,7 +13,7 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
-from accounts import codes, forms, passkeys, queries, rights, transitions
+from accounts import codes, forms, openid, passkeys, queries, rights, sso, transitions
 from accounts.http import PersonRequest
 from accounts.models import Area, Sitting, User
 from accounts.permissions import demand, may
@@ -90,6 +90,16 @@ ACTS: dict[str, Act] = {
         "Withdraw a passkey", "It counts no more, at once, and sittings end. The person keeps their other factors.",
         "Withdraw", "The passkey is withdrawn.", forms.WithdrawPasskey, transitions.withdraw_passkey, danger=True,
     ),
+    "sso": Act(
+        "Link single sign-on",
+        "Say who the person is at the identity provider. It stands in the place of the password, never in that of the"
+        " one-time code or passkey.",
+        "Link", "The identity is linked.", forms.LinkIdentity, transitions.link_identity,
+    ),
+    "unlink": Act(
+        "Unlink single sign-on", "The identity opens nothing any more, and sittings end.",
+        "Unlink", "The identity is unlinked.", forms.Reason, transitions.unlink_identity, danger=True,
+    ),
     "grant": Act(
         "Grant one record", "The person may read one record that lies in none of their areas.",
         "Grant", "The person may read the record.", forms.OneRecord, transitions.grant,
@@ -124,6 +134,8 @@ def open_acts(user: User, state: str, by: User) -> list[tuple[str, Act]]:
         "reactivate": user.is_active,
         "revoke": True,  # each grant has its own button
         "passkey": True,  # and each passkey
+        "sso": not openid.configured() or sso.linked(user) is not None,
+        "unlink": sso.linked(user) is None,
     }
     return [(name, act) for name, act in ACTS.items() if not closed.get(name)]
 
@@ -166,6 +178,7 @@ def person(request: PersonRequest, pk: UUID) -> HttpResponse:
         "device": codes.device_in_use(user),
         "right": rights.look(user, now) if may(user, "sign.reading") else [],
         "passkeys": passkeys.in_use(user),
+        "sso": sso.linked(user),
         "locks": queries.locks(user, now),
         "suspicions": user.suspicions.select_related("raised_by", "ended_by"),
         "granted": queries.granted(user),

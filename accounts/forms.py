@@ -109,6 +109,12 @@ class Enrol(NewPassword):
     code = Code(label="Code that the authenticator shows now")
 
 
+class EnrolConfirmed(forms.Form):
+    """For whom the identity provider has confirmed: no password is asked for."""
+
+    code = Code(label="Code that the authenticator shows now")
+
+
 class EnrolDevice(forms.Form):
     password = Password(label="Your password")
     code = Code(label="Code that the new device shows now")
@@ -261,6 +267,12 @@ class Suspect(Reason):
 
 class WithdrawPasskey(Reason, OnePasskey):
     pass
+
+
+class LinkIdentity(Reason):
+    subject = forms.CharField(
+        max_length=255, help_text="the person's identifier at the identity provider (sub), not an address"
+    )
 
 
 class NewArea(forms.Form):

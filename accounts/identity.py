@@ -15,7 +15,7 @@ from django.contrib.auth.hashers import check_password, make_password
 from django.db import transaction
 from django.http import HttpRequest
 
-from accounts import codes, dormancy, passkeys
+from accounts import codes, dormancy, passkeys, sso
 from accounts.models import Lockout, Sitting, User, folded
 from audit import clock, trail
 from audit.actions import Action
@@ -27,19 +27,21 @@ LOCKED_FOR = timedelta(minutes=15)
 CONTINUOUS_FOR = timedelta(minutes=30)
 CONTINUOUS_IDLE = timedelta(minutes=10)
 WRONG = "User name, password and second factor do not fit together."
-PASSWORD, CODE, PASSKEY = "password", "one-time code", "passkey"
+PASSWORD, SINGLE_SIGN_ON, CODE, PASSKEY = "password", "single sign-on", "one-time code", "passkey"
 
 
 @dataclass(frozen=True)
 class Credentials:
-    """What a person gave: a password, and a one-time code or the answer of a passkey (JSON, as the browser gives it) to
-    `challenge`, which is ours and never the browser's. `username` may stay empty where it is not asked for."""
+    """What a person gave: a password or, found by us and never told by the browser, the `proof` of single sign-on in its
+    place; and a one-time code or the answer of a passkey (JSON, as the browser gives it) to `challenge`, which is ours as well.
+    `username` may stay empty where it is not asked for."""
 
     password: str
     code: str = ""
     username: str = ""
     passkey: str = ""
     challenge: bytes = b""
+    proof: sso.Proof | None = None
 
 
 @dataclass(frozen=True)
@@ -80,9 +82,10 @@ def confirm(
     until = _begin_try(user.username, purpose)
     if until:
         raise refused(_locked(until), "locked", until)
-    password_right = check_password(credentials.password, user.password)
+    proof = credentials.proof
+    known = sso.stands(proof, user) if proof else check_password(credentials.password, user.password)
     try:
-        factor = _spend(user, credentials) if password_right else ""
+        factor = _spend(user, credentials) if known else ""
     except codes.CodeReused as reused:
         _take_back(user.username, purpose)
         raise refused(str(reused), "code used before", reused.until) from None
@@ -93,10 +96,14 @@ def confirm(
         raise refused(WRONG, f"{_count_failure(user.username, purpose)}, passkey: {wrong}") from None
     if not factor or not user.usable_at(clock.now()):
         raise refused(WRONG, _count_failure(user.username, purpose))
+    if proof and not sso.use(proof, user):
+        raise refused(
+            "The identity provider's confirmation was used already. Confirm yourself there again.", "proof used"
+        )
     _forget_failures(user.username, purpose)
     if dormancy.sleeps(user):
         raise refused(dormancy.SENTENCE, "dormant")
-    return Confirmed(clock.now(), f"{PASSWORD} + {factor}")
+    return Confirmed(clock.now(), f"{SINGLE_SIGN_ON if proof else PASSWORD} + {factor}")
 
 
 def _spend(user: User, credentials: Credentials) -> str:
@@ -125,14 +132,27 @@ def log_in(request: HttpRequest, credentials: Credentials) -> User:
     user = User.objects.filter(username_folded=folded(credentials.username)).first()
     if user is None:
         _refuse_stranger(credentials)
-    confirm(user, credentials, purpose=Lockout.Purpose.LOGIN)
+    _begin_sitting(request, user, confirm(user, credentials, purpose=Lockout.Purpose.LOGIN))
+    return user
+
+
+def log_in_known(request: HttpRequest, user: User, credentials: Credentials) -> None:
+    """Start a sitting of whom the identity provider confirmed: `credentials` hold its proof, and a second factor of ours.
+    Raises NotConfirmed."""
+    if credentials.proof is None:
+        raise ValueError("log_in_known() is for a proof of single sign-on")
+    _begin_sitting(request, user, confirm(user, credentials, purpose=Lockout.Purpose.LOGIN))
+
+
+def _begin_sitting(request: HttpRequest, user: User, confirmed: Confirmed) -> None:
+    """A session with a key of its own, and the sitting that it stands for."""
     login(request, user, backend="accounts.backends.PasswordBackend")
     with transaction.atomic():
-        sitting = Sitting.objects.create(user=user, address=_address(request), agent=_agent(request))
+        sitting = Sitting.objects.create(user=user, address=_address(request), agent=agent_of(request))
         User.objects.filter(pk=user.pk).update(last_login=Now())
-        trail.record(Action.LOGIN_SUCCEEDED, user, by=user, detail={"address": sitting.address})
+        detail = {"address": sitting.address, "components": confirmed.components}
+        trail.record(Action.LOGIN_SUCCEEDED, user, by=user, detail=detail)
     request.session["sitting"] = str(sitting.pk)
-    return user
 
 
 def log_out(request: HttpRequest, *, why: str = "asked") -> None:
@@ -175,7 +195,7 @@ def asks_for_username(sitting: Sitting, request: HttpRequest) -> bool:
         now - sitting.signed_in_full_at > CONTINUOUS_FOR
         or now - sitting.last_signed_at > CONTINUOUS_IDLE
         or sitting.address != _address(request)
-        or sitting.agent != _agent(request)
+        or sitting.agent != agent_of(request)
     )
 
 
@@ -268,5 +288,5 @@ def _address(request: HttpRequest) -> str:
     return request.META.get("REMOTE_ADDR", "") or ""
 
 
-def _agent(request: HttpRequest) -> str:
+def agent_of(request: HttpRequest) -> str:
     return request.headers.get("User-Agent", "")[:300]

@@ -33,6 +33,12 @@ class SittingMiddleware:
         elif now - sitting.last_seen_at > timedelta(seconds=settings.IDLE_SECONDS):
             identity.log_out(request, why="idle")
             messages.info(request, "You were logged out after a while without a sign of life. Please log in again.")
+        elif sitting.agent != identity.agent_of(request):
+            # A browser does not become another one: this cookie went somewhere else.
+            identity.log_out(request, why="another browser")
+            messages.info(
+                request, "You were logged out, because your session came from another browser. Please log in again."
+            )
         else:
             request.sitting = sitting  # type: ignore[attr-defined]
             if now - sitting.last_seen_at > SEEN_EVERY:

@@ -266,6 +266,66 @@ class Passkey(models.Model):
         return f"passkey {self.name} of {self.user}"
 
 
+class SsoIdentity(models.Model):
+    """Who a person is at the identity provider: issuer and subject, which stay when a name or an address changes."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(User, models.PROTECT, related_name="sso_identities")
+    issuer = models.TextField()
+    subject = models.TextField()
+    linked_at = models.DateTimeField(db_default=Now())
+    last_used_at = models.DateTimeField(null=True)
+    withdrawn_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["issuer", "subject"],
+                name="one_person_per_identity",
+                condition=models.Q(withdrawn_at__isnull=True),
+            ),
+            models.UniqueConstraint(
+                fields=["user"], name="one_identity_in_use", condition=models.Q(withdrawn_at__isnull=True)
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} as {self.subject}"
+
+
+class SsoRequest(models.Model):
+    """A question to the identity provider: asked by one browser for one purpose, answered once, its answer used once."""
+
+    class Purpose(models.TextChoices):
+        LOGIN = "login", "log in"
+        LINK = "link", "link an identity"
+        ENROL = "enrol", "enrol with single sign-on"
+        SIGN = "sign", "confirm oneself for a signing"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    purpose = models.TextField(choices=Purpose)
+    state_sha256 = models.TextField(unique=True)
+    user = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")
+    sitting = models.ForeignKey(Sitting, models.PROTECT, null=True, related_name="+")
+    bound = models.TextField(default="", help_text="what the answer is good for, such as the digest of a sign dialog")
+    since = models.DateTimeField(help_text="an authentication of before does not count")
+    asked_at = models.DateTimeField(db_default=Now())
+    expires_at = models.DateTimeField()
+    answered_at = models.DateTimeField(null=True)
+    issuer = models.TextField(default="")
+    subject = models.TextField(default="")
+    proved_at = models.DateTimeField(null=True)
+    used_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["user", "purpose"], condition=models.Q(used_at__isnull=True), name="sso_proof_open")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.purpose}, asked {self.asked_at}"
+
+
 class Qualification(models.Model):
     """A fact that training writes and signing asks for: this person must have read this version by then (11.10(i))."""
 

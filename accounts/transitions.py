@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth.models import Group
 from django.contrib.auth.password_validation import validate_password
@@ -21,7 +22,7 @@ from django.db.models import Q
 from django.http import HttpRequest
 from guardian.shortcuts import assign_perm, remove_perm
 
-from accounts import accountability, codes, founding, identity, links, passkeys, tasks
+from accounts import accountability, codes, founding, identity, links, passkeys, sso, tasks
 from accounts.identity import Credentials
 from accounts.models import (
     Acknowledgement,
@@ -35,6 +36,8 @@ from accounts.models import (
     Membership,
     Passkey,
     Sitting,
+    SsoIdentity,
+    SsoRequest,
     Suspicion,
     User,
     check_username,
@@ -53,6 +56,7 @@ Purpose = links.Purpose
 OWN_ACCOUNT = "own account"  # why an administrator was refused; an alarm
 EVIDENCE_LETTERS = 10
 HANDS_APART_FOR = timedelta(days=30)
+KNOWLEDGE = (Action.USER_CHANGED, Action.SSO_LINKED)
 POSSESSION = (Action.CODE_RESET, Action.CODE_LINKED, Action.PASSKEY_WITHDRAWN)
 READ = "records.view_record"
 
@@ -126,9 +130,9 @@ def send_link_again(user: User, *, by: User) -> None:
     _demand_over(user, by)
     if codes.device_in_use(user):
         raise _refused("This account is set up: there is nothing to send a link for.", user, by)
-    purpose = Purpose.CODE if user.has_usable_password() else Purpose.ENROL
+    purpose = Purpose.CODE if user.has_usable_password() or sso.linked(user) else Purpose.ENROL
     if purpose == Purpose.CODE:
-        _demand_other_hand(user, by, Action.USER_CHANGED)
+        _demand_other_hand(user, by, *KNOWLEDGE)
     with transaction.atomic(durable=True):
         if purpose == Purpose.CODE:
             trail.record(Action.CODE_LINKED, user, by=by, detail=founding.mark())
@@ -137,16 +141,20 @@ def send_link_again(user: User, *, by: User) -> None:
         _mail_on_commit(user, purpose, by)
 
 
-def enrol(token: str, *, password: str, device: CodeDevice, code: str) -> User:
-    """Set password and device in one go, with the link that was mailed and one code of the device (`codes.new_device`).
+def enrol(token: str, *, device: CodeDevice, code: str, password: str = "", proof: SsoRequest | None = None) -> User:
+    """Set password and device in one go, with the link that was mailed and one code of the device (`codes.new_device`). What
+    the identity provider proved for this link (`proof`) may stand in the place of the password: it is linked then.
 
     With a link for a device alone, `password` is the one that the person has already. Raises Refused; nothing is set then
     and the link stays good, but for a wrong password, which counts as a failed log-in does.
     """
     invitation = links.find(token, Purpose.ENROL, Purpose.CODE)
     user = invitation.user
-    first = invitation.purpose == Purpose.ENROL
-    if first:
+    first = invitation.purpose == Purpose.ENROL and proof is None
+    if proof is not None:
+        if proof.bound != str(invitation.pk):
+            raise _refused("The identity provider confirmed you for something else.", user, user)
+    elif first:
         _demand_password(user, password)
     else:
         identity.confirm_password(user, password)
@@ -155,10 +163,12 @@ def enrol(token: str, *, password: str, device: CodeDevice, code: str) -> User:
         user = _locked(user)
         device.by_link = not first
         _confirm_device(user, device, code)
+        if proof is not None:
+            _link_proved(user, proof)
         if first:
             user.set_password(password)
             user.save(update_fields=["password"])
-        action = Action.USER_ENROLLED if first else Action.CODE_ENROLLED
+        action = Action.USER_ENROLLED if invitation.purpose == Purpose.ENROL else Action.CODE_ENROLLED
         trail.record(action, user, by=user, detail=founding.mark())
         if first:
             _settled(user)
@@ -290,6 +300,12 @@ def add_passkey(
     return passkey
 
 
+def link_my_identity(user: User, proof: SsoRequest) -> None:
+    """Link who the identity provider says one is. One confirmed oneself with password and second factor before."""
+    with transaction.atomic(durable=True):
+        _link_proved(_locked(user), proof)
+
+
 def withdraw_my_passkey(user: User, passkey: Passkey, *, credentials: Credentials, sitting: Sitting) -> None:
     """One's own passkey counts no more, at once."""
     identity.confirm(user, credentials)
@@ -397,7 +413,7 @@ def withdraw_device(user: User, *, by: User, reason: str) -> None:
     """The device and all passkeys count no more, at once (11.300(c)), and the sittings end. A link for a new device is mailed;
     it asks for the person's password. Refused for whoever changed the person's mailbox lately."""
     _demand_over(user, by, reason)
-    _demand_other_hand(user, by, Action.USER_CHANGED)
+    _demand_other_hand(user, by, *KNOWLEDGE)
     with transaction.atomic(durable=True):
         user = _locked(user)
         if not _withdraw_devices(user):
@@ -441,10 +457,33 @@ def clear(user: User, *, by: User, reason: str) -> None:
         trail.record(Action.USER_CLEARED, user, by=by, reason=reason)
 
 
+def link_identity(user: User, *, subject: str, by: User, reason: str) -> None:
+    """Say who the person is at the identity provider that is configured. Never by whoever withdrew their device lately: single
+    sign-on stands in the place of the password. Raises Refused."""
+    _demand_over(user, by, reason)
+    _demand_other_hand(user, by, *POSSESSION)
+    with transaction.atomic(durable=True):
+        _link(_locked(user), settings.OIDC_ISSUER, _line(subject), by=by, reason=reason)
+
+
+def unlink_identity(user: User, *, by: User, reason: str) -> None:
+    """Single sign-on opens nothing for the person any more, and the sittings end."""
+    _demand_over(user, by, reason)
+    with transaction.atomic(durable=True):
+        user = _locked(user)
+        held = sso.linked(user)
+        if held is None:
+            raise _refused("No identity is linked to this account.", user, by)
+        SsoIdentity.objects.filter(pk=held.pk).update(withdrawn_at=Now())
+        identity.end_sittings(user)
+        detail = {"issuer": held.issuer, "subject": held.subject, **founding.mark()}
+        trail.record(Action.SSO_UNLINKED, user, by=by, reason=reason, detail=detail)
+
+
 def withdraw_passkey(user: User, passkey: uuid.UUID, *, by: User, reason: str) -> None:
     """A passkey counts no more, at once (11.300(c)), and the sittings end. The same hands apart as for the device."""
     _demand_over(user, by, reason)
-    _demand_other_hand(user, by, Action.USER_CHANGED)
+    _demand_other_hand(user, by, *KNOWLEDGE)
     with transaction.atomic(durable=True):
         user = _locked(user)
         _withdraw_passkey(user, passkey, by=by, reason=reason)
@@ -669,6 +708,27 @@ def _withdraw_passkey(user: User, pk: uuid.UUID, *, by: User, reason: str = "") 
     trail.record(Action.PASSKEY_WITHDRAWN, user, by=by, reason=reason, detail=detail)
 
 
+def _link_proved(user: User, proof: SsoRequest) -> None:
+    """Link the identity of a proof, which is spent; one that is linked already stays as it is."""
+    if proof.user_id != user.pk or not sso.use(sso.Proof(proof.pk, proof.bound), user):
+        raise _refused("The identity provider's confirmation is over. Confirm yourself there again.", user, user)
+    held = sso.linked(user)
+    if held is None or (held.issuer, held.subject) != (proof.issuer, proof.subject):
+        _link(user, proof.issuer, proof.subject, by=user)
+
+
+def _link(user: User, issuer: str, subject: str, *, by: User, reason: str = "") -> None:
+    if not issuer or not subject or len(subject) > 255:
+        raise _refused("Give the identity's subject, as the identity provider names it (sub).", user, by)
+    if SsoIdentity.objects.filter(issuer=issuer, subject=subject, withdrawn_at__isnull=True).exists():
+        raise _refused("This identity is linked to an account already.", user, by)
+    if SsoIdentity.objects.filter(user=user, withdrawn_at__isnull=True).exists():
+        raise _refused("Another identity is linked to this account: an administrator unlinks it first.", user, by)
+    SsoIdentity.objects.create(user=user, issuer=issuer, subject=subject)
+    detail = {"issuer": issuer, "subject": subject, **founding.mark()}
+    trail.record(Action.SSO_LINKED, user, by=by, reason=reason, detail=detail)
+
+
 def _mail_on_commit(user: User, purpose: str, by: User) -> None:
     queue.enqueue(tasks.SEND, args={"user": str(user.pk), "purpose": str(purpose), "by": str(by.pk)}, by=by)
 
@@ -700,7 +760,8 @@ def _demand_other_hand(user: User, by: User, *actions: Action) -> None:
     """Mailbox and device lead to password and code: one administrator touches only one of the two within 30 days."""
     if _has_done(user, by, *actions):
         raise trail.Forbidden(
-            "Mailbox and device of a person are not changed by the same administrator within 30 days: ask another one.",
+            "Mailbox (or single sign-on) and device of a person are not changed by the same administrator within 30 days:"
+            " ask another one.",
             action=Action.USER_REFUSED,
             subject=user,
             by=by,

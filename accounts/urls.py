@@ -1,6 +1,6 @@
 from django.urls import path
 
-from accounts import administration, views
+from accounts import administration, arrivals, views
 
 app_name = "accounts"
 urlpatterns = [
@@ -21,6 +21,11 @@ urlpatterns = [
     path("lost/<token>/", views.lost_link, name="lost_link"),
     path("account/passkeys/new/", views.new_passkey, name="new_passkey"),
     path("account/passkeys/<uuid:pk>/withdraw/", views.withdraw_passkey, name="withdraw_passkey"),
+    path("login/sso/", arrivals.log_in, name="sso_login"),
+    path("login/sso/ask/", arrivals.ask_log_in, name="sso_ask_login"),
+    path("sso/return/", arrivals.returned, name="sso_return"),
+    path("enrol/<token>/sso/", arrivals.ask_enrol, name="sso_ask_enrol"),
+    path("account/sso/", arrivals.link, name="sso_link"),
     path("passkeys/challenge/", views.passkey_challenge, name="passkey_challenge"),
     path("account/sittings/end/", views.end_other_sittings, name="end_other_sittings"),
     path("people/", administration.people, name="people"),

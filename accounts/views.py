@@ -18,7 +18,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from accounts import accountability, codes, demo, forms, identity, links, passkeys, rights, transitions
+from accounts import accountability, codes, demo, forms, identity, links, openid, passkeys, rights, sso, transitions
 from accounts.http import PersonRequest
 from accounts.models import CodeDevice, Passkey, User
 from accounts.permissions import may
@@ -55,7 +55,7 @@ def answered(form: django_forms.Form, verb: Callable[[], object], request: HttpR
 # Log-in ------------------------------------------------------------------------------------------------------------
 
 
-def _next(request: HttpRequest) -> str:
+def next_page(request: HttpRequest) -> str:
     """Where the person wanted to go, if that is a page of ours."""
     wanted = request.POST.get("next") or request.GET.get("next") or ""
     ours = url_has_allowed_host_and_scheme(wanted, {request.get_host()}, require_https=request.is_secure())
@@ -68,14 +68,19 @@ def _next(request: HttpRequest) -> str:
 @require_http_methods(FORM_METHODS)
 def log_in(request: HttpRequest) -> HttpResponse:
     if request.user.is_authenticated:
-        return redirect(_next(request))
+        return redirect(next_page(request))
     form = forms.LogIn(request.POST or None)
     form.offers_passkey = passkeys.available()
-    status = answered(form, lambda: identity.log_in(request, _credentials(form, request)), request)
+    status = answered(form, lambda: identity.log_in(request, credentials_of(form, request)), request)
     if status == 302:
-        return redirect(_next(request))
-    context = {"form": form, "next": _next(request), **_demo_context()}
+        return redirect(next_page(request))
+    context = {"form": form, "next": next_page(request), "sso_name": sso_name(), **_demo_context()}
     return render(request, "accounts/log_in.html", context, status=status)
+
+
+def sso_name() -> str:
+    """What single sign-on is called on buttons; "" where there is none."""
+    return settings.OIDC_NAME if openid.configured() else ""
 
 
 def _demo_context() -> dict[str, object]:
@@ -133,13 +138,15 @@ def enrol(request: HttpRequest, token: str) -> HttpResponse:
     except links.Over as over:
         return _over(request, over)
     first = invitation.purpose == links.Purpose.ENROL
-    form = (forms.Enrol if first else forms.EnrolDevice)(request.POST or None)
+    proof = sso.proof(sso.Purpose.ENROL, bound=str(invitation.pk), user=invitation.user)
+    kind = forms.EnrolConfirmed if proof else forms.Enrol if first else forms.EnrolDevice
+    form = kind(request.POST or None)
     device = _device_in_hand(request, invitation.user)
 
     def verb() -> None:
         typed = form.cleaned_data
-        password = typed["new"] if first else typed["password"]
-        transitions.enrol(token, password=password, device=device, code=typed["code"])
+        password = typed.get("new") or typed.get("password") or ""
+        transitions.enrol(token, password=password, device=device, code=typed["code"], proof=proof)
 
     status = answered(form, verb, request)
     if status == 302:
@@ -150,6 +157,9 @@ def enrol(request: HttpRequest, token: str) -> HttpResponse:
         "form": form,
         "person": invitation.user,
         "first": first,
+        "proof": proof,
+        "sso_name": sso_name() if first or sso.linked(invitation.user) else "",
+        "token": token,
         "until": invitation.expires_at,
         **_shown(device),
     }
@@ -270,6 +280,8 @@ def account(request: PersonRequest) -> HttpResponse:
         "right": rights.look(user, clock.now()) if may(user, "sign.reading") else [],
         "passkeys": passkeys.in_use(user),
         "passkeys_available": passkeys.available(),
+        "sso": sso.linked(user),
+        "sso_name": sso_name(),
         "sitting": request.sitting,
         "sittings": user.sittings.order_by("-started_at")[:SITTINGS_SHOWN],
     }
@@ -279,12 +291,12 @@ def account(request: PersonRequest) -> HttpResponse:
 @sensitive_post_parameters()
 @require_http_methods(FORM_METHODS)
 def change_password(request: PersonRequest) -> HttpResponse:
-    form = _about_oneself(forms.ChangePassword, request)
+    form = about_oneself(forms.ChangePassword, request)
     status = answered(
         form,
         lambda: transitions.change_password(
             request.user,
-            credentials=_credentials(form, request),
+            credentials=credentials_of(form, request),
             new=form.cleaned_data["new"],
             sitting=request.sitting,
             request=request,
@@ -301,13 +313,13 @@ def change_password(request: PersonRequest) -> HttpResponse:
 @sensitive_post_parameters()
 @require_http_methods(FORM_METHODS)
 def replace_device(request: PersonRequest) -> HttpResponse:
-    form = _about_oneself(forms.ReplaceDevice, request)
+    form = about_oneself(forms.ReplaceDevice, request)
     device = _device_in_hand(request, request.user)
     status = answered(
         form,
         lambda: transitions.replace_device(
             request.user,
-            credentials=_credentials(form, request),
+            credentials=credentials_of(form, request),
             device=device,
             code=form.cleaned_data["new_code"],
             sitting=request.sitting,
@@ -326,9 +338,9 @@ def replace_device(request: PersonRequest) -> HttpResponse:
 @require_http_methods(FORM_METHODS)
 def accountability_page(request: PersonRequest) -> HttpResponse:
     """What one's signature means, and the act of taking it on."""
-    form = _about_oneself(forms.ConfirmMyself, request)
+    form = about_oneself(forms.ConfirmMyself, request)
     status = answered(
-        form, lambda: transitions.acknowledge(request.user, credentials=_credentials(form, request)), request
+        form, lambda: transitions.acknowledge(request.user, credentials=credentials_of(form, request)), request
     )
     if status == 302:
         messages.success(request, "You have acknowledged what your signature means.")
@@ -350,7 +362,7 @@ def new_passkey(request: PersonRequest) -> HttpResponse:
     """Make a passkey in the browser, then confirm oneself with what one has already."""
     if not passkeys.available():
         raise Http404
-    form = _about_oneself(forms.NewPasskey, request)
+    form = about_oneself(forms.NewPasskey, request)
     challenge = passkeys.asked(request, ENROL, keep=True)
     if not form.is_bound or not challenge:
         challenge = passkeys.ask(request, ENROL)
@@ -358,7 +370,7 @@ def new_passkey(request: PersonRequest) -> HttpResponse:
         form,
         lambda: transitions.add_passkey(
             request.user,
-            credentials=_credentials(form, request),
+            credentials=credentials_of(form, request),
             made=form.cleaned_data["made"],
             challenge=challenge,
             name=form.cleaned_data["name"],
@@ -383,7 +395,7 @@ def try_device(request: PersonRequest) -> HttpResponse:
     """The test that is due at least once a year (11.300(e))."""
     form = forms.Confirm(request.POST or None)
     status = answered(
-        form, lambda: transitions.retest_device(request.user, credentials=_credentials(form, request)), request
+        form, lambda: transitions.retest_device(request.user, credentials=credentials_of(form, request)), request
     )
     if status == 302:
         messages.success(request, "Your device works.")
@@ -397,11 +409,11 @@ def try_device(request: PersonRequest) -> HttpResponse:
 @require_http_methods(FORM_METHODS)
 def withdraw_passkey(request: PersonRequest, pk: uuid.UUID) -> HttpResponse:
     passkey = get_object_or_404(Passkey, pk=pk, user=request.user, withdrawn_at__isnull=True)
-    form = _about_oneself(forms.ConfirmMyself, request)
+    form = about_oneself(forms.ConfirmMyself, request)
     status = answered(
         form,
         lambda: transitions.withdraw_my_passkey(
-            request.user, passkey, credentials=_credentials(form, request), sitting=request.sitting
+            request.user, passkey, credentials=credentials_of(form, request), sitting=request.sitting
         ),
         request,
     )
@@ -418,20 +430,23 @@ def end_other_sittings(request: PersonRequest) -> HttpResponse:
     return redirect("accounts:account")
 
 
-def _about_oneself(kind: type[Asking], request: PersonRequest) -> Asking:
+def about_oneself(kind: type[Asking], request: PersonRequest) -> Asking:
     """A form that asks who one is, and offers what one has."""
     form = kind(request.POST or None)
     form.offers_passkey = passkeys.available() and bool(passkeys.in_use(request.user))
     return form
 
 
-def _credentials(form: django_forms.Form, request: HttpRequest) -> identity.Credentials:
+def credentials_of(
+    form: django_forms.Form, request: HttpRequest, proof: sso.Proof | None = None
+) -> identity.Credentials:
     """What was typed; an answer of a passkey with the challenge that this session was given, which is good once."""
     typed = form.cleaned_data
     return identity.Credentials(
-        password=typed["password"],
+        password=typed.get("password", ""),
         code=typed["code"],
         username=typed.get("username", ""),
         passkey=typed.get("passkey", ""),
         challenge=passkeys.asked(request, CONFIRM) if typed.get("passkey") else b"",
+        proof=proof,
     )

@@ -188,6 +188,17 @@ LOGIN_REDIRECT_URL = "/"
 ANONYMOUS_USER_NAME = None  # guardian would make an account that nobody answers for
 GUARDIAN_MONKEY_PATCH_USER = False
 GUARDIAN_RAISE_403 = False
+# Single sign-on through OpenID Connect: all three, or none.
+OIDC_ISSUER = env.str("OIDC_ISSUER", default="")
+OIDC_CLIENT_ID = env.str("OIDC_CLIENT_ID", default="")
+OIDC_CLIENT_SECRET = env.str("OIDC_CLIENT_SECRET", default="")
+if len({bool(OIDC_ISSUER), bool(OIDC_CLIENT_ID), bool(OIDC_CLIENT_SECRET)}) > 1:
+    raise ImproperlyConfigured("Set OIDC_ISSUER, OIDC_CLIENT_ID and OIDC_CLIENT_SECRET, or none of them.")
+if OIDC_ISSUER and not (
+    OIDC_ISSUER.startswith("https://") or (EMBEDDED and OIDC_ISSUER.startswith("http://127.0.0.1:"))
+):
+    raise ImproperlyConfigured("OIDC_ISSUER must begin with https://: who people are is read from there.")
+OIDC_NAME = env.str("OIDC_NAME", default="single sign-on")  # as people know it, on buttons
 IDLE_SECONDS = env.int("IDLE_SECONDS", default=15 * 60)
 PASSWORD_RESET_TIMEOUT = 60 * 60
 INVITATION_DAYS = 7

@@ -8,8 +8,9 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 
-from accounts import accountability, identity, passkeys, qualifications, rights
+from accounts import accountability, identity, passkeys, qualifications, rights, sso
 from accounts.http import PersonRequest
 from audit import clock, reasons, trail
 from records.models import Version
@@ -96,8 +97,7 @@ def context(
         "reason_letters": reasons.LETTERS,
         "seconds": int(INTENT_LIVES.total_seconds()),
         "demo": settings.DEMO,
-        "passkey_origin": settings.PASSKEY_ORIGIN,
-        "passkey_options": passkey_options([intent], [each.value for each in place.choices]) if intent else "",
+        **components([intent] if intent else [], [each.value for each in place.choices], place.url),
         "bound": _bound(request, place, intent) if intent else [],
     }
 
@@ -149,6 +149,29 @@ def gone_to(request: PersonRequest, url: str) -> HttpResponse:
     if request.htmx:
         return HttpResponse(headers={"HX-Redirect": url})
     return redirect(url)
+
+
+def components(held: Sequence[Intent], values: Iterable[str], url: str) -> dict[str, Any]:
+    """What an open dialog at `url` asks of the signer: `_knows.html` and `_passkey.html` draw it."""
+    return {
+        "passkey_origin": settings.PASSKEY_ORIGIN,
+        "passkey_options": passkey_options(held, values) if held else "",
+        "sso": step_up(held, url) if held else None,
+    }
+
+
+def step_up(held: Sequence[Intent], url: str) -> dict[str, Any] | None:
+    """What the dialog offers who has an identity of single sign-on: where it is confirmed, and whether it was."""
+    signer = held[0].user
+    if sso.linked(signer) is None:
+        return None
+    return {
+        "name": settings.OIDC_NAME,
+        "next": url,
+        "url": reverse("signatures:step_up", args=[held[0].pk]),
+        "proved": intents.step_up(held) is not None,
+        "only": not signer.has_usable_password(),
+    }
 
 
 def passkey_options(held: Sequence[Intent], values: Iterable[str]) -> str:

@@ -6,8 +6,10 @@ from collections.abc import Iterable, Sequence
 
 from django.db import transaction
 from django.db.models import Count
+from django.http import HttpRequest
 from django.utils.crypto import salted_hmac
 
+from accounts import sso
 from accounts.models import Sitting, User
 from audit import clock, trail
 from audit.actions import Action
@@ -83,6 +85,29 @@ def challenge(held: Sequence[Intent], meaning: str, outcome: str = "") -> bytes:
         "about": sorted(str(intent.about_id or "") for intent in held),
     }
     return salted_hmac("countersign.signing.passkey", canonical(signed), algorithm="sha256").digest()
+
+
+def listed_with(intent: Intent) -> list[Intent]:
+    """The intents that sign together with this one: itself, and those of its list."""
+    if not intent.list_sha256:
+        return [intent]
+    rows = Intent.objects.filter(user=intent.user_id, sitting=intent.sitting_id, list_sha256=intent.list_sha256)
+    return list(rows.order_by("version_id"))
+
+
+def ask_step_up(request: HttpRequest, held: Sequence[Intent], return_to: str) -> str:
+    """Where the browser goes for the identity provider to confirm the signer anew, for these intents alone."""
+    return sso.ask(
+        request, sso.Purpose.SIGN, return_to=return_to, user=held[0].user, sitting=held[0].sitting,
+        bound=list_digest(held), since=max(intent.opened_at for intent in held),
+    )  # fmt: skip
+
+
+def step_up(held: Sequence[Intent]) -> sso.Proof | None:
+    """What the identity provider proved of the signer for exactly these intents, if it is still good."""
+    bound = list_digest(held)
+    found = sso.proof(sso.Purpose.SIGN, bound=bound, user=held[0].user, sitting=held[0].sitting)
+    return sso.Proof(found.pk, bound) if found else None
 
 
 def _made(

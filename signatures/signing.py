@@ -96,7 +96,9 @@ def signing(
             held[0].version, signer, "Type your own user name: this signing asks for all components.", "user name"
         )
     key = sealing.ensure_key()
-    answered = replace(credentials, challenge=intents.challenge(held, meaning, outcome))
+    # What was asked, and what the identity provider proved, is for us to say and not for the form.
+    proof = None if credentials.password else intents.step_up(held)
+    answered = replace(credentials, challenge=intents.challenge(held, meaning, outcome), proof=proof)
     components = identity.confirm(signer, answered, subject=held[0].version).components
     for intent in held:
         intents.use(intent)

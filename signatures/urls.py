@@ -5,6 +5,7 @@ from signatures import views
 app_name = "signatures"
 urlpatterns = [
     path("sign/pages/<uuid:version>/<int:number>.png", views.page, name="page"),
+    path("sign/step-up/<uuid:pk>/", views.step_up, name="step_up"),
     path("signatures/<uuid:pk>/", views.signature, name="signature"),
     path("signatures/<uuid:pk>/statement.json", views.statement, name="statement"),
     path("signatures/<uuid:pk>/signature.der", views.seal, name="seal"),

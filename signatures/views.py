@@ -9,15 +9,18 @@ from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.cache import cache_control
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_GET, require_POST
 
+from accounts import arrivals, sso
 from accounts.http import PersonRequest
 from accounts.permissions import may
+from accounts.views import next_page
 from audit import trail
 from records import renditions
 from records.models import Version
 from signatures import archive, intents, listed, offline
 from signatures.checking import Verdict, check
+from signatures.interactive import interactive_only
 from signatures.meanings import WITHDRAWABLE
 from signatures.models import PortalKey, Signature, Step
 from storage.s3 import StorageError
@@ -59,6 +62,18 @@ def page(request: PersonRequest, version: uuid.UUID, number: int) -> HttpRespons
         return HttpResponse(str(error), status=UNREADABLE, content_type="text/plain; charset=utf-8")
     intents.serve(shown, number, user=request.user, sitting=request.sitting)
     return FileResponse(image, content_type="image/png")
+
+
+@require_POST
+@interactive_only
+def step_up(request: PersonRequest, pk: uuid.UUID) -> HttpResponse:
+    """On to the identity provider, to be confirmed anew for the open sign dialog, and back to its page."""
+    arrivals.demand_configured()
+    intent = intents.fetch(pk, request.user, request.sitting)
+    if sso.linked(request.user) is None:
+        raise Http404
+    held = intents.listed_with(intent)
+    return arrivals.leave(request, intents.ask_step_up(request, held, f"{next_page(request)}#sign-card"))
 
 
 @require_GET

@@ -29,6 +29,10 @@ WRITES = {"create", "bulk_create", "get_or_create", "update_or_create"}
 OPEN_VIEWS = {
     "accounts.views.log_in",
     "accounts.views.passkey_challenge",
+    "accounts.arrivals.ask_log_in",  # these four: 404 where single sign-on is not configured
+    "accounts.arrivals.log_in",
+    "accounts.arrivals.returned",
+    "accounts.arrivals.ask_enrol",
     "accounts.views.live_codes",  # 404 outside of the demo
     "accounts.views.enrol",
     "accounts.views.password_forgotten",
@@ -46,6 +50,7 @@ UNWATCHED = {
     "django_migrations": "made by migrations",
     "auth_permission": "made by migrations; the application may only read it",
     "accounts_invitation": "links: each sending and each use is an entry, the row holds a hash and times",
+    "accounts_ssorequest": "questions to the identity provider: what is proved or refused by one is an entry",
     "accounts_lockout": "counts of failures; each failure is an entry, and success clears the count",
     "cloudtrail_listing": "where the next listing of a trail's bucket begins; lost, it begins anew",
     "records_buffer": "what is typed and not saved is no record",

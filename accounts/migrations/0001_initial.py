@@ -339,6 +339,72 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
+            name="SsoIdentity",
+            fields=[
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("issuer", models.TextField()),
+                ("subject", models.TextField()),
+                ("linked_at", models.DateTimeField(db_default=audit.clock.Now())),
+                ("last_used_at", models.DateTimeField(null=True)),
+                ("withdrawn_at", models.DateTimeField(null=True)),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="sso_identities",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
+            name="SsoRequest",
+            fields=[
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                (
+                    "purpose",
+                    models.TextField(
+                        choices=[
+                            ("login", "log in"),
+                            ("link", "link an identity"),
+                            ("enrol", "enrol with single sign-on"),
+                            ("sign", "confirm oneself for a signing"),
+                        ]
+                    ),
+                ),
+                ("state_sha256", models.TextField(unique=True)),
+                (
+                    "bound",
+                    models.TextField(
+                        default="", help_text="what the answer is good for, such as the digest of a sign dialog"
+                    ),
+                ),
+                ("since", models.DateTimeField(help_text="an authentication of before does not count")),
+                ("asked_at", models.DateTimeField(db_default=audit.clock.Now())),
+                ("expires_at", models.DateTimeField()),
+                ("answered_at", models.DateTimeField(null=True)),
+                ("issuer", models.TextField(default="")),
+                ("subject", models.TextField(default="")),
+                ("proved_at", models.DateTimeField(null=True)),
+                ("used_at", models.DateTimeField(null=True)),
+                (
+                    "sitting",
+                    models.ForeignKey(
+                        null=True, on_delete=django.db.models.deletion.PROTECT, related_name="+", to="accounts.sitting"
+                    ),
+                ),
+                (
+                    "user",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
             name="Suspicion",
             fields=[
                 ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
@@ -472,6 +538,26 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="sitting",
             index=models.Index(fields=["user", "-started_at"], name="accounts_si_user_id_028053_idx"),
+        ),
+        migrations.AddConstraint(
+            model_name="ssoidentity",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("withdrawn_at__isnull", True)),
+                fields=("issuer", "subject"),
+                name="one_person_per_identity",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="ssoidentity",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("withdrawn_at__isnull", True)), fields=("user",), name="one_identity_in_use"
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="ssorequest",
+            index=models.Index(
+                condition=models.Q(("used_at__isnull", True)), fields=["user", "purpose"], name="sso_proof_open"
+            ),
         ),
         migrations.AddConstraint(
             model_name="suspicion",

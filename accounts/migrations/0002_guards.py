@@ -33,6 +33,8 @@ class Migration(migrations.Migration):
             "accounts_passkey", subject="user", key="user_id", ignore=["sign_count", "last_challenge", "last_used_at"]
         ),
         NeverDeleted("accounts_passkey"),
+        Guard("accounts_ssoidentity", subject="user", key="user_id", ignore=["last_used_at"]),
+        NeverDeleted("accounts_ssoidentity"),
         Guard("accounts_qualification", subject="user", key="user_id"),
         NeverDeleted("accounts_qualification"),
         Guard("accounts_policy", subject="version", key="version_id", primary_key="version_id"),

@@ -16,12 +16,12 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts import identity
 from accounts.http import PersonRequest
-from accounts.identity import Credentials
 from audit import trail
 from audit.actions import Action
 from portal.consequences import approved, signed
 from portal.pages.sign import why_not
 from signatures import dialog, intents, review
+from signatures.forms import Components
 from signatures.intents import AT_ONCE
 from signatures.interactive import interactive_only
 from signatures.meanings import Meaning
@@ -32,14 +32,11 @@ from signatures.views import pages_of
 CARD = "portal/_list_card.html"
 
 
-class ListForm(forms.Form):
+class ListForm(Components):
     """The answer of the dialog: the intents of the list, and for approvals those whose trail was reviewed."""
 
     intent = forms.Field(widget=forms.MultipleHiddenInput)
     reviewed = forms.Field(widget=forms.MultipleHiddenInput, required=False)
-    username = forms.CharField(max_length=150, required=False)
-    password = forms.CharField(max_length=1000, strip=False)
-    code = forms.CharField(max_length=20)
 
     def clean_intent(self) -> list[uuid.UUID]:
         try:
@@ -135,7 +132,7 @@ def _answered(request: PersonRequest, steps: list[Step]) -> HttpResponse:
             return dialog.gone_to(request, f"{signatures[0].get_absolute_url()}?signed")
         except trail.Refused as caught:
             refused = caught
-    shown = {"refused": refused or {"message": "Give your password and a one-time code."}}
+    shown = {"refused": refused or {"message": "Give your password, and a one-time code or a passkey."}}
     status = refused.status if refused else dialog.BAD_INPUT
     if request.htmx:
         return render(request, CARD, _context(request, steps) | shown, status=status)
@@ -148,7 +145,7 @@ def _sign(request: PersonRequest, form: ListForm, steps: Sequence[Step]) -> list
         typed["intent"],
         steps[0].meaning,
         signer=request.user,
-        credentials=Credentials(username=typed["username"], password=typed["password"], code=typed["code"]),
+        credentials=form.credentials(),
         sitting=request.sitting,
         request=request,
         reviewed={str(key) for key in typed["intent"]} <= set(typed["reviewed"] or []),
@@ -215,4 +212,5 @@ def _context(request: PersonRequest, steps: list[Step]) -> dict[str, Any]:
         "seconds": int(INTENT_LIVES.total_seconds()),
         "ticked": request.POST.getlist("reviewed"),
         "demo": settings.DEMO,
+        **dialog.components(list(held.values()), [steps[0].meaning] if steps else [], _url(steps, at)),
     }

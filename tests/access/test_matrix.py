@@ -161,6 +161,10 @@ def test_nobody_without_a_log_in_gets_what_is_not_open_to_all():
         "/password/{reset}/",
         "/keys/{key}.pem",
         "/passkeys/challenge/",
+        "/login/sso/",
+        "/login/sso/ask/",
+        "/sso/return/",
+        "/enrol/{enrol}/sso/",
     }
 
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -39,7 +39,7 @@ def _name_now() -> str:
 class Site:
     """Processes on one database. `url` is where the portal answers; `stop()` ends what was started."""
 
-    def __init__(self, database: str, folder: Path, *, broker: int = 0) -> None:
+    def __init__(self, database: str, folder: Path, *, broker: int = 0, more: Mapping[str, str] | None = None) -> None:
         self.database = database
         self.folder = folder
         self.url = f"http://127.0.0.1:{_free_port()}"
@@ -51,6 +51,7 @@ class Site:
             "SITE_URL": self.url,
             "TRAIL_ORIGIN": f"tests/{conftest.HOME.name}/{database}",
             "COUNTERSIGN_HOME": str(folder),
+            **(more or {}),
         }
         self._running: list[subprocess.Popen[bytes]] = []
 
@@ -112,9 +113,12 @@ class Site:
 
 
 @contextmanager
-def site_on(template: str, folder: Path, *, worker: bool = False, broker: int = 0) -> Iterator[Site]:
+def site_on(
+    template: str, folder: Path, *, worker: bool = False, broker: int = 0, more: Mapping[str, str] | None = None
+) -> Iterator[Site]:
+    """`more` are settings besides."""
     database = conftest.clone(template)
-    site = Site(database, folder, broker=broker)
+    site = Site(database, folder, broker=broker, more=more)
     try:
         if worker:
             site.start_worker()
