@@ -56,7 +56,7 @@ class FilterForm(forms.Form):
     def __init__(self, *args: Any, user: User, **more: Any) -> None:
         super().__init__(*args, **more)
         self.user = user
-        self.fields["people"].queryset = colleagues(user).order_by("legal_name")  # type: ignore[attr-defined]
+        self.fields["people"].queryset = colleagues(user).distinct().order_by("legal_name")  # type: ignore[attr-defined]
 
     def clean_records(self) -> list[str]:
         numbers = {number.strip().upper() for number in self.cleaned_data["records"].split(",") if number.strip()}
@@ -85,7 +85,7 @@ def listing(request: PersonRequest) -> HttpResponse:
 
 def verdict(rows: list[reviews.Backlog]) -> Context:
     late = [row.filter.name for row in rows if row.overdue]
-    say = f"Overdue: {', '.join(late)}." if late else "Every filter was reviewed within its interval."
+    say = f"Overdue: {', '.join(late)}." if late else "No review is overdue."
     return {
         "tone": "bad" if late else "ok",
         "say": say,
