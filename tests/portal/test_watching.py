@@ -68,7 +68,8 @@ def test_compliance_a_lock_out_is_an_alarm_within_one_round_and_clears_when_the_
 def test_locks_of_names_that_nobody_has_are_one_alarm(watched):
     for name in ("zoe", "xavier"):
         for _ in range(identity.FAILURES_ALLOWED):
-            identity._count_failure(name, "login")
+            with pytest.raises(identity.NotConfirmed):
+                identity._refuse_stranger(Credentials(username=name, password=PASSWORD, code="000000"))
     watching.look_at_locks()
     assert [alarm.subject_label for alarm in alarms(Kind.LOCK_OUT)] == ["user names that nobody has"]
 
