@@ -52,7 +52,7 @@ class Visitor:
         self.page.get_by_label("User name").fill(self.username)
         self.page.get_by_label("Password").fill(PASSWORD)
         self.page.get_by_label("One-time code").fill(self.code())
-        self.page.get_by_role("button", name="Log in").click()
+        self.page.get_by_role("button", name="Log in", exact=True).click()
         self.page.wait_for_url(lambda url: "/login/" not in url)
 
     def code(self) -> str:
