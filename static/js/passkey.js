@@ -10,10 +10,11 @@
   const toText = (buffer) => btoa(String.fromCharCode(...new Uint8Array(buffer))).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
   const keys = (list) => (list ?? []).map((key) => ({ ...key, id: toBytes(key.id) }));
 
-  const say = (form, words, tone = "") => {
+  const say = (form, words, tone = "info") => {
     const note = form.querySelector("[data-passkey-note]");
-    note.textContent = words;
-    note.className = tone ? `message ${tone}` : "hint";
+    note.querySelector("span").textContent = words;
+    note.classList.remove("info", "warn");
+    note.classList.add(tone);
     note.hidden = !words;
   };
   const reason = (error) => (error.name === "NotAllowedError" ? "The passkey was not used. Try again, or give a one-time code." : `The passkey cannot be used here: ${error.message}`);
