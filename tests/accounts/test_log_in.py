@@ -49,7 +49,8 @@ def test_every_page_asks_for_log_in_first(people, visitor):
 
 
 @pytest.mark.compliance("Stolen session")
-def test_the_session_key_changes_at_log_in(people, visitor):
+@pytest.mark.compliance("Stolen session")
+def test_compliance_the_session_key_changes_at_log_in(people, visitor):
     visitor.get("/password/forgotten/")
     session = visitor.session
     session["before"] = True

@@ -194,7 +194,7 @@ def test_compliance_a_wrong_answer_of_a_passkey_is_refused_counted_and_on_the_tr
     assert Lockout.objects.get(purpose="signing").failures == 1
 
 
-@pytest.mark.compliance("S9", "§2.21")
+@pytest.mark.compliance("S9", "Stolen OTP seed")
 def test_compliance_a_copied_passkey_is_found_by_its_counter(people):
     key = Authenticator(counter=7)
     enrol(people, people.author, key)
@@ -229,6 +229,24 @@ def test_compliance_one_answer_in_twenty_threads_makes_one_success(people):
         thread.join()
     assert outcomes.count("password + passkey") == 1
     assert set(outcomes) <= {"password + passkey", "passkey's answer used before", "locked"}
+
+
+# When it was used last --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.compliance("11.300(e)")
+def test_compliance_the_day_on_which_each_factor_worked_last_is_kept_and_shown(people, ticking):
+    key = Authenticator()
+    enrol(people, people.author, key)
+    assert (
+        people.client(people.author).get("/account/").content.count(b"not since") == 1
+    )  # the code was given to enrol the passkey
+    ticking.advance(days=3)
+    identity.confirm(people.author, credentials(people.author, key.answer(CHALLENGE)))
+    device, passkey = people.author.devices.get(), people.author.passkeys.get()
+    assert (passkey.last_used_at - device.last_used_at).days >= 2
+    shown = people.client(people.administrator).get(f"/people/{people.author.pk}/").content.decode()
+    assert f"{passkey.last_used_at:%Y-%m-%dT%H:%M}" in shown and f"{device.last_used_at:%Y-%m-%dT%H:%M}" in shown
 
 
 # Withdrawal ----------------------------------------------------------------------------------------------------------------

@@ -209,7 +209,7 @@ def test_a_provider_that_is_away_is_told(people, provider, settings):
     assert answer.status_code == 403 and "cannot be reached" in answer.content.decode()
 
 
-@pytest.mark.compliance("Replayed OTP / token", "CSRF / clickjacking", "S9")
+@pytest.mark.compliance("S9")
 def test_compliance_an_answer_is_good_once_for_the_browser_that_asked(people, provider):
     linked(people, people.author, "marta")
     browser, thief = Client(), Client()
@@ -394,7 +394,7 @@ def test_compliance_a_provider_that_asks_nobody_anew_is_refused(firm, offered, r
     assert "auth_time" in refusal().detail["why"]
 
 
-@pytest.mark.compliance("§2.4", "§2.22", "Replayed OTP / token")
+@pytest.mark.compliance("§2.4", "§2.22")
 def test_compliance_a_step_up_is_good_once_for_one_dialog_and_two_minutes(firm, offered, reviewer, ticking):
     browser, intent = reviewer
     step_up(browser, offered, intent)

@@ -58,6 +58,8 @@ def test_without_a_required_setting_it_does_not_start_and_says_which(name):
         ({"SEED_KEYS": "0f0f"}, "SEED_KEYS must be"),
         ({"ALLOWED_HOSTS": "*"}, "ALLOWED_HOSTS"),
         ({"COUNTERSIGN_EMBEDDED": "1"}, "COUNTERSIGN_EMBEDDED"),
+        ({"OIDC_ISSUER": "https://id.example.org"}, "Set OIDC_ISSUER, OIDC_CLIENT_ID and OIDC_CLIENT_SECRET, or none of them."),
+        ({"OIDC_ISSUER": "http://id.example.org", "OIDC_CLIENT_ID": "a", "OIDC_CLIENT_SECRET": "b"}, "must begin with https://"),
     ],
 )  # fmt: skip
 def test_an_unsafe_setting_stops_the_start_and_says_why(values, sentence):
