@@ -69,10 +69,10 @@ def late(now: datetime) -> QuerySet[Signature]:
     return pending().filter(signed_at__lt=now - LATE)
 
 
-def state(signature: Signature) -> dict[str, Any]:
+def state(signature: Signature, now: datetime) -> dict[str, Any]:
     """What a card says: since when the proof lies under Object Lock, or that it is on its way. Select `archived` along."""
     held = getattr(signature, "archived", None)
-    return {"at": held.archived_at if held else None, "late": not held and clock.now() - signature.signed_at > LATE}
+    return {"at": held.archived_at if held else None, "late": not held and now - signature.signed_at > LATE}
 
 
 def pins(signature: Signature) -> list[worm.Pin]:

@@ -15,7 +15,7 @@ from accounts import arrivals, sso
 from accounts.http import PersonRequest
 from accounts.permissions import may
 from accounts.views import next_page
-from audit import trail
+from audit import clock, trail
 from records import renditions
 from records.models import Version
 from signatures import archive, intents, listed, offline
@@ -144,7 +144,7 @@ def _card(shown: Signature, verdict: Verdict) -> dict[str, Any]:
         "top_hash": shown.top_hash,
         "state": verdict.state,
         "note": f"Reason: {shown.reason}" if shown.reason else "",
-        "archive": archive.state(shown),
+        "archive": archive.state(shown, clock.now()),
         "struck": verdict.in_doubt and verdict.state != "under_review",
         "withdrawn": withdrawal
         and {"by": withdrawal.printed_name, "at": withdrawal.signed_at, "reason": withdrawal.reason},

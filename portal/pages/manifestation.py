@@ -40,12 +40,12 @@ def signatures_of(versions: Sequence[Version]) -> list[tuple[Signature, Verdict]
 
 def cards(versions: Sequence[Version]) -> dict[Any, list[Card]]:
     """By version's key: what was signed, then what is still to be signed and by whom."""
+    now = clock.now()
     found: dict[Any, list[Card]] = defaultdict(list)
     for signature, verdict in signatures_of(versions):
-        found[signature.version_id].append(card(signature, verdict))
+        found[signature.version_id].append(card(signature, verdict, now))
     waiting = {step.pk for step in Step.objects.filter(version__in=versions).waiting()}
     asked = Step.objects.filter(version__in=versions, signature__isnull=True).select_related("assignee", "version")
-    now = clock.now()
     for step in asked.order_by("place", "id"):
         if step.lapsed_at or step.version.state in ("in_review", "registered"):
             found[step.version_id].append(_waiting_card(step, step.pk in waiting, now))
@@ -87,7 +87,7 @@ def _standing(signature: Signature, verdict: Verdict) -> Standing:
     return Standing.REJECTED if signature.meaning == Meaning.REJECTION else Standing.SIGNED
 
 
-def card(signature: Signature, verdict: Verdict) -> Card:
+def card(signature: Signature, verdict: Verdict, now: datetime) -> Card:
     """The manifestation of 11.50 as `components/signature.html` draws it, with what became of the signature."""
     withdrawal = verdict.stands.withdrawal
     later = [verdict.stands.sentence] if verdict.stands.sentence and withdrawal is None else []
@@ -101,7 +101,7 @@ def card(signature: Signature, verdict: Verdict) -> Card:
         "top_hash": signature.top_hash,
         "state": verdict.state,
         "url": f"/signatures/{signature.pk}/",
-        "archive": archive.state(signature),
+        "archive": archive.state(signature, now),
         "note": " ".join([*notes, *later, *verdict.problems]),
         "struck": verdict.state in (standing.WITHDRAWN, standing.FALLEN),
         "withdrawn": withdrawal

@@ -202,6 +202,7 @@ def test_a_broken_chain_is_said_with_its_first_fault(firm):
     with superuser(connection.settings_dict["NAME"]) as owner:
         owner.execute("ALTER TABLE audit_entry DISABLE TRIGGER ALL")
         owner.execute("UPDATE audit_entry SET actor_name = 'Somebody Else' WHERE id = %s", [target.pk])
+        owner.execute("ALTER TABLE audit_entry ENABLE TRIGGER ALL")
     job = chain_walk.ask_for(firm.inspector)
     queue.run(job.pk)
     body = firm.client(firm.inspector).get("/audit/").content.decode()

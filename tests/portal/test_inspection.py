@@ -171,7 +171,7 @@ def test_training_is_told_as_it_stood_when_each_signature_was_given(firm, inspec
     page = body(inspector.get("/inspection/KRAS-001/signed/?version=1"))
     assert "had not yet read SOP-0001 1.0" in page
     acts.read(firm.approver, firm.version("SOP-0001"))
-    assert Qualification.objects.get(user=firm.approver, gate="signing").met_at
+    assert Qualification.objects.get(user=firm.approver, topic="SOP-0001").met_at
     assert "had not yet read SOP-0001 1.0" in body(inspector.get("/inspection/KRAS-001/signed/?version=1"))
 
 

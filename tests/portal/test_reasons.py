@@ -43,6 +43,8 @@ TRIED: dict[str, Verb] = {
     "accounts/transitions.py:grant": lambda f, r: people_verbs.grant(f.outsider, f.kras, by=f.administrator, reason=r),
     "accounts/transitions.py:revoke": lambda f, r: people_verbs.revoke(f.outsider, f.kras, by=f.administrator, reason=r),
     "accounts/transitions.py:withdraw_device": lambda f, r: people_verbs.withdraw_device(f.author, by=f.administrator, reason=r),
+    "accounts/transitions.py:link_identity": lambda f, r: people_verbs.link_identity(f.author, subject="a-subject", by=f.administrator, reason=r),
+    "accounts/transitions.py:unlink_identity": lambda f, r: people_verbs.unlink_identity(f.author, by=f.administrator, reason=r),
     "accounts/transitions.py:suspect": lambda f, r: people_verbs.suspect(f.author, since=clock.now(), by=f.administrator, reason=r),
     "accounts/transitions.py:clear": lambda f, r: people_verbs.clear(f.author, by=f.administrator, reason=r),
     "accounts/transitions.py:withdraw_passkey": lambda f, r: people_verbs.withdraw_passkey(f.author, uuid.uuid4(), by=f.administrator, reason=r),
