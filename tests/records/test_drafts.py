@@ -7,6 +7,7 @@ from PIL import Image
 
 from accounts.models import User
 from accounts.transitions import set_roles
+from audit import trail
 from audit.models import Entry, RowChange
 from records import documents, drafts, open_places
 from records.models import Buffer, Draft, Version
@@ -52,7 +53,7 @@ def test_a_draft_that_somebody_holds_is_not_checked_out_by_another(people, secon
 
 def test_taking_over_needs_a_reason_and_is_on_the_trail_with_it(people, second_author):
     draft = draft_of(people)
-    with pytest.raises(drafts.DraftRefused, match="10 letters"):
+    with pytest.raises(trail.Refused, match="10 letters"):
         drafts.take_over(draft, by=second_author, reason="now")
     drafts.take_over(draft, by=second_author, reason="Ana is on leave until Monday.")
     told = Entry.objects.get(subject_id=str(draft.pk), action="draft.taken_over")
