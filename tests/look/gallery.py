@@ -202,4 +202,4 @@ def page(name: str = "gallery.html") -> str:
     """The gallery, or another page of this folder, as HTML."""
     request = RequestFactory().get("/")
     request.user = AnonymousUser()
-    return engines["django"].from_string((FOLDER / name).read_text()).render(context(), request)
+    return engines["django"].from_string((FOLDER / name).read_text()).render(context() | {"hold": None}, request)
