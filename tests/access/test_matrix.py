@@ -28,6 +28,8 @@ NUMBERS_SHOWN = {
     "/search/?q=KRAS": "the words that were asked for, and that example",
     "/audit/access/": "a refused read names the address that was asked for",
     "/audit/access/export/": "the same",
+    "/account/": "the e-signature SOP in effect is the whole firm's",
+    "/people/{person}/": "the same",
     "/audit/export/": "an entry about a record type says which definition it got",
 }
 
@@ -171,6 +173,8 @@ def test_nobody_without_a_log_in_gets_what_is_not_open_to_all():
         "/login/sso/ask/",
         "/sso/return/",
         "/enrol/{enrol}/sso/",
+        "/lost/",
+        "/lost/{lost}/",
     }
 
 
