@@ -173,8 +173,6 @@ def test_nobody_without_a_log_in_gets_what_is_not_open_to_all():
         "/login/sso/ask/",
         "/sso/return/",
         "/enrol/{enrol}/sso/",
-        "/lost/",
-        "/lost/{lost}/",
     }
 
 
