@@ -37,7 +37,7 @@ def _start_servers() -> None:
 
     def end() -> None:
         servers.stop()
-        for folder in (home, servers.private, servers.sockets):
+        for folder in (home, servers.private, servers.data.parent, servers.sockets):
             shutil.rmtree(folder, ignore_errors=True)
 
     # Registered last, so it runs before the servers' own farewell finds its folders gone.

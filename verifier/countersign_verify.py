@@ -136,6 +136,8 @@ def read_link(export, line, where, faults):
                    else f"In {where} there is no link as an export has them.")  # fmt: skip
         return
     kind, seq = kinds[0], line["seq"]
+    if export.accesses:
+        faults.add(f"link {seq}", f"Link {seq} stands in {where}, behind rows of the reading log.")
     if seq != export.links + 1:
         faults.add(f"link {seq}", f"Link {export.links + 1} is expected in {where}, and link {seq} stands there.")
     if not isinstance(line["leaf"], str):

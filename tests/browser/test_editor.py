@@ -71,7 +71,8 @@ def test_a_pasted_picture_stands_in_the_text_and_in_the_preview(author):
     expect(first(page)).to_have_value("![image-1.png](attachment:image-1.png)")
     picture = page.locator("[data-preview] img").first
     expect(picture).to_be_visible()
-    assert picture.evaluate("(one) => one.complete && one.naturalWidth") == 4
+    page.wait_for_function("(one) => one.complete", arg=picture.element_handle())
+    assert picture.evaluate("(one) => one.naturalWidth") == 4
     assert not author.complaints
 
 

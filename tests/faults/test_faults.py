@@ -165,7 +165,7 @@ def test_a_database_that_restarts_in_a_signing_signs_nothing_and_work_goes_on_un
 
 def restart() -> None:
     """The tests' PostgreSQL ends as for an upgrade, and is there again. Long tests run one at a time."""
-    postmaster = conftest.SERVERS.private / "postgres" / "postmaster.pid"
+    postmaster = conftest.SERVERS.data / "postmaster.pid"
     os.kill(int(postmaster.read_text().split()[0]), signal.SIGINT)
     deadline = time.monotonic() + WAIT
     while postmaster.exists():

@@ -84,14 +84,14 @@ def test_signatures_that_do_not_count_are_shown_with_their_reason(standing, tmp_
     assert "Wrong appendix" in read
 
 
-def test_only_a_withdrawn_or_invalid_signature_is_struck_through():
+def test_only_a_signature_that_is_withdrawn_invalid_or_does_not_stand_is_struck_through():
     from printing.issued import _card
 
     def struck(standing: Standing) -> bool:
         name = _card(signature(standing=standing))[2].rows[0][0]
         return any(frag.us_lines for frag in name.frags)
 
-    assert {standing for standing in Standing if struck(standing)} == {Standing.WITHDRAWN, Standing.INVALID}
+    assert {one for one in Standing if struck(one)} == {Standing.WITHDRAWN, Standing.INVALID, Standing.FALLEN}
 
 
 def test_a_version_that_nobody_signed_says_so(tmp_path):
