@@ -9,6 +9,8 @@ PINNED := -r requirements.txt -r requirements-dev.txt
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 # How many processes share the tests: one more than there are cores, because browsers and servers keep them waiting.
 WORKERS ?= $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )))
+# Tests and demo start many processes; each would compile the same modules anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo demo-reset test test-long install check bench requirements compliance-matrix
 

@@ -404,7 +404,9 @@ def _composed(error: ValidationError) -> str:
     if error.validator in ("anyOf", "oneOf"):
         forms: dict[Any, str] = {}
         for part in error.context or ():
-            forms.setdefault(part.schema_path[0], _sentence(part, _name(tuple(part.path), "", "it")).rstrip("."))
+            # A form that is `false` lies at no path of its own.
+            form = part.schema_path[0] if part.schema_path else None
+            forms.setdefault(form, _sentence(part, _name(tuple(part.path), "", "it")).rstrip("."))
         return f"fits none of the allowed forms: {'; or '.join(list(forms.values())[:4])}"
     if error.validator == "not":
         return f"has a value that is not allowed: {_value(error.instance)}"

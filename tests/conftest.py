@@ -7,6 +7,7 @@ of its name.
 
 import atexit
 import fcntl
+import gc
 import itertools
 import os
 import shutil
@@ -48,6 +49,10 @@ if "COUNTERSIGN_TESTS" not in os.environ:
     _start_servers()
 os.environ["DJANGO_SETTINGS_MODULE"] = "portal.settings"
 django.setup()
+# What was imported stays: the collector need not look at it again with every test.
+gc.collect()
+gc.freeze()
+gc.set_threshold(100_000, 20, 50)
 # What a password costs an attacker it would cost each test as well: here the same algorithm, made cheap.
 Argon2PasswordHasher.time_cost, Argon2PasswordHasher.memory_cost, Argon2PasswordHasher.parallelism = 1, 256, 1
 HOME = Path(os.environ["COUNTERSIGN_HOME"])

@@ -443,6 +443,7 @@ def test_items_are_the_same_where_json_schema_says_so(items, unique):
         ({"format": "uri"}, "no scheme", 'Thing (a) must be a web address or other URI; it is "no scheme".'),
         ({"pattern": "^a$"}, "a\n", 'Thing (a) must have the form ^a$; it is "a\\n".'),
         ({"dependentRequired": {"x": ["y"]}}, {"x": 1}, '"a, y" is missing; "x" asks for it.'),
+        ({"oneOf": [False]}, None, "Thing (a) fits none of the allowed forms: it is not expected."),
         ({"prefixItems": [{"type": "string"}], "items": False}, [1, 2], '"a, item 1" must be text, not 1.'),
     ],
 )
