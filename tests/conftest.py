@@ -182,7 +182,7 @@ def template_furnished(template_firm, django_db_blocker) -> str:
         return template("furnished", template_firm, _furnished)
 
 
-def _on_clone(template_name: str, blocker) -> Iterator[str]:
+def on_clone(template_name: str, blocker) -> Iterator[str]:
     name = clone(template_name)
     with blocker.unblock():
         point_at(name)
@@ -198,7 +198,7 @@ def _on_clone(template_name: str, blocker) -> Iterator[str]:
 @pytest.fixture
 def empty(template_empty, django_db_blocker) -> Iterator[str]:
     """A migrated database without a row of ours; the value is its name."""
-    yield from _on_clone(template_empty, django_db_blocker)
+    yield from on_clone(template_empty, django_db_blocker)
 
 
 @pytest.fixture
@@ -206,7 +206,7 @@ def people(template_people, django_db_blocker):
     """The cast (`tests/cast.py`): people.author, people.reviewer, people.approver ... on a database of their own."""
     from tests import cast
 
-    for _ in _on_clone(template_people, django_db_blocker):
+    for _ in on_clone(template_people, django_db_blocker):
         yield cast.Cast()
 
 
@@ -215,7 +215,7 @@ def firm(template_firm, django_db_blocker):
     """The cast with records and documents (`tests/firm.py`)."""
     from tests.firm import Firm
 
-    for _ in _on_clone(template_firm, django_db_blocker):
+    for _ in on_clone(template_firm, django_db_blocker):
         yield Firm()
 
 
@@ -225,7 +225,7 @@ def firm_with_history(template_with_history, django_db_blocker):
     from tests import history
     from tests.firm import Firm
 
-    for _ in _on_clone(template_with_history, django_db_blocker):
+    for _ in on_clone(template_with_history, django_db_blocker):
         TestClock().go_back_to(history.told(HOME).loaded_at)
         yield Firm()
 
@@ -235,7 +235,7 @@ def furnished(template_furnished, django_db_blocker):
     """The firm with something behind every URL (`tests/furnished.py`)."""
     from tests.firm import Firm
 
-    for _ in _on_clone(template_furnished, django_db_blocker):
+    for _ in on_clone(template_furnished, django_db_blocker):
         yield Firm()
 
 

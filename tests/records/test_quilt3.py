@@ -33,8 +33,14 @@ def quilt3_python():
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not stamp.exists() or stamp.read_text() != wanted:
             subprocess.run([sys.executable, "-m", "venv", "--clear", ENVIRONMENT], check=True)
-            install = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", "--require-hashes"]
-            done = subprocess.run([*install, "-r", REQUIREMENTS], capture_output=True, text=True)
+            # As `make install` does: by uv, ten times as fast, or by pip where uv finds no way.
+            by_uv = [Path(sys.executable).with_name("uv"), "pip", "install", "-q", "--python", python]
+            by_pip = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+            for install in (by_uv, by_pip):
+                wanted_set = [*install, "--require-hashes", "-r", REQUIREMENTS]
+                done = subprocess.run(wanted_set, capture_output=True, text=True)
+                if done.returncode == 0:
+                    break
             assert done.returncode == 0, f"quilt3 could not be installed for the tests:\n{done.stderr}"
             stamp.write_text(wanted)
     return python

@@ -15,7 +15,8 @@ from records.models import Version
 from signatures import sealing
 from signatures.checking import check, check_all
 from signatures.models import Signature
-from tests import acts, builders
+from tests import acts, builders, cast
+from tests.conftest import on_clone, template
 
 FIELDS = [
     "format", "signature", "record", "title", "version", "version_id", "top_hash", "pins_sha256", "rendition_sha256", "signer",
@@ -30,9 +31,27 @@ COLUMNS = {
 }  # fmt: skip
 
 
+def _sign() -> None:
+    people = cast.Cast()
+    acts.sign(people.reviewer, builders.a_document_in_review(people))
+
+
+@pytest.fixture(scope="module")
+def template_signed(template_people, django_db_blocker) -> str:
+    with django_db_blocker.unblock():
+        return template("signed", template_people, _sign)
+
+
+@pytest.fixture
+def people(template_signed, django_db_blocker):
+    """The cast, of whom the reviewer has signed a document."""
+    for _ in on_clone(template_signed, django_db_blocker):
+        yield cast.Cast()
+
+
 @pytest.fixture
 def signature(people) -> Signature:
-    return acts.sign(people.reviewer, builders.a_document_in_review(people))[0]
+    return Signature.objects.get()
 
 
 def fetched(pk: uuid.UUID) -> Signature:
