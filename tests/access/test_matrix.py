@@ -13,7 +13,7 @@ from tests import conftest
 from tests.access import matrix
 from tests.access.matrix import ROLES, Line
 from tests.browser.site import on
-from tests.conftest import _on_clone, clone, superuser
+from tests.conftest import on_clone, clone, superuser
 from tests.firm import Firm
 from tests.furnished import places
 
@@ -125,7 +125,7 @@ def test_what_each_role_may_do(house, template_furnished, django_db_blocker, lin
         if line.of(role) >= 400 or role == "anonymous":
             got[role] = house.ask(line, role).status_code
         else:
-            for _ in _on_clone(template_furnished, django_db_blocker):
+            for _ in on_clone(template_furnished, django_db_blocker):
                 got[role] = House(house.places).ask(line, role).status_code
             conftest.point_at(house.database)
     assert got == expected(line)

@@ -236,4 +236,4 @@ def test_the_verdicts_of_many_signatures_take_a_constant_number_of_queries(peopl
             assert all(verdict.valid for verdict in check_all(rows).values())
         counts.append(len(queries))
     assert counts == [5, 5]
-    assert Version.objects.count() == 6
+    assert Version.objects.count() == 7
