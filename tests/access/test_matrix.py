@@ -13,7 +13,7 @@ from tests import conftest
 from tests.access import matrix
 from tests.access.matrix import ROLES, Line
 from tests.browser.site import on
-from tests.conftest import on_clone, clone, superuser
+from tests.conftest import clone, on_clone, superuser
 from tests.firm import Firm
 from tests.furnished import places
 
