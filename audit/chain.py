@@ -3,19 +3,22 @@
 The bytes are what was hashed; the columns are what people read. Both must tell the same story (21 CFR 11.10(a), (e)).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
+from struct import Struct
 from typing import Any
 
 import orjson
 from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
 from psycopg import Cursor, DataError
 
 from audit.models import Entry
 
-BATCH = 5000
+BATCH = 250
+"""Links that travel as one value."""
 ENTRY = (
     "id", "xact", "actor", "actor_name", "actor_role", "action", "subject_kind", "subject_id", "subject_label", "reason",
     "request_id", "detail",
@@ -42,13 +45,69 @@ def columns_as_json(row: str, columns: tuple[str, ...]) -> str:
     return f"jsonb_build_object('at', {at}, {pairs})"
 
 
-ROWS = "LEFT JOIN audit_entry e ON e.id = l.entry_id LEFT JOIN audit_rowchange c ON c.id = l.change_id"
+def told_as_bytes(row: str, columns: tuple[str, ...], free: tuple[str, ...]) -> tuple[str, str, str]:
+    """SQL: the bytes that a row's leaf begins with, those that it ends with, and what is told between them.
+
+    `free` are the columns of free form, which stand next to each other in the canonical order; between the two ends of the leaf
+    they are compared as JSON. All others are written out and compared as bytes, which is three times as fast.
+    """
+    names = sorted((*columns, "at"))
+    first, last = names.index(free[0]), names.index(free[-1])
+
+    def member(name: str) -> str:
+        if name == "at":
+            value = f"""'"' || to_char({row}.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') || '"'"""
+        elif name in NAMES:
+            value = f"""'"' || {row}."{name}" || '"'"""
+        else:
+            value = f'{row}."{name}"' if name in NUMBERS else f'to_json({row}."{name}")'
+        return f"""'"{name}":' || {value}"""
+
+    begins = " || ',' || ".join(member(name) for name in names[:first])
+    ends = " || ',' || ".join(member(name) for name in names[last + 1 :])
+    between = ", ".join(f"'{name}', {row}.\"{name}\"" for name in free)
+    return (
+        f"convert_to('{{' || {begins} || ',', 'UTF8')",
+        f"convert_to(',' || {ends} || '}}', 'UTF8')",
+        f"jsonb_build_object({between})",
+    )
+
+
+def _differing(row: str, join: str, columns: tuple[str, ...], free: tuple[str, ...]) -> str:
+    """SQL: the first link whose row tells another story than its bytes, and how many links have their row."""
+    begins, ends, between = told_as_bytes(row, columns, free)
+    # The last column is volatile, so that the planner works each of the others out once and not wherever it is used.
+    return f"""
+SELECT min(seq) FILTER (WHERE NOT coalesce(
+    CASE WHEN substr(leaf, 1, length(a)) = a AND substr(leaf, length(leaf) - length(z) + 1) = z
+              AND length(leaf) > length(a) + length(z)
+         THEN convert_from(
+                '{{'::bytea || substr(leaf, length(a) + 1, length(leaf) - length(a) - length(z)) || '}}', 'UTF8')::jsonb = m
+    END, FALSE)), count(*)
+FROM (SELECT l.seq, l.leaf, {begins} AS a, {ends} AS z, {between} AS m, clock_timestamp() FROM audit_link l JOIN {join}) laid_out
+"""  # noqa: S608 our own names
+
+
+NUMBERS = ("id", "xact")
+NAMES = ("action", "subject_kind")
+"""Columns whose values are names of our own, in which nothing is to be escaped."""
+OF_ENTRY, OF_CHANGE = "audit_entry e ON e.id = l.entry_id", "audit_rowchange c ON c.id = l.change_id"
+ROWS = f"LEFT JOIN {OF_ENTRY} LEFT JOIN {OF_CHANGE}"
 STATED = f"CASE WHEN l.change_id IS NULL THEN {columns_as_json('e', ENTRY)} ELSE {columns_as_json('c', CHANGE)} END"
-# The database lays the columns beside the bytes, so that no wide row travels; what is hashed is hashed on this side.
-LINKS = "SELECT l.seq, l.hash, l.leaf, TRUE FROM audit_link l ORDER BY l.seq"
-LINKS_AND_COLUMNS = f"""
-SELECT l.seq, l.hash, l.leaf, convert_from(l.leaf, 'UTF8')::jsonb = {STATED}
-FROM audit_link l {ROWS} ORDER BY l.seq
+DIFFERING = (
+    _differing("e", OF_ENTRY, ENTRY, ("detail",)),
+    _differing("c", OF_CHANGE, CHANGE, ("new", "old")),
+)
+GONE = f"SELECT min(l.seq) FROM audit_link l {ROWS} WHERE coalesce(e.id, c.id) IS NULL"  # noqa: S608 our own names
+ALL_ROWS = "SELECT (SELECT count(*) FROM audit_entry) + (SELECT count(*) FROM audit_rowchange)"
+MEMORY = "SET LOCAL work_mem = '128MB'"
+HEAD = Struct("!qii")
+# A chain has the numbers 1 to n. Links come by the hundred as one value: of each its number and two lengths, its hash, its bytes.
+LINKS = f"""
+SELECT (SELECT string_agg(int8send(l.seq) || int4send(length(l.hash)) || int4send(length(l.leaf)) || l.hash || l.leaf, ''::bytea
+                          ORDER BY l.seq)
+        FROM audit_link l WHERE l.seq BETWEEN first AND first + {BATCH - 1})
+FROM generate_series(1, %s, {BATCH}) first
 """  # noqa: S608 our own names
 
 
@@ -76,55 +135,78 @@ def walk(*, columns: bool = True, on_batch: Callable[[int], None] | None = None)
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        try:
-            with transaction.atomic():
-                count, head, fits = _follow(LINKS_AND_COLUMNS if columns else LINKS, on_batch)
-        except DataError:  # bytes that are no JSON at all: they are not what the portal writes
-            count, head, fits = _follow(LINKS, None)
-            if fits:
-                count, fits = _readable(), False
-        fault = None if fits else _explain(count + 1, head)
+            links = _one(cursor, "SELECT count(*) FROM audit_link")[0]
+        count, head, fault = _follow(links, on_batch)
         if columns:
-            fault = fault or _unlinked() or _sealed_access()
+            differing = _first_differing(links)
+            if differing is not None and (fault is None or fault.seq is None or differing < fault.seq):
+                fault = _explain(differing)
+            fault = fault or _unlinked(links) or _sealed_access()
     return Walk(count, head.hex(), fault)
 
 
-def _follow(links: str, on_batch: Callable[[int], None] | None) -> tuple[int, bytes, bool]:
-    """Links that fit from the first on, the hash of the last of them, and whether that was all of them."""
-    count, previous, fits = 0, b"", True
-    for seq, link, leaf, agree in _rows(links):
-        if not fits:
-            continue  # what is on its way is taken off the wire
-        if seq != count + 1 or sha256(previous + leaf).digest() != link or not agree:
-            fits = False
-            continue
-        previous = link
-        count += 1
-        if on_batch and count % BATCH == 0:
-            on_batch(count)
-    return count, previous, fits
-
-
-def _rows(sql: str) -> Iterator[tuple[Any, ...]]:
-    """Rows as the database makes them: it goes on to the next while this side hashes."""
+def _follow(links: int, on_batch: Callable[[int], None] | None) -> tuple[int, bytes, Fault | None]:
+    """Of so many links: how many fit from the first on, the hash of the last of them, and what is wrong with the next one."""
     connection.ensure_connection()
+    count, previous, fits = 0, b"", True
     with Cursor(connection.connection) as cursor:
-        yield from cursor.stream(sql, binary=True, size=BATCH)
+        # The database goes on to the next links while this side hashes; after a fault they are taken off the wire.
+        for (some,) in cursor.stream(LINKS, [links], binary=True, size=1):
+            if fits:
+                count, previous, fits = _follow_some(some or b"", count, previous)
+                if on_batch:
+                    on_batch(count)
+    return count, previous, None if count == links else _explain(count + 1, previous)
 
 
-def _readable() -> int:
-    """How many links from the first on have bytes that can be read."""
-    count = 0
-    for count, (_, _, leaf, _) in enumerate(_rows(LINKS)):
+def _follow_some(links: bytes, count: int, previous: bytes) -> tuple[int, bytes, bool]:
+    if not links:
+        return count, previous, False
+    at, head, end = 0, HEAD.size, len(links)
+    while at < end:
+        seq, hash_length, leaf_length = HEAD.unpack_from(links, at)
+        leaf_at = at + head + hash_length
+        at = leaf_at + leaf_length
+        link = links[leaf_at - hash_length : leaf_at]
+        if seq != count + 1 or sha256(previous + links[leaf_at:at]).digest() != link:
+            return count, previous, False
+        previous = link
+        count = seq
+    return count, previous, True
+
+
+def _first_differing(links: int) -> int | None:
+    """The number of the first link whose row tells another story than its bytes, or is gone. `links` is how many there are."""
+    with connection.cursor() as cursor:
+        cursor.execute(MEMORY)
         try:
-            orjson.loads(leaf)
-        except orjson.JSONDecodeError:
-            return count
-    return count
+            with transaction.atomic():
+                found, rows = zip(*(_one(cursor, sql) for sql in DIFFERING), strict=True)
+        except DataError:  # bytes that are no JSON at all: they are not what the portal writes
+            return _unreadable()
+        if sum(rows) != links:
+            found = (*found, *_one(cursor, GONE))
+    return min((seq for seq in found if seq is not None), default=None)
 
 
-def _explain(expected: int, previous: bytes) -> Fault:
-    """Say what is wrong with the first link that does not fit."""
+def _one(cursor: CursorWrapper, sql: str) -> tuple[Any, ...]:
+    cursor.execute(sql)
+    return cursor.fetchone()
+
+
+def _unreadable() -> int:
+    """The number of the first link whose bytes are no JSON."""
+    with Cursor(connection.connection) as cursor:
+        for seq, leaf in cursor.stream("SELECT seq, leaf FROM audit_link ORDER BY seq", binary=True, size=BATCH):
+            try:
+                orjson.loads(leaf)
+            except orjson.JSONDecodeError:
+                return int(seq)
+    raise AssertionError("every link could be read")
+
+
+def _explain(expected: int, previous: bytes | None = None) -> Fault:
+    """Say what is wrong with the first link that does not fit. `previous` is the hash before it, if that is to be looked at."""
     with connection.cursor() as cursor:
         cursor.execute(
             f"SELECT l.seq, l.hash, l.entry_id, l.change_id, l.leaf, coalesce(e.id, c.id) IS NULL, ({STATED})::text"  # noqa: S608 our own names
@@ -137,7 +219,7 @@ def _explain(expected: int, previous: bytes) -> Fault:
         return Fault("link", expected, f"Link {expected} is missing: the next one is {seq}.")
     if gone:
         return Fault(name, seq, f"Link {seq} speaks of {name}, which is gone.")
-    if sha256(previous + leaf).digest() != bytes(link):
+    if previous is not None and sha256(previous + leaf).digest() != bytes(link):
         return Fault(
             name, seq, f"The hash of link {seq} ({name}) does not follow from the one before it and the stored bytes."
         )
@@ -147,11 +229,19 @@ def _explain(expected: int, previous: bytes) -> Fault:
         return Fault(name, seq, f"The stored bytes of {name} cannot be read.")
     now = orjson.loads(stated)
     wrong = [field for field in now if told.get(field) != now[field]]
+    if not wrong:
+        return Fault(name, seq, f"The stored bytes of {name} are not written as the portal writes them.")
     return Fault(name, seq, f"The column {', '.join(wrong)} of {name} is not what was chained.")
 
 
-def _unlinked() -> Fault | None:
-    """An entry or a row change that no link speaks of was put there by somebody who went around the trigger."""
+def _unlinked(links: int) -> Fault | None:
+    """An entry or a row change that no link speaks of was put there by somebody who went around the trigger.
+
+    Each of the links speaks of another row that is there, as was seen before: nothing is left over unless there are more rows.
+    """
+    with connection.cursor() as cursor:
+        if _one(cursor, ALL_ROWS) == (links,):
+            return None
     for kind, table, column in (("entry", "audit_entry", "entry_id"), ("row change", "audit_rowchange", "change_id")):
         with connection.cursor() as cursor:
             cursor.execute(

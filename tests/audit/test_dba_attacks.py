@@ -28,7 +28,8 @@ UPDATE audit_link l SET hash = walk.hash FROM walk WHERE walk.seq = l.seq
 OTHER_NAME = """
 WITH one AS (SELECT min(id) + 3 AS id FROM audit_entry),
      two AS (UPDATE audit_entry SET actor_name = 'Somebody Else' WHERE id = (SELECT id FROM one) RETURNING id)
-UPDATE audit_link SET leaf = convert_to(jsonb_set(convert_from(leaf, 'UTF8')::jsonb, '{actor_name}', '"Somebody Else"')::text, 'UTF8')
+UPDATE audit_link
+SET leaf = convert_to(audit_canonical(jsonb_set(convert_from(leaf, 'UTF8')::jsonb, '{actor_name}', '"Somebody Else"')), 'UTF8')
 WHERE entry_id = (SELECT id FROM two)
 """
 INSERTED = """
