@@ -12,7 +12,7 @@ WORKERS ?= $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )))
 # Tests and demo start many processes; each would compile the same modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo demo-reset test test-long install check bench requirements compliance-matrix
+.PHONY: demo demo-reset test test-long install check bench requirements compliance-matrix mutation
 
 demo: install
 	@COUNTERSIGN_DEMO=1 exec $(MANAGE) demo --port $(PORT)
@@ -57,3 +57,7 @@ requirements: install
 # Which paragraph is held by which test.
 compliance-matrix: install
 	@$(BIN)/python tools/compliance_matrix.py
+
+# Small faults in trail, identity and signing, and whether the tests see them. What is known already is not run again.
+mutation: install
+	@$(BIN)/python -m tools.mutation

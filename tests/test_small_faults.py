@@ -1,0 +1,67 @@
+"""Do the tests see small faults in the trail, in identity and in signing? (`tools/mutation.py`)"""
+
+import sys
+
+import pytest
+
+from tests.conftest import ROOT
+from tools import mutation
+
+SEEN_AT_LEAST = 0.9
+
+
+@pytest.mark.long
+def test_nine_of_ten_small_faults_in_trail_identity_and_signing_are_seen_and_the_others_explained():
+    verdicts = mutation.judge(show=lambda line: print(line, file=sys.__stderr__, flush=True))
+    assert len(verdicts) == mutation.SAMPLE
+    assert sum(verdict.seen for verdict in verdicts) >= SEEN_AT_LEAST * len(verdicts), mutation.told(verdicts)
+    assert mutation.unexplained(verdicts) == [], mutation.told(verdicts)
+
+
+def test_every_known_survivor_has_a_reason_and_speaks_of_code_that_there_is():
+    for each in mutation.known():
+        file, name = each["where"].split("::")
+        lines = {line.strip() for line in (ROOT / file).read_text().splitlines()}
+        was = [line[2:] for line in each["change"].strip().splitlines() if line.startswith("- ")]
+        assert each["reason"].strip() and was and set(was) <= lines, f"{each['where']}: {each['change']}"
+        assert f"def {name.split('.')[-1]}(" in (ROOT / file).read_text(), each["where"]
+
+
+def test_what_a_fault_draws_follows_from_the_seed_and_from_the_fault_alone():
+    one = mutation.Mutant("audit/clock.py", "now", "1", "2", 1)
+    other = mutation.Mutant("audit/clock.py", "now", "1", "2", 2)
+    assert one.drawn(11) == mutation.Mutant("audit/clock.py", "now", "1", "2", 1).drawn(11)
+    assert len({one.drawn(11), other.drawn(11), one.drawn(12)}) == 3
+
+
+def test_each_fault_is_a_change_in_one_function_and_knows_where():
+    made = [make() for _, make in mutation.mutants("audit/canonical.py")]
+    compared = next(fault for fault in made if "abs(value) >= SAFE_INTEGER" in fault.change)
+    assert compared.change.startswith("- if abs(value) > SAFE_INTEGER:\n+ ")
+    assert compared.mutant.where == "audit/canonical.py::_check"
+    text = (ROOT / "audit/canonical.py").read_text().splitlines()
+    assert [text[line - 1].strip() for line in compared.lines] == ["if abs(value) > SAFE_INTEGER:"]
+    assert compared.lines.start in compared.function
+    assert len({fault.source for fault in made}) == len(made)
+
+
+def test_the_tests_that_run_the_very_statement_come_first_then_those_of_the_app_then_the_quick_ones():
+    made = mutation.mutants("audit/clock_guard.py")
+    fault = next(make() for mutant, make in made if mutant.function == "observe" and "look()" in mutant.was)
+    here = {"audit/clock_guard.py": [fault.lines.start]}
+    function = {"audit/clock_guard.py": [fault.function.stop - 1]}
+    assert fault.function.stop - 1 not in fault.lines
+    tests = {
+        "tests/portal/a.py::quick": {"seconds": 0.1, "lines": here},
+        "tests/portal/a.py::slow": {"seconds": 2, "lines": here},
+        "tests/audit/b.py::slow": {"seconds": 2, "lines": here},
+        "tests/audit/b.py::beside": {"seconds": 0.1, "lines": function},
+        "tests/audit/b.py::elsewhere": {"seconds": 0.1, "lines": {"audit/clock_guard.py": [1], "audit/chain.py": [99]}},
+        "tests/portal/b.py::beyond_the_time": {"seconds": mutation.SECONDS, "lines": function},
+    }
+    assert mutation.chosen(fault, tests) == [
+        "tests/audit/b.py::slow",
+        "tests/portal/a.py::quick",
+        "tests/portal/a.py::slow",
+        "tests/audit/b.py::beside",
+    ]

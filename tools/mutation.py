@@ -1,0 +1,426 @@
+"""Mutation testing: small faults in trail, identity and signing, one at a time. Do the tests see them?
+
+mutmut makes the faults; running them is ours, because our tests share servers and template databases that are made once, and
+because programs that a test starts must run the faulty code too. Each fault is written into a copy of the checkout, and the
+tests that run through the faulty function are run there, the nearest first, until one fails.
+
+The sample: every fault draws a number from the seed and from itself, and the lowest are taken. A change of the code elsewhere
+therefore leaves the sample as it is. What is known is kept under `.run/mutation/`, so that a run goes on where it was ended.
+"""
+
+import argparse
+import ast
+import difflib
+import hashlib
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib.util import cache_from_source
+from pathlib import Path
+from typing import Any
+
+import libcst
+from mutmut.mutation.file_mutation import create_mutations, deep_replace
+
+ROOT = Path(__file__).resolve().parent.parent
+KEPT = ROOT / ".run" / "mutation"
+TREE = KEPT / "tree"
+KNOWN = ROOT / "docs" / "compliance" / "survivors.toml"
+SEED, SAMPLE = 11, 200
+# Tests of a fault are chosen until they take this long together; a fault that they all pass has survived.
+SECONDS = 40
+PATIENCE = 120  # seconds beyond what the tests take, after which a fault counts as seen: it hangs
+SERVERS_SECONDS = 180  # besides, where servers and templates are made for the one fault
+# What makes databases: a fault there shows in one that was made with it, in any test of the app that looks.
+MAKES_DATABASES = {"audit/operations.py", "audit/clock.py", "audit/rights.py"}
+# Browsers see pages, not this code.
+MAPPED = ["tests", "--ignore=tests/browser", "-m", "not long"]
+
+Tests = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One fault: `was` became `became` in the function, for the `nth` time that this very change can be made there."""
+
+    file: str
+    function: str
+    was: str
+    became: str
+    nth: int
+
+    @property
+    def where(self) -> str:
+        return f"{self.file}::{self.function}"
+
+    def drawn(self, seed: int) -> float:
+        return random.Random(f"{seed}|{self.where}|{self.was}|{self.became}|{self.nth}").random()  # noqa: S311
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A mutant with the whole text of its file, the change as lines of a diff, and the lines of the changed statement."""
+
+    mutant: Mutant
+    source: str
+    change: str
+    lines: range
+    function: range
+
+
+@dataclass(frozen=True)
+class Verdict:
+    fault: Fault
+    how: str  # killed, hung, survived, untested
+    by: str = ""
+    fresh: bool = True
+
+    @property
+    def seen(self) -> bool:
+        return self.how in ("killed", "hung")
+
+
+# The faults
+
+
+def targets() -> list[str]:
+    named = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mutmut"]["source_paths"]
+    paths = [
+        path for name in named for path in ([ROOT / name] if (ROOT / name).is_file() else (ROOT / name).rglob("*.py"))
+    ]
+    return sorted(str(path.relative_to(ROOT)) for path in paths if "migrations" not in path.parts)
+
+
+def mutants(file: str) -> Iterator[tuple[Mutant, Callable[[], Fault]]]:
+    """All that mutmut can make of a file, each with a way to make it."""
+    text = (ROOT / file).read_text()
+    module, mutations, _, _ = create_mutations(file, text)
+    names = dict(_functions(module.body))
+    seen: Counter[Mutant] = Counter()
+    for mutation in mutations:
+        if mutation.contained_by_top_level_function in names:
+            code = [module.code_for_node(node) for node in (mutation.original_node, mutation.mutated_node)]
+            mutant = Mutant(file, names[mutation.contained_by_top_level_function], code[0], code[1], 0)
+            seen[mutant] += 1
+            mutant = replace(mutant, nth=seen[mutant])
+            yield mutant, lambda mutant=mutant, mutation=mutation: _fault(mutant, text, module, mutation)  # type: ignore[misc]
+
+
+def _functions(body: Iterable[libcst.CSTNode]) -> Iterator[tuple[libcst.CSTNode, str]]:
+    for node in body:
+        if isinstance(node, libcst.FunctionDef):
+            yield node, node.name.value
+        elif isinstance(node, libcst.ClassDef):
+            yield from ((inner, f"{node.name.value}.{name}") for inner, name in _functions(node.body.body))
+
+
+def _fault(mutant: Mutant, text: str, module: libcst.Module, mutation: Any) -> Fault:
+    changed = deep_replace(module, mutation.original_node, mutation.mutated_node)
+    assert isinstance(changed, libcst.Module)
+    was, became = text.splitlines(), changed.code.splitlines()
+    diff = [line for line in difflib.unified_diff(was, became, n=0, lineterm="")][2:]
+    change = "\n".join(f"{line[0]} {line[1:].strip()}" for line in diff if not line.startswith("@@"))
+    first = next(number for number, (old, new) in enumerate(zip(was, became, strict=False), 1) if old != new)
+    function, statement = _around(text, first)
+    return Fault(mutant, changed.code, change, statement, function)
+
+
+def _around(text: str, line: int) -> tuple[range, range]:
+    """The lines of the outermost function at a line, and of the innermost statement, its body left out."""
+    function, statement = range(0), range(0)
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.stmt) and node.lineno <= line <= (node.end_lineno or 0):
+            body = getattr(node, "body", None)
+            end = max(node.lineno, body[0].lineno - 1) if body else node.end_lineno or node.lineno
+            if isinstance(node, ast.FunctionDef) and not function:
+                function = range(body[0].lineno if body else node.lineno, (node.end_lineno or 0) + 1)
+            if line <= end:
+                statement = range(node.lineno, end + 1)
+    return function, statement
+
+
+def sample(seed: int, size: int) -> list[Fault]:
+    every = [pair for file in targets() for pair in mutants(file)]
+    print(f"{len(every)} faults can be made; the sample of seed {seed} holds {min(size, len(every))}.", flush=True)
+    every.sort(key=lambda pair: pair[0].drawn(seed))
+    return [make() for _, make in every[:size]]
+
+
+# The copy of the checkout, and its tests
+
+
+def copy_tree() -> None:
+    """A copy of what belongs to the checkout, made anew."""
+    shutil.rmtree(TREE, ignore_errors=True)
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    )
+    for name in filter(None, listed.stdout.decode().split("\0")):
+        if (ROOT / name).is_file():
+            (TREE / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, TREE / name)
+
+
+def pytest_in_tree(
+    arguments: list[str], seconds: float | None, *, own_servers: bool = False, **more: str
+) -> tuple[int | None, str]:
+    """Exit code and output; no exit code where it took longer than `seconds`."""
+    environment = dict(os.environ)
+    if own_servers:
+        del environment["COUNTERSIGN_TESTS"]
+    environment |= {"COLUMNS": "2000", **more}
+    with tempfile.TemporaryFile() as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "pytest", "-q", "-rfE", "--tb=line", *arguments],
+            cwd=TREE, env=environment, stdout=out, stderr=subprocess.STDOUT, start_new_session=True,
+        )  # fmt: skip
+        try:
+            code: int | None = process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            code = None
+            _end(process)
+        out.seek(0)
+        return code, out.read().decode(errors="replace")
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    process.send_signal(signal.SIGINT)  # lets it stop the servers that it started
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _write(path: Path, source: str) -> None:
+    """Bytecode is held against its source by second and size only: two faults of one length could be taken for one."""
+    path.write_text(source)
+    Path(cache_from_source(str(path))).unlink(missing_ok=True)
+
+
+def _digest(*parts: str | bytes) -> str:
+    return hashlib.sha256(b"\0".join(part.encode() if isinstance(part, str) else part for part in parts)).hexdigest()
+
+
+@cache
+def _file(name: str) -> str:
+    return _digest((TREE / name).read_bytes())
+
+
+def mapped() -> Tests:
+    """By test, the lines of the targets that it runs through, and its seconds; only files of tests that changed are run."""
+    code = _digest(*(name + _file(name) for name in targets()))
+    path = KEPT / "map.json"
+    known = json.loads(path.read_text()) if path.exists() else {}
+    if known.get("code") != code:
+        known = {"code": code, "files": {}}
+    present = {str(file.relative_to(TREE)) for file in (TREE / "tests").rglob("test_*.py")}
+    present -= {name for name in present if name.startswith("tests/browser/")}
+    files = {name: held for name, held in known["files"].items() if name in present and held["sha256"] == _file(name)}
+    if missing := sorted(present - set(files)):
+        print(f"mapping which tests run through what: {len(missing)} files of tests", flush=True)
+        tests = _run_map(missing if files else MAPPED)
+        for name in missing:
+            of_file = {test: held for test, held in tests.items() if test.split("::")[0] == name}
+            files[name] = {"sha256": _file(name), "tests": of_file}
+        path.write_text(json.dumps({"code": code, "files": files}))
+    return {test: held for file in files.values() for test, held in file["tests"].items()}
+
+
+def _run_map(what: list[str]) -> Tests:
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = [*what, "-n", "2", "-p", "tools.reach"]
+        if "-m" not in what:
+            arguments += ["-m", "not long"]
+        _, out = pytest_in_tree(arguments, None, REACH_OF=":".join(targets()), REACH_TO=folder)
+        print(
+            "\n".join(line for line in out.splitlines() if re.match(r"FAILED|ERROR|\d+ (passed|failed)", line)),
+            flush=True,
+        )
+        tests: Tests = {}
+        for path in Path(folder).glob("*.json"):
+            tests |= json.loads(path.read_text())
+    if not tests:
+        raise SystemExit(f"No test could be mapped.\n{out}")
+    return tests
+
+
+def chosen(fault: Fault, tests: Tests) -> list[str]:
+    """The tests for a fault, nearest first: those that run its very statement, then of its own app, then the quick ones."""
+    file = fault.mutant.file
+    app = f"tests/{file.split('/')[0]}/"
+
+    def runs(test: str, where: range) -> bool:
+        return any(line in where for line in tests[test]["lines"].get(file, ()))
+
+    reaching = [
+        test for test in tests if runs(test, fault.function) or (file in MAKES_DATABASES and test.startswith(app))
+    ]
+    reaching.sort(
+        key=lambda test: (not runs(test, fault.lines), not test.startswith(app), tests[test]["seconds"], test)
+    )
+    taken, seconds = [], 0.0
+    for test in reaching:
+        if taken and seconds + tests[test]["seconds"] > SECONDS:
+            break
+        seconds += tests[test]["seconds"]
+        taken.append(test)
+    return taken
+
+
+# Verdicts
+
+
+def run(fault: Fault, tests: Tests) -> Verdict:
+    picked = chosen(fault, tests)
+    if not picked:
+        return Verdict(fault, "untested")
+    path = TREE / fault.mutant.file
+    clean = path.read_text()
+    own_servers = fault.mutant.file in MAKES_DATABASES
+    patience = 3 * sum(tests[test]["seconds"] for test in picked) + PATIENCE + own_servers * SERVERS_SECONDS
+    try:
+        _write(path, fault.source)
+        code, out = pytest_in_tree(["-x", *picked], patience, own_servers=own_servers)
+    finally:
+        _write(path, clean)
+    if code is None:
+        return Verdict(fault, "hung")
+    if code == 0:
+        return Verdict(fault, "survived")
+    failed = [test for test in picked if re.search(rf"^(FAILED|ERROR) {re.escape(test)}( - |$)", out, re.MULTILINE)]
+    return Verdict(fault, "killed", failed[0] if failed else "")  # by no test where nothing could be imported
+
+
+def judge(seed: int = SEED, size: int = SAMPLE, *, show: Callable[[str], None] = print) -> list[Verdict]:
+    """The verdict of every fault in the sample. A test that failed must pass on the code as it is, else it is left out and
+    its faults are run again."""
+    KEPT.mkdir(parents=True, exist_ok=True)
+    copy_tree()
+    faults = sample(seed, size)
+    with servers():
+        tests = mapped()
+        verdicts: dict[Mutant, Verdict] = {}
+        while waiting := [fault for fault in faults if fault.mutant not in verdicts]:
+            for fault in waiting:
+                verdict = recalled(fault, tests) or run(fault, tests)
+                verdicts[fault.mutant] = verdict
+                if verdict.fresh:
+                    remember(verdict, tests)
+                    seen = sum(each.seen for each in verdicts.values())
+                    show(
+                        f"{len(verdicts)}/{len(faults)}, {seen} seen: {verdict.how:8} {fault.mutant.where} {verdict.by}"
+                    )
+            for test in unsound({each.by for each in verdicts.values() if each.fresh and each.by}):
+                show(f"fails on the code as it is, and is left out: {test}")
+                del tests[test]
+                verdicts = {mutant: each for mutant, each in verdicts.items() if each.by != test}
+    return [verdicts[fault.mutant] for fault in faults]
+
+
+def unsound(tests: set[str]) -> list[str]:
+    """Those that fail although nothing is wrong."""
+    if not tests:
+        return []
+    _, out = pytest_in_tree(sorted(tests), None)
+    return [test for test in tests if re.search(rf"^(FAILED|ERROR) {re.escape(test)}( - |$)", out, re.MULTILINE)]
+
+
+def _verdicts() -> Path:
+    return KEPT / "verdicts.json"
+
+
+def _key(fault: Fault) -> str:
+    return _digest(fault.mutant.file, fault.source)
+
+
+def _judged_by(fault: Fault, tests: Tests, verdict: str, by: str) -> str:
+    """What a verdict rests on: who has seen the fault, or all that have not."""
+    names = {test.split("::")[0] for test in ([by] if by else chosen(fault, tests))}
+    return _digest(verdict, by, *(_file(name) for name in sorted(names)))
+
+
+def recalled(fault: Fault, tests: Tests) -> Verdict | None:
+    path = _verdicts()
+    held = (json.loads(path.read_text()) if path.exists() else {}).get(_key(fault))
+    if held is None or (held["by"] and held["by"] not in tests):
+        return None
+    if held["judged_by"] != _judged_by(fault, tests, held["how"], held["by"]):
+        return None
+    return Verdict(fault, held["how"], held["by"], fresh=False)
+
+
+def remember(verdict: Verdict, tests: Tests) -> None:
+    path = _verdicts()
+    held = json.loads(path.read_text()) if path.exists() else {}
+    judged_by = _judged_by(verdict.fault, tests, verdict.how, verdict.by)
+    held[_key(verdict.fault)] = {"how": verdict.how, "by": verdict.by, "judged_by": judged_by}
+    path.write_text(json.dumps(held))
+
+
+class servers:
+    """The tests' servers for all runs: those of the test run that we are part of, else our own."""
+
+    def __enter__(self) -> None:
+        import tests.conftest  # noqa: F401 starts what is missing, and says where in the environment
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+# What is known of survivors
+
+
+def known() -> list[dict[str, str]]:
+    """Survivors with the reason why no test sees them, kept by hand."""
+    return list(tomllib.loads(KNOWN.read_text()).get("survivor", [])) if KNOWN.exists() else []
+
+
+def unexplained(verdicts: Iterable[Verdict]) -> list[Verdict]:
+    explained = {(each["where"], each["change"].strip()) for each in known()}
+    return [
+        verdict
+        for verdict in verdicts
+        if not verdict.seen and (verdict.fault.mutant.where, verdict.fault.change) not in explained
+    ]
+
+
+def told(verdicts: list[Verdict]) -> str:
+    """Figure and survivors, as survivors.toml would have them."""
+    seen = sum(verdict.seen for verdict in verdicts)
+    lines = [f"{seen} of {len(verdicts)} faults were seen ({100 * seen / len(verdicts):.1f} %)."]
+    open_ones = unexplained(verdicts)
+    for verdict in verdicts:
+        if not verdict.seen:
+            word = "unexplained" if verdict in open_ones else "explained"
+            lines += ["", f"# {verdict.how}, {word}", "[[survivor]]", f'where = "{verdict.fault.mutant.where}"']
+            lines += [f"change = '''\n{verdict.fault.change}'''"]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--size", type=int, default=SAMPLE)
+    options = parser.parse_args()
+    verdicts = judge(options.seed, options.size, show=lambda line: print(line, flush=True))
+    print(told(verdicts))
+    sys.exit(1 if unexplained(verdicts) else 0)
+
+
+if __name__ == "__main__":
+    main()
