@@ -26,6 +26,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
+from importlib import import_module
 from importlib.util import cache_from_source
 from pathlib import Path
 from typing import Any
@@ -39,13 +40,13 @@ TREE = KEPT / "tree"
 KNOWN = ROOT / "docs" / "compliance" / "survivors.toml"
 SEED, SAMPLE = 11, 200
 # Tests of a fault are chosen until they take this long together; a fault that they all pass has survived.
-SECONDS = 40
+SECONDS = 30
 PATIENCE = 120  # seconds beyond what the tests take, after which a fault counts as seen: it hangs
 SERVERS_SECONDS = 180  # besides, where servers and templates are made for the one fault
 # What makes databases: a fault there shows in one that was made with it, in any test of the app that looks.
 MAKES_DATABASES = {"audit/operations.py", "audit/clock.py", "audit/rights.py"}
-# Browsers see pages, not this code.
-MAPPED = ["tests", "--ignore=tests/browser", "-m", "not long"]
+# Folders of tests that are near enough to answer for this code; what only others would see counts as not seen.
+NEAR = ("accounts", "audit", "signatures")
 
 Tests = dict[str, Any]
 
@@ -131,7 +132,8 @@ def _fault(mutant: Mutant, text: str, module: libcst.Module, mutation: Any) -> F
     was, became = text.splitlines(), changed.code.splitlines()
     diff = [line for line in difflib.unified_diff(was, became, n=0, lineterm="")][2:]
     change = "\n".join(f"{line[0]} {line[1:].strip()}" for line in diff if not line.startswith("@@"))
-    first = next(number for number, (old, new) in enumerate(zip(was, became, strict=False), 1) if old != new)
+    pairs = enumerate(zip(was, became, strict=False), 1)
+    first = next((number for number, (old, new) in pairs if old != new), len(became))
     function, statement = _around(text, first)
     return Fault(mutant, changed.code, change, statement, function)
 
@@ -185,16 +187,24 @@ def pytest_in_tree(
     environment |= {"COLUMNS": "2000", **more}
     with tempfile.TemporaryFile() as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", "pytest", "-q", "-rfE", "--tb=line", *arguments],
+            [sys.executable, "-m", "pytest", "-rfE", "--tb=line", *arguments],
             cwd=TREE, env=environment, stdout=out, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
-        try:
-            code: int | None = process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            code = None
-            _end(process)
+        code = _wait(process, seconds)
         out.seek(0)
         return code, out.read().decode(errors="replace")
+
+
+def _wait(process: "subprocess.Popen[bytes]", seconds: float | None) -> int | None:
+    """Its exit code, or None where it took too long and was ended. Time in which we were stopped ourselves does not count."""
+    left = seconds
+    while left is None or left > 0:
+        try:
+            return process.wait(1)
+        except subprocess.TimeoutExpired:
+            left = None if left is None else left - 1
+    _end(process)
+    return None
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
@@ -226,36 +236,29 @@ def mapped() -> Tests:
     code = _digest(*(name + _file(name) for name in targets()))
     path = KEPT / "map.json"
     known = json.loads(path.read_text()) if path.exists() else {}
-    if known.get("code") != code:
-        known = {"code": code, "files": {}}
-    present = {str(file.relative_to(TREE)) for file in (TREE / "tests").rglob("test_*.py")}
-    present -= {name for name in present if name.startswith("tests/browser/")}
-    files = {name: held for name, held in known["files"].items() if name in present and held["sha256"] == _file(name)}
-    if missing := sorted(present - set(files)):
-        print(f"mapping which tests run through what: {len(missing)} files of tests", flush=True)
-        tests = _run_map(missing if files else MAPPED)
-        for name in missing:
-            of_file = {test: held for test, held in tests.items() if test.split("::")[0] == name}
-            files[name] = {"sha256": _file(name), "tests": of_file}
-        path.write_text(json.dumps({"code": code, "files": files}))
+    files = known["files"] if known.get("code") == code else {}
+    present = [str(file.relative_to(TREE)) for folder in NEAR for file in (TREE / "tests" / folder).rglob("test_*.py")]
+    files = {name: files[name] for name in present if name in files and files[name]["sha256"] == _file(name)}
+    for folder in NEAR:
+        missing = [name for name in present if name not in files and name.startswith(f"tests/{folder}/")]
+        if missing:
+            print(f"mapping which tests run through what: tests/{folder}, {len(missing)} files", flush=True)
+            tests = _run_map(sorted(missing))
+            for name in missing:
+                of_file = {test: held for test, held in tests.items() if test.split("::")[0] == name}
+                files[name] = {"sha256": _file(name), "tests": of_file}
+            path.write_text(json.dumps({"code": code, "files": files}))
     return {test: held for file in files.values() for test, held in file["tests"].items()}
 
 
-def _run_map(what: list[str]) -> Tests:
+def _run_map(files: list[str]) -> Tests:
     with tempfile.TemporaryDirectory() as folder:
-        arguments = [*what, "-n", "2", "-p", "tools.reach"]
-        if "-m" not in what:
-            arguments += ["-m", "not long"]
+        arguments = [*files, "-n", "2", "-m", "not long", "-p", "tools.reach"]
         _, out = pytest_in_tree(arguments, None, REACH_OF=":".join(targets()), REACH_TO=folder)
-        print(
-            "\n".join(line for line in out.splitlines() if re.match(r"FAILED|ERROR|\d+ (passed|failed)", line)),
-            flush=True,
-        )
+        print("\n".join(re.findall(r"^(?:FAILED|ERROR|\d+ (?:passed|failed)).*", out, re.MULTILINE)), flush=True)
         tests: Tests = {}
         for path in Path(folder).glob("*.json"):
             tests |= json.loads(path.read_text())
-    if not tests:
-        raise SystemExit(f"No test could be mapped.\n{out}")
     return tests
 
 
@@ -273,7 +276,8 @@ def chosen(fault: Fault, tests: Tests) -> list[str]:
     reaching.sort(
         key=lambda test: (not runs(test, fault.lines), not test.startswith(app), tests[test]["seconds"], test)
     )
-    taken, seconds = [], 0.0
+    taken: list[str] = []
+    seconds = 0.0
     for test in reaching:
         if taken and seconds + tests[test]["seconds"] > SECONDS:
             break
@@ -302,8 +306,17 @@ def run(fault: Fault, tests: Tests) -> Verdict:
         return Verdict(fault, "hung")
     if code == 0:
         return Verdict(fault, "survived")
-    failed = [test for test in picked if re.search(rf"^(FAILED|ERROR) {re.escape(test)}( - |$)", out, re.MULTILINE)]
-    return Verdict(fault, "killed", failed[0] if failed else "")  # by no test where nothing could be imported
+    if failed := _failed(picked, out):
+        return Verdict(fault, "killed", failed[0])
+    # Nothing could be imported, say; or it is the servers that fail.
+    code, out = pytest_in_tree(picked[:1], None, own_servers=own_servers)
+    if code:
+        raise SystemExit(f"The tests do not run on the code as it is.\n{out}")
+    return Verdict(fault, "killed")
+
+
+def _failed(tests: Iterable[str], out: str) -> list[str]:
+    return [test for test in tests if re.search(rf"^(FAILED|ERROR) {re.escape(test)}( - |$)", out, re.MULTILINE)]
 
 
 def judge(seed: int = SEED, size: int = SAMPLE, *, show: Callable[[str], None] = print) -> list[Verdict]:
@@ -312,23 +325,21 @@ def judge(seed: int = SEED, size: int = SAMPLE, *, show: Callable[[str], None] =
     KEPT.mkdir(parents=True, exist_ok=True)
     copy_tree()
     faults = sample(seed, size)
-    with servers():
-        tests = mapped()
-        verdicts: dict[Mutant, Verdict] = {}
-        while waiting := [fault for fault in faults if fault.mutant not in verdicts]:
-            for fault in waiting:
-                verdict = recalled(fault, tests) or run(fault, tests)
-                verdicts[fault.mutant] = verdict
-                if verdict.fresh:
-                    remember(verdict, tests)
-                    seen = sum(each.seen for each in verdicts.values())
-                    show(
-                        f"{len(verdicts)}/{len(faults)}, {seen} seen: {verdict.how:8} {fault.mutant.where} {verdict.by}"
-                    )
-            for test in unsound({each.by for each in verdicts.values() if each.fresh and each.by}):
-                show(f"fails on the code as it is, and is left out: {test}")
-                del tests[test]
-                verdicts = {mutant: each for mutant, each in verdicts.items() if each.by != test}
+    import_module("tests.conftest")  # finds or starts the servers for all runs, and says where in the environment
+    tests = mapped()
+    verdicts: dict[Mutant, Verdict] = {}
+    while waiting := [fault for fault in faults if fault.mutant not in verdicts]:
+        for fault in waiting:
+            verdict = recalled(fault, tests) or run(fault, tests)
+            verdicts[fault.mutant] = verdict
+            if verdict.fresh:
+                remember(verdict, tests)
+                seen = sum(each.seen for each in verdicts.values())
+                show(f"{len(verdicts)}/{len(faults)}, {seen} seen: {verdict.how:8} {fault.mutant.where} {verdict.by}")
+        for test in unsound({each.by for each in verdicts.values() if each.by}):
+            show(f"fails on the code as it is, and is left out: {test}")
+            del tests[test]
+            verdicts = {mutant: each for mutant, each in verdicts.items() if each.by != test}
     return [verdicts[fault.mutant] for fault in faults]
 
 
@@ -337,7 +348,7 @@ def unsound(tests: set[str]) -> list[str]:
     if not tests:
         return []
     _, out = pytest_in_tree(sorted(tests), None)
-    return [test for test in tests if re.search(rf"^(FAILED|ERROR) {re.escape(test)}( - |$)", out, re.MULTILINE)]
+    return _failed(tests, out)
 
 
 def _verdicts() -> Path:
@@ -370,16 +381,6 @@ def remember(verdict: Verdict, tests: Tests) -> None:
     judged_by = _judged_by(verdict.fault, tests, verdict.how, verdict.by)
     held[_key(verdict.fault)] = {"how": verdict.how, "by": verdict.by, "judged_by": judged_by}
     path.write_text(json.dumps(held))
-
-
-class servers:
-    """The tests' servers for all runs: those of the test run that we are part of, else our own."""
-
-    def __enter__(self) -> None:
-        import tests.conftest  # noqa: F401 starts what is missing, and says where in the environment
-
-    def __exit__(self, *_: object) -> None:
-        pass
 
 
 # What is known of survivors

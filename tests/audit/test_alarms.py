@@ -22,7 +22,15 @@ def test_compliance_an_alarm_is_raised_once_for_an_open_cause_and_counts_on(peop
     assert (again.count, again.sentence, again.state) == (2, "It could not be written again.", "standing")
     assert again.first_at < again.last_at
     told = Entry.objects.filter(subject_kind="alarm", subject_id=str(first.pk)).order_by("id")
-    assert [entry.action for entry in told] == ["alarm.raised", "alarm.repeated"]
+    assert [(entry.action, entry.reason, entry.detail) for entry in told] == [
+        ("alarm.raised", "The checkpoint could not be written.", {"size": 7}),
+        ("alarm.repeated", "It could not be written again.", {"count": 2}),
+    ]
+    assert {(entry.actor, entry.subject_label) for entry in told} == {("system", told[0].subject_label)}
+    assert (first.detail, again.detail) == ({"size": 7}, {})
+    assert (first.subject_kind, first.subject_id, first.subject_label) == ("anchor", "1", "the anchor bucket")
+    again.refresh_from_db()
+    assert (again.count, again.sentence, again.cleared_at) == (2, "It could not be written again.", None)
 
 
 def test_two_who_raise_the_same_alarm_at_once_make_one(people):
@@ -50,6 +58,11 @@ def test_compliance_acknowledging_is_not_clearing(people):
     assert raise_alarm(Kind.ANCHOR_UNWRITABLE, ANCHOR, "Still not.").pk == alarm.pk
     cleared = clear(Kind.ANCHOR_UNWRITABLE, ANCHOR, "A checkpoint was written.")
     assert cleared is not None and cleared.state == "closed"
+    cleared.refresh_from_db()
+    assert (cleared.cleared_how, cleared.state) == ("A checkpoint was written.", "closed")
+    entry = Entry.objects.latest("id")
+    assert (entry.action, entry.reason, entry.actor) == ("alarm.cleared", "A checkpoint was written.", "system")
+    assert (entry.detail, entry.subject_id) == ({"kind": alarm.kind}, str(alarm.pk))
     assert clear(Kind.ANCHOR_UNWRITABLE, ANCHOR, "A checkpoint was written.") is None
     assert not alarms.open_alarms()
     assert raise_alarm(Kind.ANCHOR_UNWRITABLE, ANCHOR, "And again.").pk != alarm.pk
@@ -73,8 +86,9 @@ def test_what_happened_at_an_instant_is_closed_by_its_acknowledgement(people):
 @pytest.mark.parametrize("comment", ["", "   ", "x", "xxxxxxxxxxxx", "..............", "ok seen"])
 def test_compliance_no_alarm_is_acknowledged_without_words(people, comment):
     alarm = raise_alarm(Kind.ANCHOR_UNWRITABLE, ANCHOR, "The checkpoint could not be written.")
-    with pytest.raises(trail.Refused, match="comment"), trail.refusals():
+    with pytest.raises(trail.Refused, match="comment") as caught, trail.refusals():
         acknowledge(alarm, by=people.approver, comment=comment)
+    assert caught.value.subject == alarm.trail_subject()
     alarm.refresh_from_db()
     assert alarm.acknowledged_at is None
     assert Entry.objects.filter(action="alarm.refused", actor=str(people.approver.pk)).count() == 1
@@ -84,11 +98,26 @@ def test_compliance_no_alarm_is_acknowledged_without_words(people, comment):
 def test_compliance_only_quality_and_administrators_acknowledge_and_only_once(people):
     alarm = raise_alarm(Kind.ANCHOR_UNWRITABLE, ANCHOR, "The checkpoint could not be written.")
     for person in (people.author, people.operator, people.inspector, people.reviewer, people.scientist):
-        with pytest.raises(trail.Forbidden):
+        with pytest.raises(trail.Forbidden) as no:
             acknowledge(alarm, by=person, comment=SEEN)
+        assert no.value.message == "Your role does not include this (alarms.acknowledge)."
+        assert (no.value.action, no.value.subject, no.value.by) == (
+            "alarm.refused",
+            alarm.trail_subject(),
+            person.trail_actor(),
+        )
     acknowledge(alarm, by=people.administrator, comment=SEEN)
-    with pytest.raises(trail.NotAllowed, match="Dave Mbeki"):
+    entry = Entry.objects.latest("id")
+    assert (entry.action, entry.reason, entry.detail) == ("alarm.acknowledged", SEEN, {"kind": alarm.kind})
+    assert (entry.actor, entry.subject_id) == (str(people.administrator.pk), str(alarm.pk))
+    with pytest.raises(trail.NotAllowed) as late:
         acknowledge(alarm, by=people.approver, comment=SEEN)
+    assert late.value.message == "Dave Mbeki acknowledged this alarm already."
+    assert (late.value.action, late.value.subject, late.value.by) == (
+        "alarm.refused",
+        alarm.trail_subject(),
+        people.approver.trail_actor(),
+    )
 
 
 @pytest.mark.compliance("11.10(e)")

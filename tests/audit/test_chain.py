@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import time
 from contextlib import contextmanager
 from io import StringIO
@@ -105,26 +106,68 @@ def test_a_change_of_any_column_is_named(people, table, column):
 
 
 @pytest.mark.parametrize(
-    "attack",
+    ("attack", "where", "sentence"),
     [
-        "DELETE FROM audit_entry WHERE id = (SELECT min(id) + 3 FROM audit_entry)",
-        "DELETE FROM audit_link WHERE seq = 5",
-        "DELETE FROM audit_link WHERE seq = (SELECT max(seq) FROM audit_link)",
-        "UPDATE audit_link SET seq = seq + 1000 WHERE seq > 10",
-        "UPDATE audit_link SET hash = '\\x00' WHERE seq = 3",
-        "UPDATE audit_link SET leaf = '\\x00' WHERE seq = 3",
-        "UPDATE audit_link SET leaf = '\\x00', hash = sha256((SELECT hash FROM audit_link WHERE seq = 2) || '\\x00') WHERE seq = 3",
-        """WITH pair AS (SELECT min(seq) AS a, min(seq) + 1 AS b FROM audit_link WHERE entry_id IS NOT NULL)
+        ("DELETE FROM audit_entry WHERE id = (SELECT min(id) + 3 FROM audit_entry)",
+         r"entry \d+", r"Link SEQ speaks of WHERE, which is gone\."),
+        ("DELETE FROM audit_link WHERE seq = 5",
+         "link", r"Link 5 is missing: the next one is 6\."),
+        ("DELETE FROM audit_link WHERE seq = (SELECT max(seq) FROM audit_link)",
+         r"(entry|row change) \d+", r"The WHERE is in no link of the chain\."),
+        ("UPDATE audit_link SET seq = seq + 1000 WHERE seq > 10",
+         "link", r"Link 11 is missing: the next one is 1011\."),
+        ("UPDATE audit_link SET hash = '\\x00' WHERE seq = 3",
+         r"(entry|row change) \d+", r"The hash of link 3 \(WHERE\) does not follow from the one before it and the stored bytes\."),
+        ("UPDATE audit_link SET leaf = '\\x00' WHERE seq = 3",
+         r"(entry|row change) \d+", r"The hash of link 3 \(WHERE\) does not follow from the one before it and the stored bytes\."),
+        ("UPDATE audit_link SET leaf = '\\x00', hash = sha256((SELECT hash FROM audit_link WHERE seq = 2) || '\\x00') WHERE seq = 3",
+         r"(entry|row change) \d+", r"The stored bytes of WHERE cannot be read\."),
+        ("""WITH pair AS (SELECT min(seq) AS a, min(seq) + 1 AS b FROM audit_link WHERE entry_id IS NOT NULL)
        UPDATE audit_link SET hash = sha256(hash) FROM pair WHERE seq IN (pair.a, pair.b)""",
-        """INSERT INTO audit_entry (at, xact, actor, actor_name, actor_role, action, subject_kind, subject_id, subject_label, reason,
+         r"entry \d+", r"The hash of link SEQ \(WHERE\) does not follow from the one before it and the stored bytes\."),
+        ("""INSERT INTO audit_entry (at, xact, actor, actor_name, actor_role, action, subject_kind, subject_id, subject_label, reason,
        request_id, detail) VALUES (now(), 1, 'x', 'x', 'x', 'area.changed', 'area', 'x', 'x', '', '', '{}')""",
+         r"entry \d+", r"The WHERE is in no link of the chain\."),
     ],
-)
-def test_an_attack_with_the_triggers_off_is_found(people, attack):
+)  # fmt: skip
+def test_an_attack_with_the_triggers_off_is_found_and_said(people, attack, where, sentence):
     with dba(name_of_database()) as connection:
         connection.execute(attack)
     code, said = verify()
-    assert code == 1, said
+    assert (code, said["ok"]) == (1, False), said
+    fault = said["fault"]
+    assert re.fullmatch(where, fault["where"]), fault
+    assert re.fullmatch(
+        sentence.replace("WHERE", fault["where"]).replace("SEQ", str(fault["seq"])), fault["sentence"]
+    ), fault
+    assert fault["seq"] == (None if "no link" in sentence else said["links"] + 1)
+
+
+def plainly(*arguments: str) -> tuple[int, str]:
+    out = StringIO()
+    try:
+        call_command("verify_audit", *arguments, stdout=out)
+    except SystemExit as exit_:
+        return exit_.code, out.getvalue()
+    return 0, out.getvalue()
+
+
+def test_the_command_says_in_a_sentence_whether_the_chain_holds(people):
+    walk = chain.walk()
+    assert plainly() == (0, f"The chain holds: {walk.links} links, head {walk.head}.\n")
+    with dba(name_of_database()) as connection:
+        connection.execute("UPDATE audit_entry SET reason = 'forged' WHERE id = (SELECT min(id) FROM audit_entry)")
+    fault = chain.walk().fault
+    assert plainly() == (1, f"The chain is broken after {fault.seq - 1} links. {fault.sentence}\n")
+    assert plainly("--hashes-only")[0] == 0
+
+
+def test_who_waits_for_the_walk_is_told_how_far_it_is(people, monkeypatch):
+    monkeypatch.setattr(chain, "BATCH", 10)
+    for columns in (True, False):
+        told: list[int] = []
+        walk = chain.walk(columns=columns, on_batch=told.append)
+        assert walk.fault is None and told == list(range(10, walk.links + 1, 10)) != []
 
 
 def test_a_changed_or_missing_row_of_the_reading_log_is_found_once_sealed(people):

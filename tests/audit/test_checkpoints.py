@@ -40,6 +40,9 @@ def test_compliance_a_checkpoint_is_a_signed_note_under_lock_in_the_anchor_bucke
     assert kept.lock.until >= made.at + timedelta(days=3649)
     signed = checkpoints.read(b"".join(s3.stream(bucket, key, made.object_version)))
     assert signed.data().decode() == made.note
+    assert signed.note == checkpoints.Note(settings.TRAIL_ORIGIN, size, head, 1, made.at, "")
+    assert (made.key[:8], len(made.key)) == (signed.hint, 64)
+    assert timedelta() <= kept.lock.until - made.kept_until < timedelta(seconds=1)
     assert anchoring.PortalKeys().holds(signed.hint, signed.note.body(), signed.signature)
     assert not anchoring.PortalKeys().holds(signed.hint, signed.note.body() + b" ", signed.signature)
     assert anchors.configured().account.key_id != settings.S3_ACCESS_KEY_ID
@@ -80,13 +83,20 @@ def test_compliance_a_database_put_back_to_an_earlier_state_is_read_only(anchore
     with on_copy(here) as earlier:
         at(here, origin)
         act(anchored)
-        anchoring.checkpoint()
+        here_note = anchoring.checkpoint().note
         at(earlier, origin)
         agreed = Checkpoint.objects.get().size
         anchoring.at_start()
         hold = trail.held()
         assert hold is not None
-        assert (hold.detail["why"], hold.detail["agreed"], hold.detail["size"]) == ("behind", agreed, agreed)
+        newest = checkpoints.read(here_note.encode()).note
+        anchor = {"anchor": 2, "anchor_size": newest.size, "anchor_head": newest.head}
+        message = (
+            f"The database has {agreed:,} links and is behind checkpoint 2, of {newest.size:,} links:"
+            " an earlier state was put in place."
+        )
+        assert hold.detail == {"why": "behind", "agreed": agreed, "size": agreed, "message": message} | anchor
+        assert (hold.action, hold.actor, hold.subject_kind) == (Action.HOLD_BEGUN, "system", "chain")
         with pytest.raises(trail.ReadOnly, match="read-only"), trail.refusals(anchored.administrator):
             act(anchored, "Not now")
         assert Area.objects.filter(name="Not now").count() == 0

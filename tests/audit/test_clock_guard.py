@@ -1,12 +1,12 @@
 """The clocks: apart, behind or set, and nobody signs (§2 row 17; §4 Clock skew)."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from audit import clock_guard
 from audit.alarms import Kind
-from audit.clock_guard import Moment, Standing
+from audit.clock_guard import Moment, Reading, Standing
 from audit.models import Alarm, ClockReading
 from signatures.models import Signature
 from signatures.signing import SignatureRefused
@@ -97,3 +97,64 @@ def test_compliance_a_database_clock_that_is_set_shows_against_the_time_that_pas
     assert clock_guard.observe("worker").standing == Standing.STEPPED
     assert f"was set {way} by 3,600" in Alarm.objects.get(kind=Kind.CLOCK_STEP).sentence
     assert clock_guard.observe("worker").standing == Standing.WELL
+
+
+@pytest.mark.compliance("§2.17")
+def test_compliance_a_process_whose_clock_is_right_again_keeps_nobody_from_signing(people, wall):
+    wall(5)
+    clock_guard.observe("worker")
+    wall(0)
+    assert clock_guard.fault() == clock_guard.SENTENCES[Standing.APART]
+    clock_guard.observe("worker")
+    assert clock_guard.fault() == ""
+
+
+def test_what_was_seen_is_kept_to_the_microsecond_and_told_with_the_alarm(people, wall):
+    wall(-5)
+    reading = clock_guard.observe("worker")
+    assert timedelta(seconds=4.9) < reading.offset < timedelta(seconds=5.1)
+    row = ClockReading.objects.get()
+    assert (row.standing, row.offset_us) == ("apart", reading.offset // timedelta(microseconds=1))
+    assert (row.within_us, row.step_us) == (reading.within // timedelta(microseconds=1), 0)
+    alarm = Alarm.objects.get()
+    behind = reading.behind // timedelta(microseconds=1)
+    assert alarm.detail == {"offset_us": row.offset_us, "behind_us": behind, "step_us": 0}
+    assert (alarm.subject_kind, alarm.subject_id, alarm.subject_label) == (
+        "clock",
+        row.source,
+        f"the clocks of {row.source}",
+    )
+    assert alarm.sentence == f"The database's clock and that of {row.source} are 5.0 s apart. Nobody can sign."
+    wall(0)
+    reading = clock_guard.observe("worker")
+    alarm.refresh_from_db()
+    assert alarm.cleared_how == f"The clocks are {abs(reading.offset).total_seconds():,.1f} s apart."
+
+
+SECOND = timedelta(seconds=1)
+NONE = timedelta()
+
+
+@pytest.mark.parametrize(
+    ("reading", "standing"),
+    [
+        (Reading(NONE, NONE, 2 * SECOND, NONE), Standing.WELL),
+        (Reading(9 * SECOND, NONE, 2.1 * SECOND, NONE), Standing.BACK),
+        (Reading(-2.5 * SECOND, 0.5 * SECOND, NONE, NONE), Standing.WELL),
+        (Reading(-2.6 * SECOND, 0.5 * SECOND, NONE, 9 * SECOND), Standing.APART),
+        (Reading(NONE, NONE, NONE, 2 * SECOND), Standing.WELL),
+        (Reading(NONE, NONE, NONE, -2.1 * SECOND), Standing.STEPPED),
+    ],
+)
+def test_more_than_two_seconds_is_wrong_beyond_how_exactly_it_could_be_told(reading, standing):
+    assert reading.standing == standing
+
+
+def test_a_step_is_what_the_databases_clock_moved_beyond_the_time_that_passed(monkeypatch):
+    monkeypatch.setattr(clock_guard, "_last", None)
+    noon = datetime(2026, 11, 21, 12, tzinfo=UTC)
+    assert clock_guard._step(noon, 100 * SECOND) == NONE
+    assert clock_guard._step(noon + 60 * SECOND, 130 * SECOND) == 30 * SECOND
+    assert clock_guard._step(noon + 50 * SECOND, 150 * SECOND) == -30 * SECOND
+    assert clock_guard._step(noon + 700 * SECOND, 750 * SECOND) == 50 * SECOND
+    assert clock_guard._step(noon, 1351 * SECOND) == NONE, "too long ago"

@@ -154,6 +154,22 @@ def test_a_refused_act_is_an_entry_although_its_work_rolled_back(people):
     assert not Area.objects.filter(name="Renamed").exists()
 
 
+def test_a_refusal_is_of_whom_it_names_else_of_whoever_asked(people):
+    named = trail.Refused(
+        "No.", by=people.author, subject=people.laboratory, action=Action.AREA_REFUSED, detail={"why": "x"}
+    )
+    for refused, actor in ((named, people.author), (trail.Refused("No."), people.reviewer)):
+        trail.record_refusal(refused, people.reviewer)
+        assert Entry.objects.latest("id").actor == str(actor.pk)
+    first, second = Entry.objects.order_by("-id")[:2][::-1]
+    assert (first.action, first.subject_id, first.detail) == (
+        "area.refused",
+        str(people.laboratory.pk),
+        {"message": "No.", "why": "x"},
+    )
+    assert (second.action, second.subject_id, second.detail) == ("request.refused", "portal", {"message": "No."})
+
+
 def test_nobody_is_deleted(people):
     with pytest.raises((IntegrityError, InternalError, Exception), match=r"refused|permission denied|restrict|protect"):
         User.objects.filter(username="outsider").delete()
