@@ -91,3 +91,16 @@ def test_compliance_whoever_weakens_the_rules_of_the_database_raises_an_alarm(cl
         alarm = Alarm.objects.get(kind=Alarm.Kind.TRIGGER_DRIFT)
         assert named.lower() in alarm.sentence.lower()
         assert alarm.count == 1, "said once while it stands"
+
+
+@pytest.mark.compliance("DBA")
+def test_compliance_the_reader_reads_every_table_and_writes_none(empty):
+    with superuser(empty) as raw:
+        usage = raw.execute("SELECT has_schema_privilege('countersign_reader', 'public', 'USAGE')").fetchone()
+        rights = raw.execute(
+            "SELECT bool_and(has_table_privilege('countersign_reader', oid, 'SELECT')),"
+            " bool_or(has_table_privilege('countersign_reader', oid, 'INSERT, UPDATE, DELETE, TRUNCATE')) FROM pg_class"
+            " WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition"
+            " AND relname <> 'test_clock'"
+        ).fetchone()
+    assert usage == (True,) and rights == (True, False)

@@ -116,6 +116,7 @@ def test_what_a_review_covers_waits_until_it_is_signed_and_the_trail_says_both(p
     kept.refresh_from_db()
     assert (kept.first, kept.last, kept.entries, kept.findings) == (entries[0].pk, entries[1].pk, 2, "none")
     assert (kept.reviewer, kept.reviewer_name) == (str(people.approver2.pk), "Ingrid Solheim")
+    assert [str(row) for row in kept.covered.order_by("entry_id")] == [str(entry.pk) for entry in entries]
     assert told().detail == sealed | {"first": kept.first, "last": kept.last, "findings": "none"}
     waiting = reviews.backlog(made, rows)
     assert (waiting.filter, waiting.count, waiting.oldest, waiting.last) == (made, 2, entries[0].at, None)

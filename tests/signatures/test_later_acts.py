@@ -150,6 +150,12 @@ def test_compliance_from_the_time_of_suspicion_on_each_signature_is_under_review
     assert standing.to_decide().get() == later[2]
     told = json.loads(bytes(Signature.objects.get(about=later[1]).statement))
     assert (told["outcome"], told["meaning"], told["about"]) == ("does not stand", "disposition", str(later[1].pk))
+    decided = Signature.objects.get(about=later[1])
+    entry = Entry.objects.get(action=Action.SIGNATURE_APPLIED, detail__signature=str(decided.pk))
+    bound = ("meaning", "statement_sha256", "top_hash", "rendition_sha256", "outcome")
+    assert entry.detail == {"signature": str(decided.pk), "about": str(later[1].pk)} | {
+        name: getattr(decided, name) for name in bound
+    }
 
 
 @pytest.mark.compliance("§2.19")
