@@ -43,25 +43,27 @@ def test_each_fault_is_a_change_in_one_function_and_knows_where():
     assert len({fault.source for fault in made}) == len(made)
 
 
-def test_the_tests_that_run_the_very_statement_come_first_then_those_of_the_app_then_the_quick_ones():
+def test_the_tests_that_run_the_very_statement_come_first_and_of_these_the_ones_that_run_least_besides():
     made = mutation.mutants("audit/clock_guard.py")
     fault = next(make() for mutant, make in made if mutant.function == "observe" and "look()" in mutant.was)
-    here = {"audit/clock_guard.py": [fault.lines.start]}
-    function = {"audit/clock_guard.py": [fault.function.stop - 1]}
-    assert fault.function.stop - 1 not in fault.lines
-    tests = {
-        "tests/portal/a.py::quick": {"seconds": 0.1, "lines": here},
-        "tests/portal/a.py::slow": {"seconds": 2, "lines": here},
-        "tests/audit/b.py::slow": {"seconds": 2, "lines": here},
-        "tests/audit/b.py::beside": {"seconds": 0.1, "lines": function},
-        "tests/audit/b.py::elsewhere": {"seconds": 0.1, "lines": {"audit/clock_guard.py": [1], "audit/chain.py": [99]}},
-        "tests/portal/b.py::beyond_the_time": {"seconds": mutation.SECONDS, "lines": function},
+    here, beside = [fault.lines.start], [fault.function.stop - 1]
+    assert beside[0] not in fault.lines
+    lines = {
+        "beside": {"audit/clock_guard.py": beside},
+        "elsewhere": {"audit/clock_guard.py": [1], "audit/chain.py": here},
+        "through much": {"audit/clock_guard.py": here + beside, "audit/trail.py": [1, 2, 3]},
+        "the very one": {"audit/clock_guard.py": here},
+        **{
+            f"through more {number:02}": {"audit/clock_guard.py": here, "audit/trail.py": list(range(9))}
+            for number in range(99)
+        },
     }
-    assert mutation.chosen(fault, tests) == [
-        "tests/audit/b.py::slow",
-        "tests/portal/a.py::quick",
-        "tests/portal/a.py::slow",
-        "tests/audit/b.py::beside",
+    tests = {name: {"seconds": 1, "lines": of_test} for name, of_test in lines.items()}
+    chosen = mutation.chosen(fault, tests)
+    assert chosen[:3] == ["the very one", "through much", "through more 00"] and len(chosen) == mutation.TESTS
+    assert mutation.chosen(fault, {name: tests[name] for name in ("beside", "elsewhere", "the very one")}) == [
+        "the very one",
+        "beside",
     ]
 
 

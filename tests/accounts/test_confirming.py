@@ -8,9 +8,10 @@ import pytest
 
 from accounts import identity
 from accounts.identity import LOCKED_FOR, WRONG, Credentials, NotConfirmed
-from accounts.models import Lockout, User
+from accounts.models import Lockout, Sitting, User
 from audit import clock, trail
 from audit.actions import Action
+from tests import acts
 from tests.cast import PASSWORD, time_for_a_code
 
 LOGIN, SIGNING = Lockout.Purpose.LOGIN, Lockout.Purpose.SIGNING
@@ -104,6 +105,23 @@ def test_who_was_locked_starts_to_count_anew_when_it_is_over(people, ticking):
         told(lambda: identity.confirm_password(user, "x"))
     ticking.advance(minutes=15, seconds=1)
     assert told(lambda: identity.confirm_password(user, "x")).detail == {"why": "failure 1 of 5"}
+
+
+@pytest.mark.compliance("11.200(a)(1)(ii)")
+def test_compliance_sittings_end_for_one_person_and_the_one_that_is_kept_asks_for_everything(people):
+    user = people.reviewer
+    ended, kept, anothers = (acts.sitting(person) for person in (user, user, people.author))
+    Sitting.objects.update(signed_in_full_at=clock.now())
+    identity.end_sittings(user, but=kept)
+    for sitting in (ended, kept, anothers):
+        sitting.refresh_from_db()
+    assert [sitting.ended_at is None for sitting in (ended, kept, anothers)] == [False, True, True]
+    assert [sitting.signed_in_full_at is None for sitting in (ended, kept, anothers)] == [False, True, False]
+    before = ended.ended_at
+    identity.end_sittings(user)
+    for sitting in (ended, kept, anothers):
+        sitting.refresh_from_db()
+    assert (ended.ended_at, kept.ended_at is None, anothers.ended_at) == (before, False, None)
 
 
 def test_an_address_or_a_browser_that_is_not_told_is_empty_and_a_long_name_is_cut():
