@@ -216,9 +216,8 @@ def _faulty(fault: Fault) -> list[tuple[FunctionType, CodeType]]:
     """The functions of this process that the fault is in, each with its faulty code; none where the fault is not in a body."""
     path, name = str(ROOT / fault.mutant.file), fault.mutant.function
     code = _find(compile(fault.source, path, "exec"), name)
-    functions = [
-        thing for thing in gc.get_objects() if type(thing) is FunctionType
-    ]  # isinstance() would wake lazy objects
+    gc.unfreeze()  # tests/conftest.py puts away what was imported, where get_objects() does not look
+    functions = [thing for thing in gc.get_objects() if type(thing) is FunctionType]  # lazy objects sleep on
     held = [each for each in functions if (each.__code__.co_filename, each.__code__.co_qualname) == (path, name)]
     return [(each, code) for each in held] if code and all(each.__code__ != code for each in held) else []
 
