@@ -47,6 +47,8 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "cloudtrail.read": frozenset(Role),
     "cloudtrail.manage": frozenset({Role.ADMINISTRATOR}),
     "storage.manage": frozenset({Role.ADMINISTRATOR}),
+    "posture.read": frozenset({Role.APPROVER, Role.INSPECTOR, Role.ADMINISTRATOR}),
+    "posture.baseline": frozenset({Role.APPROVER, Role.ADMINISTRATOR}),
     "people.manage": frozenset({Role.ADMINISTRATOR}),
     "people.read": frozenset({Role.ADMINISTRATOR, Role.APPROVER, Role.INSPECTOR}),
     "restore.report": frozenset({Role.ADMINISTRATOR}),

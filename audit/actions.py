@@ -75,6 +75,8 @@ class Action(TextChoices):
     BUCKET_REGISTERED = "bucket.registered", "registered the bucket"
     BUCKET_CHANGED = "bucket.changed", "changed the bucket"
     BUCKET_REFUSED = "bucket.refused", "was refused to register the bucket"
+    POSTURE_READ = "posture.read", "read the posture of"
+    POSTURE_REFUSED = "posture.refused", "was refused a baseline or snapshot of"
 
     # records
     TYPE_CREATED = "type.created", "created the record type"

@@ -181,6 +181,7 @@ class Alarm(models.Model):
         REVIEW_OVERDUE = "review_overdue", "Audit-trail review overdue"
         ACCESS_REVIEW_OVERDUE = "access_review_overdue", "Access review overdue"
         ACCOUNT_COMPROMISED = "account_compromised", "Account reported compromised"
+        POSTURE_DRIFT = "posture_drift", "Storage posture drifted"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     kind = models.TextField(choices=Kind)

@@ -7,7 +7,7 @@ from accounts.models import User
 from accounts.rights import WAIVED_FOR
 from accounts.transitions import waive_letter
 from audit import clock
-from portal import anchoring, recertification, restoring, signed_mail, trail_reviews
+from portal import anchoring, posture, recertification, restoring, signed_mail, trail_reviews
 from records.documents import effective_from
 from records.kinds import Kind
 from records.models import Version
@@ -67,6 +67,8 @@ REPORTS: dict[str, Callable[[Version, User], None]] = {
     "trail_review": trail_reviews.approved,
     "restore": restoring.approved,
     "letter_waiver": _letter_waived,
+    posture.BASELINE: posture.approved,
+    posture.SNAPSHOT: posture.answered_for,
 }
 
 CONSEQUENCES: dict[str, Callable[[Version, User], None]] = {

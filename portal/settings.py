@@ -264,6 +264,8 @@ S3_ACCESS_KEY_ID = env.str("S3_ACCESS_KEY_ID", default="") or None
 S3_SECRET_ACCESS_KEY = env.str("S3_SECRET_ACCESS_KEY", default="") or None
 # A role that the portal takes on for each person, so that CloudTrail names the person and not only the portal.
 S3_PERSON_ROLE_ARN = env.str("S3_PERSON_ROLE_ARN", default="") or None
+# Where the other services of AWS are asked (IAM, STS, CloudTrail, KMS, S3 Control); empty on AWS itself.
+AWS_ENDPOINT_URL = env.str("AWS_ENDPOINT_URL", default=S3_ENDPOINT_URL or "" if EMBEDDED else "") or None
 KMS_ENDPOINT_URL = env.str("KMS_ENDPOINT_URL", default="") or None
 WORM_BUCKET = env.str("WORM_BUCKET", default="gxp-countersign")
 

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from portal import anchoring, recertification, trail_reviews, watching
+from portal import anchoring, posture, recertification, trail_reviews, watching
 
 
 @shared_task(name="portal.anchor")
@@ -24,3 +24,8 @@ def watch() -> None:
 def look_for_overdue_reviews() -> None:
     trail_reviews.look_for_overdue()
     recertification.look_for_overdue()
+
+
+@shared_task(name="portal.read_posture")
+def read_posture() -> None:
+    posture.ask_if_due()

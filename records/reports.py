@@ -1,7 +1,7 @@
 """Reports: what the portal found and a person answers for, sealed like everything else that is signed.
 
 A report is a Version made in one go: `report.json` holds all of it for machines, the rendition what people read and sign.
-It is not edited: one that is wrong is rejected, and made anew.
+It is not edited: one that is wrong is rejected, and made anew, as a record of its own or as the next version of its record.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,6 +10,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Max
 
 from accounts.models import Area, User
 from accounts.permissions import demand
@@ -39,22 +40,37 @@ def seal_report(
     contributors: Sequence[str] = (),
     area: Area | None = None,
     facts: Sequence[tuple[str, str]] = (),
+    record: Record | None = None,
     then: Callable[[Version], Any],
 ) -> Version:
     """A new record of the report type with its one version, in review; `then(version)` opens its route in the same transaction.
+    With `record` it is the next version of that one, under its title and in its area.
 
     `sections` are Markdown, `data` is canonical JSON (no floats), `contributors` the keys of people whose acts it judges:
     none of them may sign it. Without `area` it belongs to the first area of its maker. Raises Refused, StorageError.
     """
     record_type = RecordType.objects.get(pk=type_code, kind=Kind.REPORT)
     demand(by, "report.write", record_type)
-    now, area = clock.now(), _area(by, area, record_type)
-    record = Record(type=record_type, number=numbers.reserve(record_type), title=title, area=area, created_by=by)
-    content = _content(record, sections, data, by=by, message=message, contributors=contributors, facts=facts, at=now)
+    now, area = clock.now(), _area(by, record.area if record else area, record_type)
+    new = record is None
+    if record is None:
+        record = Record(type=record_type, number=numbers.reserve(record_type), title=title, area=area, created_by=by)
+    ordinal = 1 if new else 1 + (record.versions.aggregate(highest=Max("ordinal"))["highest"] or 0)
+    content = _content(
+        record, ordinal, sections, data, by=by, message=message, contributors=contributors, facts=facts, at=now
+    )
     with transaction.atomic(durable=True):
-        record.save(force_insert=True)
-        trail.record(Action.RECORD_CREATED, record, by=by, detail={"title": title, "type": record_type.code})
+        if new:
+            record.save(force_insert=True)
+            trail.record(Action.RECORD_CREATED, record, by=by, detail={"title": title, "type": record_type.code})
         version = seal(record, content, by=by, action=Action.REPORT_SEALED)
+        if version.ordinal != ordinal:  # its pages tell another number
+            raise trail.Refused(
+                f"Somebody made version {ordinal} of {record.number} meanwhile. Look at it first.",
+                action=Action.REPORT_REFUSED,
+                subject=record,
+                by=by,
+            )
         then(version)
     return version
 
@@ -81,6 +97,7 @@ def _area(by: User, area: Area | None, record_type: RecordType) -> Area:
 
 def _content(
     record: Record,
+    ordinal: int,
     sections: Sequence[Section],
     data: Mapping[str, Any],
     *,
@@ -96,11 +113,11 @@ def _content(
         {"id": f"s{number}", "title": section.title, "text": section.markdown}
         for number, section in enumerate(sections, start=1)
     ]
-    head = {"number": record.number, "title": record.title, "version": 1}
+    head = {"number": record.number, "title": record.title, "version": ordinal}
     told = head | {"type": record.type_id, "made_at": at.isoformat(), "made_by": by.legal_name, "data": dict(data)}
     files = {TEXT: canonical(head | {"sections": texts}), DATA: canonical(told)}
     rendition = renditions.of_document(
-        record, texts, ordinal=1, message=message, author=by, facts=[("Area", record.area.name), *facts], at=at
+        record, texts, ordinal=ordinal, message=message, author=by, facts=[("Area", record.area.name), *facts], at=at
     )
     return Content(
         entries=[_file(name, body, until) for name, body in files.items()],

@@ -57,7 +57,8 @@ class Application:
             if call.service == "s3":
                 guards.check_request(call, self.directory.find(call.access_key) is not None)
                 guards.complete(environ, call)
-            status, headers, answer = self._ask_moto(environ)
+            with guards.asking(call, self.directory.find(call.access_key), self.trail.account):
+                status, headers, answer = self._ask_moto(environ)
         except guards.Refusal as refusal:
             status, headers, answer = _refused(refusal)
         if call.service == "s3":

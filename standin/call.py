@@ -60,7 +60,7 @@ class Call:
 
     @property
     def form(self) -> dict[str, str]:
-        """The parameters of a query-protocol request (STS)."""
+        """The parameters of a query-protocol request (STS, IAM)."""
         body = gzip.decompress(self.body) if self.body[:2] == b"\x1f\x8b" else self.body
         return dict(parse_qsl(body.decode("utf-8", "replace")))
 
@@ -101,7 +101,10 @@ def read(environ: dict[str, Any], body: bytes, region: str) -> Call:
     access_key, region, service = scope.groups() if scope else ("", region, "s3")
     method = environ["REQUEST_METHOD"]
     bucket, _, key = target.path.removeprefix("/").partition("/")
-    if service == "s3":
+    if service == "s3" and target.path.startswith("/v20180820/"):
+        service, bucket, key = "s3control", "", ""
+        operation = f"{method.title()}AccountSetting"
+    elif service == "s3":
         operation = s3_operation(method, bool(bucket), bool(key), query, headers)
     else:
         bucket = key = ""
@@ -120,7 +123,7 @@ def read(environ: dict[str, Any], body: bytes, region: str) -> Call:
         body=body,
         source_ip=environ.get("REMOTE_ADDR", "127.0.0.1"),
     )
-    if service == "sts":
+    if service in ("sts", "iam"):
         return Call(**{**call.__dict__, "operation": call.form.get("Action", "")})
     return call
 

@@ -7,16 +7,20 @@ the Object Lock chapter of the S3 user guide; what moto does was tried against m
 import base64
 import binascii
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 from flask import request
+from moto.iam.access_control import PermissionResult
 from moto.s3.exceptions import MissingKey, MissingVersion, S3ClientError
 from moto.s3.models import FakeBucket, FakeDeleteMarker, FakeKey, FakeMultipart, S3Backend
 from moto.s3.responses import S3Response
 
+from standin import policy
 from standin.call import Call
+from standin.principals import Principal
 
 LOCKED = "Access Denied because object protected by object lock."
 STATUS = {
@@ -187,6 +191,32 @@ def default_lock_for_a_filled_bucket(
         )
     bucket.object_lock_enabled = bucket.object_lock_enabled or lock_enabled
     bucket.default_lock_mode, bucket.default_lock_days, bucket.default_lock_years = mode, days, years
+
+
+# --- Bucket policies --------------------------------------------------------------------------------------------------
+
+# The request that is being answered and who asked: the stand-in answers one at a time.
+_asking: list[tuple[Call, Principal | None, str]] = []
+
+
+@contextmanager
+def asking(call: Call, caller: Principal | None, account: str) -> Iterator[None]:
+    """In this block policies are held against this request."""
+    _asking.append((call, caller, account))
+    try:
+        yield
+    finally:
+        _asking.pop()
+
+
+@guards(FakeBucket, "get_permission")
+def denials_know_who_asks(original: Callable[..., Any], bucket: FakeBucket, action: str, resource: str) -> Any:
+    """A Deny meets those whom its principal and its conditions name; moto denies everybody."""
+    if bucket.policy is None or not _asking:
+        return PermissionResult.NEUTRAL
+    call, caller, account = _asking[-1]
+    denied = policy.denies(bucket.policy, action, resource, call=call, caller=caller, account=account)
+    return PermissionResult.DENIED if denied else PermissionResult.NEUTRAL
 
 
 # --- Encryption at rest, listings -------------------------------------------------------------------------------------

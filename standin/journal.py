@@ -32,7 +32,8 @@ from standin.call import Call, elements
 from standin.principals import Directory
 
 HEADER = struct.Struct(">II")
-SERVICES = ("kms", "cloudtrail", "iam")
+SERVICES = ("kms", "cloudtrail", "iam", "s3control")
+READS = ("Get", "List", "Describe", "Head")  # how the names of requests begin that change nothing
 Name = tuple[str, ...]
 
 
@@ -89,7 +90,7 @@ class Journal:
             self.keep_bucket(call.bucket)
         elif call.service == "sts":
             self._append(("sessions",), directory)
-        elif call.service in SERVICES:
+        elif call.service in SERVICES and not call.operation.startswith(READS):
             self._append(("service", call.service, call.region), _backend(call.service, self.account, call.region))
 
     def keep_key(self, bucket: str, key: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from django.db import models
@@ -27,6 +29,14 @@ class BucketQuerySet(models.QuerySet["Bucket"]):
         if not user.is_active:
             return self.none()
         return self.filter(Q(area__isnull=True) | Q(area__in=user.areas.all()), purpose=Purpose.RECORDS)
+
+    def posture_for(self, user: User) -> BucketQuerySet:
+        """Buckets of every purpose whose posture the person may see: those of other areas are open to administrators alone."""
+        if not user.is_active:
+            return self.none()
+        if user.has_role("administrator"):
+            return self.all()
+        return self.filter(Q(area__isnull=True) | Q(area__in=user.areas.all()))
 
 
 class Bucket(models.Model):
@@ -55,3 +65,29 @@ class Bucket(models.Model):
 
     def trail_subject(self) -> Subject:
         return Subject("bucket", self.name, self.name)
+
+
+class PostureReading(models.Model):
+    """What one look at a bucket found, rule by rule (`storage.posture.Finding`). It is never changed (migration 0002)."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    bucket = models.ForeignKey(Bucket, models.PROTECT, related_name="readings")
+    read_at = models.DateTimeField(db_default=Now())
+    baseline = models.TextField(
+        help_text="number and version of the signed baseline; empty: what the portal recommends"
+    )
+    findings = models.JSONField()
+    by_key = models.TextField()
+    by_name = models.TextField()
+
+    class Meta:
+        ordering = ["-read_at"]
+        indexes = [models.Index(fields=["bucket", "-read_at"])]
+
+    def __str__(self) -> str:
+        return f"{self.bucket_id} {self.read_at:%Y-%m-%d %H:%M}"
+
+    @property
+    def counts(self) -> Counter[str]:
+        """How many rules came to each verdict."""
+        return Counter(finding["verdict"] for finding in self.findings)

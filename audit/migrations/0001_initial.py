@@ -118,6 +118,7 @@ class Migration(migrations.Migration):
                             ("review_overdue", "Audit-trail review overdue"),
                             ("access_review_overdue", "Access review overdue"),
                             ("account_compromised", "Account reported compromised"),
+                            ("posture_drift", "Storage posture drifted"),
                         ]
                     ),
                 ),

@@ -9,6 +9,8 @@ TYPES = [
     ("trail_review", "Audit-trail review", "ATR"),
     ("restore", "Restore report", "RST"),
     ("letter_waiver", "Waiver of the 11.100(c) letter", "LTW"),
+    ("posture_baseline", "Storage posture baseline", "SPB"),
+    ("posture_snapshot", "Storage posture snapshot", "SPS"),
 ]
 
 

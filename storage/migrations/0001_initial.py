@@ -1,5 +1,7 @@
 # Generated from the models by tools/remake_migrations.sh.
 
+import uuid
+
 import django.db.models.deletion
 from django.db import migrations, models
 
@@ -46,16 +48,49 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ["name"],
-                "constraints": [
-                    models.CheckConstraint(
-                        condition=models.Q(("purpose__in", ["records", "worm", "trail", "anchor"])),
-                        name="storage_bucket_known_purpose",
-                    ),
-                    models.CheckConstraint(
-                        condition=models.Q(("name__regex", "^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")),
-                        name="storage_bucket_well_formed_name",
-                    ),
-                ],
             },
+        ),
+        migrations.CreateModel(
+            name="PostureReading",
+            fields=[
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("read_at", models.DateTimeField(db_default=audit.clock.Now())),
+                (
+                    "baseline",
+                    models.TextField(
+                        help_text="number and version of the signed baseline; empty: what the portal recommends"
+                    ),
+                ),
+                ("findings", models.JSONField()),
+                ("by_key", models.TextField()),
+                ("by_name", models.TextField()),
+                (
+                    "bucket",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="readings", to="storage.bucket"
+                    ),
+                ),
+            ],
+            options={
+                "ordering": ["-read_at"],
+            },
+        ),
+        migrations.AddConstraint(
+            model_name="bucket",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("purpose__in", ["records", "worm", "trail", "anchor"])),
+                name="storage_bucket_known_purpose",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="bucket",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("name__regex", "^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")),
+                name="storage_bucket_well_formed_name",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="posturereading",
+            index=models.Index(fields=["bucket", "-read_at"], name="storage_pos_bucket__c0008a_idx"),
         ),
     ]

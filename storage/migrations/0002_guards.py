@@ -2,7 +2,7 @@
 
 from django.db import migrations
 
-from audit.operations import Guard, NeverDeleted
+from audit.operations import AppendOnly, Guard, NeverDeleted
 
 
 class Migration(migrations.Migration):
@@ -10,4 +10,6 @@ class Migration(migrations.Migration):
     operations = [
         Guard("storage_bucket", subject="bucket", key="name", primary_key="name"),
         NeverDeleted("storage_bucket"),
+        Guard("storage_posturereading", subject="bucket", key="bucket_id"),
+        AppendOnly("storage_posturereading"),
     ]
