@@ -730,6 +730,11 @@ REASONS: dict[str, str] = {
     "grant": "Needs this record for study ST-121, which is outside of the own area.",
 }
 
+POSTURE_WHY = (
+    "First baseline of the storage. Copies in another region are not asked for yet: they follow with the SOP on backup and"
+    " restore, which is a draft."
+)
+
 COMMENTS: tuple[str, ...] = (
     "Please say which clock the time is taken from.",
     '"Promptly" cannot be tested. Give a number.',

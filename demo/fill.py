@@ -24,6 +24,7 @@ from cloudtrail import transitions as cloudtrail
 from cloudtrail.models import Trail
 from demo import content, packages
 from demo import trail as demo_trail
+from portal import posture
 from portal.consequences import approved, signed
 from portal.pages.letter import file_copy, letter
 from printing.letter import render_letter
@@ -34,8 +35,10 @@ from signatures.meanings import Meaning
 from signatures.models import Step
 from signatures.transitions import sign_all
 from sops import transitions as sops
-from standin.filling import Filler, make_bucket
+from standin.filling import CLOUDTRAIL, Filler, Keeper, make_bucket
+from standin.principals import ANCHOR, PIPELINE, PORTAL
 from storage import s3
+from storage.models import Bucket
 from storage.transitions import register_bucket
 from validation_docs import transitions as validation_docs
 
@@ -59,10 +62,12 @@ def steps() -> list[tuple[str, Callable[[], object]]]:
         ("drafts opened", open_drafts),
         ("data packages registered", register_packages),
         ("90 days of CloudTrail files", put_trail),
+        ("buckets locked and closed, a trail begun", keep_buckets),
         ("one document rejected", reject),
         ("records approved", lambda: sign(content.APPROVER, leave=_stage("reviewed", "rejected") | {"BRCA-001"})),
         ("records verified", verify_records),
         ("CloudTrail pulled", pull_trail),
+        ("storage posture read, a baseline signed", baseline),
     ]
 
 
@@ -116,6 +121,33 @@ def make_buckets() -> None:
     register_bucket(RECORDS_BUCKET, label="Registered runs", purpose="records", by=by)
     register_bucket(settings.WORM_BUCKET, label="Frozen bytes of the portal", purpose="worm", by=by)
     register_bucket(TRAIL_BUCKET, label="CloudTrail log files", purpose="trail", by=by)
+    register_bucket(settings.ANCHOR_BUCKET, label="Checkpoints of the audit trail", purpose="anchor", by=by)
+
+
+def keep_buckets() -> None:
+    """As `deploy/aws/` makes them, once the past is written; the stand-in copies nothing, so no copies are set up."""
+    keeper, days = Keeper(_endpoint(), account=ACCOUNT, region=REGION), 365 * LOCKED_YEARS
+    keeper.close_account()
+    keeper.keep(RECORDS_BUCKET, writer=f"role/{PIPELINE.name}", days=days)
+    keeper.keep(settings.WORM_BUCKET, writer=f"role/{PORTAL.name}", days=days)
+    keeper.keep(settings.ANCHOR_BUCKET, writer=f"user/{ANCHOR.name}", days=days)
+    keeper.keep(TRAIL_BUCKET, writer=CLOUDTRAIL, days=days)
+    keeper.trail("gxp-data-events", TRAIL_BUCKET)
+
+
+def baseline() -> None:
+    """What is wanted is what was found and is as good as recommended; copies are not asked for, and the baseline says why."""
+    posture.read_now()
+    wanted = posture.proposed(list(Bucket.objects.all()))
+    for rules in wanted.values():
+        rules.update({rule: None for rule in ("replication", "replica_lock") if rule in rules})
+    posture.propose(wanted, by=_user(content.ADMINISTRATORS[0]), why=content.POSTURE_WHY)
+    sign(content.APPROVER, only=_posture_number())
+    posture.read_now()
+
+
+def _posture_number() -> str:
+    return Record.objects.get(type=posture.BASELINE).number
 
 
 def _put(number: str, version: int) -> None:

@@ -6,4 +6,4 @@ class PortalConfig(AppConfig):
 
     def ready(self) -> None:
         # What workers can do is marked where it is imported.
-        from portal import alarm_mail, anchoring, chain_walk, evidence, handlers, reports, signed_mail  # noqa: F401
+        from portal import alarm_mail, anchoring, chain_walk, evidence, handlers, posture, reports, signed_mail  # noqa: F401

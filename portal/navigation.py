@@ -27,8 +27,9 @@ ROOMS: tuple[tuple[str, str, str, str, tuple[str, ...]], ...] = (
 )
 BACK_ROOMS: tuple[tuple[str, str, str, str, tuple[str, ...]], ...] = (
     ("Security", "/security/", "exclamation-triangle", "alarms.read", ("/security/",)),
+    ("Storage", "/posture/", "hdd-stack", "posture.read", ("/posture/", "/storage/")),
     ("Jobs", "/jobs/", "list-task", "job.read", ("/jobs/",)),
-    ("Administration", "/people/", "gear", "people.read", ("/people/", "/buckets/")),
+    ("Administration", "/people/", "gear", "people.read", ("/people/",)),
 )
 
 

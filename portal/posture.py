@@ -1,4 +1,4 @@
-"""Storage posture across the floors: the signed baseline, the reading as a job, the sealed snapshot (R6; 21 CFR 11.10(a), (c), (k)).
+"""Storage posture across the floors: the signed baseline, the reading as a job, the sealed snapshot (R6).
 
 The baseline is one record; each change of what is wanted is a new version of it, which counts once an approver has signed it.
 A snapshot is a report of its own: evidence for an installation qualification.
@@ -7,6 +7,8 @@ A snapshot is a report of its own: evidence for an installation qualification.
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
+
+from django.db.models import QuerySet
 
 from accounts.models import User
 from accounts.permissions import demand, may
@@ -53,7 +55,7 @@ def waiting() -> Version | None:
     return _baselines().filter(state=State.IN_REVIEW).first()
 
 
-def _baselines() -> Any:
+def _baselines() -> QuerySet[Version]:
     return (
         Version.objects.filter(record__type=BASELINE)
         .select_related("record__type")
@@ -284,7 +286,7 @@ def _changes(values: Mapping[str, Wanted], before: Mapping[str, Wanted]) -> str:
 
 def _of_snapshot(readings: Sequence[PostureReading], unread: Sequence[str]) -> list[Section]:
     scope = [f"{plain(one.bucket_id)}: read on {utc(one.read_at, 's')} by {plain(one.by_name)}, held against "
-             f"{plain(one.baseline) or 'what the portal recommends, because no baseline names it'}." for one in readings]  # fmt: skip
+             f"{plain(one.baseline) or 'what the portal recommends'}." for one in readings]  # fmt: skip
     scope += [f"{plain(name)}: never read." for name in unread]
     limits = [plain(line) for line in (*posture.KNOW, *posture.CANNOT)]
     poor = [

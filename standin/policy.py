@@ -45,10 +45,8 @@ def _statements(policy: bytes) -> Iterator[Statement]:
 
 def _meets(statement: Statement, action: str, resource: str, facts: Mapping[str, str]) -> bool:
     who = facts.get("aws:principalarn", "")
-    if "NotPrincipal" in statement:
-        named = not _names(statement["NotPrincipal"], who)
-    else:
-        named = _names(statement.get("Principal"), who)
+    excluded = "NotPrincipal" in statement
+    named = _names(statement["NotPrincipal" if excluded else "Principal"], who) != excluded
     actions = _list(statement.get("Action"))
     resources = _list(statement.get("Resource"))
     return (

@@ -96,6 +96,9 @@ class Server:
     def _put(self, key: str, data: bytes) -> None:
         """A delivery: straight into the store, so that it is no request and leaves no record of its own."""
         file = self.backend.put_object(self.trail_bucket, key, data)
+        bucket = self.backend.get_bucket(self.trail_bucket)
+        if bucket.has_default_lock:  # as S3 locks whatever comes without a lock of its own
+            file.lock_mode, file.lock_until = bucket.default_lock_mode, bucket.default_retention()
         file.set_metadata({"Content-Type": "application/json", "Content-Encoding": "gzip"})
         if self.journal:
             self.journal.keep_key(self.trail_bucket, key)

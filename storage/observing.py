@@ -1,6 +1,7 @@
-"""What AWS says of a bucket and of what stands around it: each question asked once, and an answer that did not come is said so."""
+"""What AWS says of a bucket and of what stands around it: each question is asked once, and one without an answer says so."""
 
 import json
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
@@ -109,6 +110,12 @@ def account_of(bucket: Bucket) -> s3.Account:
 @lru_cache(maxsize=64)
 def _client(service: str, region: str, endpoint: str | None, key_id: str | None, secret: str | None) -> Any:
     session = boto3.session.Session(aws_access_key_id=key_id, aws_secret_access_key=secret, region_name=region)
-    # An endpoint of one's own has one name: the account is not put in front of it.
-    own = CONFIG.merge(Config(inject_host_prefix=False)) if endpoint else CONFIG
-    return session.client(service, endpoint_url=endpoint, config=own)  # type: ignore[call-overload]
+    client = session.client(service, endpoint_url=endpoint, config=CONFIG)  # type: ignore[call-overload]
+    if service == "s3control" and endpoint:
+        client.meta.events.register("before-call.s3-control", without_account)
+    return client
+
+
+def without_account(params: dict[str, Any], **_: Any) -> None:
+    """S3 Control puts the account in front of the host; an endpoint of one's own has one name."""
+    params["url"] = re.sub(r"//\d{12}\.", "//", params["url"])

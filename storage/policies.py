@@ -158,7 +158,7 @@ def _plain(condition: Any) -> dict[str, dict[str, list[str]]]:
 
 
 def _both(one: list[str], other: list[str]) -> list[str]:
-    """Whom neither of two denials meets. Where two patterns may overlap, the first is kept whole: too many rather than too few."""
+    """Whom neither of two denials meets. Of two patterns that may overlap the first is kept whole: rather too many."""
     if ANYBODY in one:
         return other
     if ANYBODY in other:

@@ -238,6 +238,8 @@ WRITES = ("s3:PutObject", "s3:DeleteObject", "s3:DeleteObjectVersion")
 UNLOCKS = ("s3:BypassGovernanceRetention",)
 # A program acts in a role of its own or is a service of AWS.
 PROGRAMS = ["arn:aws:iam::*:role/*", "*.amazonaws.com"]
+# Checkpoints are written with an access key, by a user in another account that does nothing else.
+ANCHOR_USER = "arn:aws:iam::*:user/countersign-anchor"
 # A person acts as root, as a user, or in a role that single sign-on gives.
 PEOPLE = (
     "root",
@@ -273,7 +275,7 @@ def _may_be_a_person(name: str) -> bool:
 
 
 def _unlockers(ask: Questions) -> list[str]:
-    """Who may end a governance lock early, by the bucket's policy and by IAM. IAM is asked only where the policy leaves it open."""
+    """Who may end a governance lock early, by the bucket's policy and by IAM; IAM is asked where the policy leaves it open."""
     policy = _policy(ask)
     found: set[str] = set()
     for action in UNLOCKS:
@@ -511,13 +513,14 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "writers", Group.WRITERS, "Whom the policy lets write and delete",
         "A denial to all but named programs holds whatever IAM gives to others.",
-        ("11.10(d)", "11.10(g)"), "s3:GetBucketPolicy", Compare.ONLY, _writers, _all(PROGRAMS), nothing="nobody",
+        ("11.10(d)", "11.10(g)"), "s3:GetBucketPolicy", Compare.ONLY, _writers,
+        _all(PROGRAMS, RECORDS, WORM, TRAIL) | _all([*PROGRAMS, ANCHOR_USER], ANCHOR), nothing="nobody",
     ),
     Rule(
         "people", Group.WRITERS, "People among them",
         "People make records through the systems that are validated for it, never by hand in the bucket.",
-        ("11.10(d)", "11.10(g)", "11.10(h)"), "s3:GetBucketPolicy", Compare.ONLY, _people_who_write, _all([]),
-        nothing="nobody",
+        ("11.10(d)", "11.10(g)", "11.10(h)"), "s3:GetBucketPolicy", Compare.ONLY, _people_who_write,
+        _all([], RECORDS, WORM, TRAIL), nothing="nobody",
     ),
     Rule(
         "tls", Group.WRITERS, "TLS",

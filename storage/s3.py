@@ -167,6 +167,16 @@ def asking_for(source_identity: str, session_name: str) -> Iterator[None]:
 
 
 @contextmanager
+def asking_for_nobody() -> Iterator[None]:
+    """In this block (or function) the portal asks in its own name, whoever it works for."""
+    before = _asking_for.set(None)
+    try:
+        yield
+    finally:
+        _asking_for.reset(before)
+
+
+@contextmanager
 def asking_as(account: Account) -> Iterator[None]:
     """In this block S3 is asked with the credentials of another account, for nobody in particular."""
     before = _asking_as.set(account)

@@ -1,7 +1,8 @@
 """The store of frozen bytes: content-addressed, under Object Lock in COMPLIANCE mode, checked after every write.
 
 A key is the SHA-256 of what it holds, so writing is safe to repeat and an orphan does no harm. The lock is asked for
-with every write and read back; it is never inferred from the bucket's default.
+with every write and read back; it is never inferred from the bucket's default. It is written in the portal's own name, because
+the role that the portal takes on for a person (`S3_PERSON_ROLE_ARN`) only reads.
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ def key_for(sha256: str) -> str:
     return f"sha256/{sha256[:2]}/{sha256}"
 
 
+@s3.asking_for_nobody()
 def put(data: bytes, *, media_type: str, retain_until: datetime, bucket: str | None = None) -> Pin:
     """Keep `data` under COMPLIANCE until `retain_until` at least, and return where.
 
@@ -76,6 +78,7 @@ def put(data: bytes, *, media_type: str, retain_until: datetime, bucket: str | N
     return pin
 
 
+@s3.asking_for_nobody()
 def put_at(key: str, data: bytes, *, media_type: str, retain_until: datetime, bucket: str) -> Pin:
     """Keep `data` under a key of the caller's, as a new version in any case; else as `put()`."""
     until = _whole_second(retain_until)
@@ -97,6 +100,7 @@ def get(pin: Pin) -> bytes:
     return data
 
 
+@s3.asking_for_nobody()
 def found_at(key: str, data: bytes, *, retain_until: datetime, bucket: str) -> Pin | None:
     """The newest version under this key, if it holds these bytes and is kept as asked."""
     sha256 = hashlib.sha256(data).hexdigest()

@@ -22,7 +22,7 @@ from cloudtrail import transitions as cloudtrail
 from cloudtrail.models import LogFile, Trail
 from jobs import queue
 from jobs.models import Job
-from portal import evidence
+from portal import evidence, posture
 from portal.pages.letter import file_copy
 from records import drafts, verification
 from records.models import Attachment, Version
@@ -67,6 +67,8 @@ def furnish() -> None:
     newcomer = User.objects.get(username="newcomer")
     raise_alarm(Kind.ROLES_GRANTED, newcomer, "Dave Mbeki gave Noor Haile the role Scientist.")
     _passkey(cast.reviewer)
+    posture.read_now()
+    posture.ask()
 
 
 def _passkey(user: User) -> None:

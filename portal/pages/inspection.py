@@ -88,6 +88,7 @@ def landing(request: PersonRequest) -> HttpResponse:
         "suggested": suggested,
         "number": number or (suggested[0].number if suggested else ""),
         "error": error,
+        "sees_posture": may(request.user, "posture.read"),
         "crumbs": [{"label": "Inspection"}],
     }
     return render(request, "portal/inspection_landing.html", context, status=404 if error else 200)

@@ -8,6 +8,7 @@ from portal.pages import (
     documents,
     inspection,
     letter,
+    posture,
     prepared,
     reassign,
     record_audit,
@@ -43,4 +44,5 @@ urlpatterns = [
     *security.URLS,
     *reviews.URLS,
     *access.URLS,
+    *posture.URLS,
 ]

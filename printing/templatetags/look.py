@@ -79,6 +79,11 @@ STATES: Mapping[str, Tone] = {
     "standing": Tone(BAD, "Standing"),
     "unacknowledged": Tone(WARN, "Not acknowledged"),
     "acknowledged": Tone(INFO, "Acknowledged, standing"),
+    # storage posture
+    "passes": Tone(OK, "Passes"),
+    "fails": Tone(BAD, "Fails"),
+    "unread": Tone(WARN, "Could not be read"),
+    "not_asked": Tone(MUTE, "Not asked for"),
     # clocks
     "well": Tone(OK, "Agree"),
     "apart": Tone(BAD, "Apart"),

@@ -1,10 +1,12 @@
 import dataclasses
 import hashlib
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from botocore.exceptions import ClientError
 
+from standin.filling import Keeper
 from storage import s3, worm
 from storage.worm import Altered, NotKept, Pin
 
@@ -125,3 +127,21 @@ def test_a_pin_goes_through_json_and_back():
 
 def test_nothing_at_all_can_be_kept():
     assert worm.get(put(b"")) == b""
+
+
+def test_frozen_bytes_are_written_in_the_portals_own_name_whoever_it_works_for(settings, owner, bucket, standin):
+    """The role that the portal takes on for a person only reads."""
+    name = bucket("worm", lock=True)
+    settings.S3_PERSON_ROLE_ARN = "arn:aws:iam::111122223333:role/countersign-person"
+    policy = Keeper(standin.url).policy(name, "role/countersign-portal")
+    owner.put_bucket_policy(Bucket=name, Policy=json.dumps(policy))
+    try:
+        with s3.asking_for("ana", "ana"):
+            pin = worm.put(
+                b"by the portal", media_type="text/plain", retain_until=datetime.now(UTC) + timedelta(days=1)
+            )
+            assert worm.get(pin) == b"by the portal"
+            with pytest.raises(s3.StorageError), s3.plainly(name, "by-hand"):
+                s3.client().put_object(Bucket=name, Key="by-hand", Body=b"x", ChecksumAlgorithm="SHA256")
+    finally:
+        owner.delete_bucket_policy(Bucket=name)
