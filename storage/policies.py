@@ -11,7 +11,7 @@ from typing import Any
 Policy = Mapping[str, Any]
 
 ANYBODY = "anybody whom IAM allows it"
-ANY_SERVICE = "any AWS service"
+ANY_SERVICE = "*.amazonaws.com"
 # Conditions that hold for everybody but those who are named; a key that a request does not have makes them hold.
 ALL_BUT = {"stringnotequals", "stringnotlike", "arnnotequals", "arnnotlike"}
 NAMES = {"aws:principalarn", "aws:principalservicename"}
@@ -158,17 +158,19 @@ def _plain(condition: Any) -> dict[str, dict[str, list[str]]]:
 
 
 def _both(one: list[str], other: list[str]) -> list[str]:
-    """Whom neither of two denials meets. Of two patterns that may overlap the first is kept whole: rather too many."""
-    if ANYBODY in one:
-        return other
-    if ANYBODY in other:
-        return one
-    kept = [name for name in one if any(matches(name, pattern) for pattern in other)]
-    kept += [name for name in other if any(matches(name, pattern) for pattern in one)]
-    vague = [
-        name for name in one if re.search(r"[*?]| of ", name) and any(re.search(r"[*?]| of ", two) for two in other)
-    ]
-    return kept + vague
+    """Whom neither of two denials meets. Whoever is not known exactly may be anybody: rather too many than too few."""
+    kept = [name for name in one if not vague(name) and _may_be_among(name, other)]
+    kept += [name for name in other if not vague(name) and _may_be_among(name, one)]
+    return kept or ([*one, *other] if any(map(vague, one)) and any(map(vague, other)) else [])
+
+
+def _may_be_among(name: str, names: list[str]) -> bool:
+    return any(vague(one) or matches(name, one) or ("*" in name and "*" in one) for one in names)
+
+
+def vague(name: str) -> bool:
+    """An exception that no ARN and no service tells: its words have spaces."""
+    return " " in name
 
 
 # IAM ------------------------------------------------------------------------------------------------------------------

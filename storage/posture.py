@@ -241,11 +241,10 @@ PROGRAMS = ["arn:aws:iam::*:role/*", "*.amazonaws.com"]
 # Checkpoints are written with an access key, by a user in another account that does nothing else.
 ANCHOR_USER = "arn:aws:iam::*:user/countersign-anchor"
 # A person acts as root, as a user, or in a role that single sign-on gives.
+SINGLE_SIGN_ON = "arn:aws:iam::*:role/aws-reserved/sso.amazonaws.com/*"
 PEOPLE = (
-    "root",
-    "user/somebody",
-    "role/aws-reserved/sso.amazonaws.com/eu-central-1/AWSReservedSSO_Somebody_0123456789abcdef",
-)
+    "root", "user/somebody", "role/aws-reserved/sso.amazonaws.com/eu-central-1/AWSReservedSSO_Somebody_0123456789abcdef",
+)  # fmt: skip
 
 
 def _policy(ask: Questions) -> dict[str, Any]:
@@ -265,9 +264,7 @@ def _people_who_write(ask: Questions) -> list[str]:
 
 
 def _may_be_a_person(name: str) -> bool:
-    if name == policies.ANY_SERVICE:
-        return False
-    if not any(policies.matches(name, pattern) for pattern in PROGRAMS):
+    if policies.matches(name, SINGLE_SIGN_ON) or not any(policies.matches(name, pattern) for pattern in PROGRAMS):
         return True
     account = name.split(":")[4] if name.startswith("arn:") else ""
     one = account if account.isdigit() else "111122223333"
@@ -284,7 +281,7 @@ def _unlockers(ask: Questions) -> list[str]:
             continue
         details = ask.ask("iam", "get_account_authorization_details")
         let = policies.let_by_iam(details, action, ask.name) + policies.let_by_policy(policy, action, ask.name)
-        anybody = policies.ANYBODY in open_to
+        anybody = any(map(policies.vague, open_to))
         found |= {name for name in let if anybody or any(policies.matches(name, one) for one in open_to)}
     return sorted(found)
 

@@ -80,7 +80,11 @@ def _let_iam_bypass(k: Keeper, b: str) -> None:
     if "gxp-admin" not in [user["UserName"] for user in iam.list_users()["Users"]]:
         iam.create_user(UserName="gxp-admin")
         allow = {"Effect": "Allow", "Action": "s3:Bypass*", "Resource": f"arn:aws:s3:::{b}/*"}
-        iam.put_user_policy(UserName="gxp-admin", PolicyName="unlock", PolicyDocument=json.dumps({"Statement": allow}))
+        iam.put_user_policy(
+            UserName="gxp-admin",
+            PolicyName="unlock",
+            PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [allow]}),
+        )
     _open(k, b, "NoBypass")
 
 
@@ -170,6 +174,8 @@ def test_compliance_a_bucket_and_trail_set_as_recommended_pass_every_rule(keeper
     found = read(purpose)
     assert set(found) == {rule.id for rule in RULES if purpose in rule.recommended}
     assert {one.rule: (one.found, one.said) for one in found.values() if one.verdict != Verdict.PASSES} == {}
+    writer = WRITERS.get(purpose, "role/countersign-portal")
+    assert found["writers"].found == [writer if writer == CLOUDTRAIL else f"arn:aws:iam::111122223333:{writer}"]
 
 
 @pytest.mark.compliance("11.10(c)", "11.10(d)", "11.10(e)", "11.30", "R6")
@@ -252,6 +258,7 @@ def denial(
     return made | ({"Condition": condition} if condition else {})
 
 
+NO_TLS = {"Bool": {"aws:SecureTransport": "false"}}
 ALL_BUT_PORTAL = {"ArnNotLike": {"aws:PrincipalArn": ROLE}}
 
 
@@ -270,7 +277,11 @@ ALL_BUT_PORTAL = {"ArnNotLike": {"aws:PrincipalArn": ROLE}}
         ([denial(condition={"StringNotEqualsIfExists": {"AWS:principalarn": [ROLE, "y"]}})], [ROLE, "y"]),
         ([denial(condition=ALL_BUT_PORTAL), denial(condition={"ArnNotEquals": {"aws:PrincipalArn": [ROLE, "z"]}})], [ROLE]),
         ([denial(condition=ALL_BUT_PORTAL), denial()], []),
-        ([denial(condition={"Bool": {"aws:SecureTransport": "false"}})], ["whoever is not met by bool of aws:securetransport"]),
+        ([denial(condition=NO_TLS), denial(condition=ALL_BUT_PORTAL)], [ROLE]),
+        ([denial(condition=ALL_BUT_PORTAL), denial(condition=NO_TLS, action="s3:*")], [ROLE]),
+        ([denial(condition=NO_TLS), denial(condition=NO_TLS)], ["whoever is not met by bool of aws:securetransport"]),
+        ([denial(condition=NO_TLS), denial()], []),
+        ([denial(condition=NO_TLS)], ["whoever is not met by bool of aws:securetransport"]),
         ([denial(condition={"StringNotEquals": {"aws:PrincipalServiceName": "a.amazonaws.com"}})], ["a.amazonaws.com"]),
         ([denial(condition={"Bool": {"aws:PrincipalIsAWSService": "false"}})], [policies.ANY_SERVICE]),
     ],
@@ -308,6 +319,33 @@ def test_iam_is_asked_for_users_roles_and_groups_with_every_kind_of_policy():
         "Policies": [{"Arn": "p", "PolicyVersionList": [{"IsDefaultVersion": True, "Document": allow}]}],
     }
     assert policies.let_by_iam(details, posture.UNLOCKS[0], "b") == ["by-group", "managed", "own"]
+
+
+@pytest.mark.parametrize(
+    ("statement", "found"),
+    [
+        (None, ["arn:aws:iam::1:user/own", "arn:aws:iam::2:root"]),
+        ({"Condition": NO_TLS}, ["arn:aws:iam::1:user/own", "arn:aws:iam::2:root"]),
+        ({"Condition": {"ArnNotLike": {"aws:PrincipalArn": "arn:aws:iam::1:*"}}}, ["arn:aws:iam::1:user/own"]),
+        ({}, []),
+    ],
+)
+def test_who_ends_a_lock_is_whom_iam_or_the_policy_lets_and_no_denial_meets(statement, found):
+    allow = {
+        "Effect": "Allow",
+        "Principal": {"AWS": "arn:aws:iam::2:root"},
+        "Action": "s3:*",
+        "Resource": "arn:aws:s3:::b/*",
+    }
+    own = {"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+    users = [{"Arn": "arn:aws:iam::1:user/own", "UserPolicyList": [{"PolicyDocument": own}]}]
+    denials = [] if statement is None else [denial(action="s3:BypassGovernanceRetention") | statement]
+    asked = SimpleNamespace(
+        name="b",
+        setting=lambda _: {"Policy": json.dumps({"Statement": [allow, *denials]})},
+        ask=lambda *_: {"UserDetailList": users},
+    )
+    assert posture._unlockers(asked) == found
 
 
 SELECTED = [
