@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 import urllib.error
 import urllib.request
 from datetime import UTC, datetime, timedelta
@@ -9,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from botocore.exceptions import ClientError
 
-from standin.principals import Principal
+from standin.principals import PIPELINE, Principal
 from tests.standin.conftest import client
 
 NEXT_MONTH = (datetime.now(UTC) + timedelta(days=30)).replace(microsecond=0)
@@ -267,3 +268,33 @@ def test_hostile_keys_come_back_as_they_were(s3, bucket, key):
     s3.put_object(Bucket=name, Key=key, Body=b"x")
     assert [v["Key"] for v in s3.list_object_versions(Bucket=name)["Versions"]] == [key]
     assert s3.get_object(Bucket=name, Key=key)["Body"].read() == b"x"
+
+
+DENIED = {"Effect": "Deny", "Principal": "*", "Action": "s3:PutObject", "Resource": "arn:aws:s3:::{}/*"}
+PIPELINE_ROLE = "arn:aws:iam::111122223333:role/ngs-pipeline"
+
+
+@pytest.mark.parametrize(
+    ("change", "owner_may", "pipeline_may"),
+    [
+        ({}, False, False),
+        ({"Condition": {"ArnNotLike": {"aws:PrincipalArn": PIPELINE_ROLE}}}, False, True),
+        ({"Condition": {"ArnLike": {"aws:PrincipalArn": "arn:aws:iam::*:user/*"}}}, False, True),
+        ({"Condition": {"Bool": {"aws:SecureTransport": "false"}}}, True, True),
+        ({"Condition": {"StringNotEquals": {"aws:PrincipalServiceName": "cloudtrail.amazonaws.com"}}}, False, False),
+        ({"Principal": {"AWS": PIPELINE_ROLE}}, True, False),
+        ({"Action": "s3:DeleteObject"}, True, True),
+        ({"Effect": "Allow"}, True, True),
+    ],
+)
+def test_a_denial_of_a_bucket_policy_meets_whom_principal_and_conditions_name(
+    s3, standin, bucket, change, owner_may, pipeline_may
+):
+    name = bucket(f"denied-{abs(hash(str(change)))}")
+    statement = json.loads(json.dumps(DENIED).replace("{}", name)) | change
+    s3.put_bucket_policy(Bucket=name, Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
+    for who, allowed in ((s3, owner_may), (client(standin.url, PIPELINE), pipeline_may)):
+        if allowed:
+            who.put_object(Bucket=name, Key="a", Body=b"1", ChecksumAlgorithm="SHA256")
+        else:
+            assert refused(who.put_object, Bucket=name, Key="a", Body=b"1", ChecksumAlgorithm="SHA256")[1] == 403

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from botocore.exceptions import ClientError
 
+from standin.filling import Keeper, make_bucket
 from standin.principals import PORTAL, Principal
 from standin.process import start
 from tests.standin.conftest import client
@@ -170,3 +171,30 @@ def test_a_folder_that_is_in_use_is_refused_with_a_sentence(tmp_path):
         start(trail_every=0, data=tmp_path)
     first.stop()
     start(trail_every=0, data=tmp_path).stop()
+
+
+def test_what_is_set_for_account_key_and_trail_outlives_a_restart(restarted):
+    def fill(standin):
+        keeper = Keeper(standin.url)
+        make_bucket(standin.url, "locked")
+        keeper.close_account()
+        keeper.keep("locked", writer="role/countersign-portal", days=30)
+        keeper.trail("events", "gxp-trail")
+        return settings(keeper)
+
+    before, standin = restarted(fill)
+    keeper = Keeper(standin.url)
+    assert settings(keeper) == before
+    assert all(before["account"].values()) and before["rotates"] and before["logging"]
+
+
+def settings(keeper):
+    closed = keeper.s3control.get_public_access_block(AccountId=keeper.account)
+    return {
+        "account": closed["PublicAccessBlockConfiguration"],
+        "rotates": keeper.kms.get_key_rotation_status(KeyId=keeper.key())["KeyRotationEnabled"],
+        "logging": keeper.cloudtrail.get_trail_status(Name="events")["IsLogging"],
+        "selectors": keeper.cloudtrail.get_event_selectors(TrailName="events")["AdvancedEventSelectors"],
+        "policy": keeper.s3.get_bucket_policy(Bucket="locked")["Policy"],
+        "lock": keeper.s3.get_object_lock_configuration(Bucket="locked")["ObjectLockConfiguration"],
+    }
