@@ -24,7 +24,7 @@ from records.models import Record, Version
 from signatures.models import Step
 from storage import queries
 from storage.models import Bucket, PostureReading
-from storage.posture import CANNOT, KNOW, RULES, Rule, Value, Verdict
+from storage.posture import BY_ID, CANNOT, KNOW, RULES, Rule, Value, Verdict
 from storage.s3 import StorageError
 
 Context = dict[str, Any]
@@ -411,22 +411,19 @@ def retention(request: PersonRequest) -> HttpResponse:
     for one in buckets:
         reading = readings.get(one.pk)
         told = {row["id"]: row for row in rows_of(reading)} if reading else {}
-        rows.append({"bucket": one, "reading": reading, "cells": [_cell(told.get(name)) for name in ASKED]})
+        rows.append({"bucket": one, "reading": reading, "cells": [_cell(name, told.get(name)) for name in ASKED]})
     context = {
         "rows": rows,
-        "heads": [rule.asks for rule in RULES if rule.id in ASKED],
+        "heads": [BY_ID[name].asks for name in ASKED],
         "verdict": _who_bypasses(rows),
         "crumbs": [{"label": "Inspection", "url": "/inspection/"}, {"label": "Who may bypass retention?"}],
     }
     return render(request, "portal/posture_retention.html", context)
 
 
-def _cell(told: Context | None) -> Context:
-    return (
-        {"found": told["found"], "tone": TONES[Verdict(told["verdict"])]}
-        if told
-        else {"found": "not read", "tone": "mute"}
-    )
+def _cell(name: str, told: Context | None) -> Context:
+    tone = TONES[Verdict(told["verdict"])] if told else "mute"
+    return {"head": BY_ID[name].asks, "found": told["found"] if told else "not read", "tone": tone}
 
 
 def _who_bypasses(rows: list[Context]) -> Context:
