@@ -251,7 +251,7 @@ def row(told: Mapping[str, Any]) -> dict[str, Any]:
         "asks": rule.asks if rule else told["rule"],
         "serves": ", ".join(rule.serves) if rule else "",
         "wanted": words(told["wanted"]),
-        "at_least": rule is not None and rule.compare is posture.Compare.AT_LEAST and told["wanted"] is not None,
+        "at_least": rule is not None and rule.more_than(told["wanted"]),
         "found": told["said"] if unread else words(told["found"]),
         "verdict": told["verdict"],
         "words": WORDS[Verdict(told["verdict"])],

@@ -83,6 +83,10 @@ class Rule:
             return self._step(found) >= self._step(wanted)
         return found == wanted
 
+    def more_than(self, wanted: Value | None) -> bool:
+        """Whether something that is more than this would pass as well."""
+        return self.compare is Compare.AT_LEAST and wanted is not None and wanted != (self.scale or (None,))[-1]
+
     def _step(self, value: Value) -> int:
         if isinstance(value, int):
             return value
@@ -179,8 +183,8 @@ def _years_of_anchors() -> int:
 
 def _encrypted(ask: Questions) -> dict[str, Any]:
     rules = ask.setting("get_bucket_encryption").get("ServerSideEncryptionConfiguration", {}).get("Rules", [])
-    first: dict[str, Any] = next(iter(rules), {}).get("ApplyServerSideEncryptionByDefault", {})
-    return first
+    first: dict[str, Any] = next(iter(rules), {})
+    return dict(first.get("ApplyServerSideEncryptionByDefault", {}))
 
 
 def _encryption(ask: Questions) -> str:

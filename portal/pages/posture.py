@@ -445,6 +445,7 @@ def _who_bypasses(rows: list[Context]) -> Context:
     return {
         "tone": tone,
         "say": say,
+        "open": True,
         "know": [
             "A bucket's policy that denies s3:BypassGovernanceRetention to everybody needs no word of IAM: a denial wins.",
             "Where the policy leaves it open, every user, role and group of the account was asked for in IAM, and the bucket's"
