@@ -12,6 +12,7 @@ from audit import queries
 from audit.actions import Action
 from audit.models import Entry
 from audit.queries import Included
+from records.kinds import Kind
 from records.models import Record, Version
 from signatures.meanings import Meaning
 from signatures.models import Signature
@@ -20,8 +21,8 @@ SUGGESTED = 6
 
 
 def suggestions(user: User) -> list[Record]:
-    """Records that the person may see, the most lately signed first."""
-    records = Record.objects.visible_to(user).select_related("type")
+    """Records and documents that the person may see, the most lately signed first; reports are not what is asked about."""
+    records = Record.objects.visible_to(user).exclude(type__kind=Kind.REPORT).select_related("type")
     signed = records.annotate(signed_at=Max("versions__signatures__signed_at")).exclude(signed_at=None)
     return list(signed.order_by("-signed_at", "number")[:SUGGESTED])
 

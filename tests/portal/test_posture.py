@@ -13,6 +13,7 @@ from audit import trail
 from audit.actions import Action
 from audit.alarms import Kind
 from audit.models import Alarm, Entry
+from inspections.queries import suggestions
 from jobs import queue
 from jobs.models import Job
 from portal import posture
@@ -198,6 +199,7 @@ def test_compliance_a_snapshot_is_a_sealed_version_that_somebody_answers_for(peo
     assert (version.record.number, version.state) == ("SPS-0001", "approved")
     page = people.client(people.approver).get(version.get_absolute_url()).content.decode()
     assert "What does not pass" in page and "Object Lock" in page
+    assert suggestions(people.approver) == [], "an inspector is not offered reports as what to ask about"
     theirs = posture.seal_snapshot(by=people.administrator)
     acts.sign(people.approver2, theirs)
     theirs.refresh_from_db()
