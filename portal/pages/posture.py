@@ -1,6 +1,7 @@
 """Storage posture: every bucket, one with its rules and history, the proposal of a baseline, copies to take away, and who may
 bypass a retention."""
 
+import uuid
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -98,10 +99,10 @@ def _reading(request: PersonRequest, shown: Bucket) -> PostureReading | None:
     asked = request.GET.get("reading", "")
     if not asked:
         return queries.latest(shown)
-    found = next((one for one in shown.readings.all()[:1000] if str(one.pk) == asked), None)
-    if found is None:
-        raise Http404
-    return found
+    try:
+        return get_object_or_404(shown.readings, pk=uuid.UUID(asked))
+    except ValueError:
+        raise Http404 from None
 
 
 def _standing(reading: PostureReading | None) -> Context:

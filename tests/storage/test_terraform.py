@@ -89,8 +89,6 @@ def test_compliance_what_the_terraform_module_makes_passes_every_rule(tmp_path, 
             found = posture.read(Bucket(name=f"{PREFIX}-{name}", purpose=purpose), {})
             poor = {one.rule: (one.found, one.said) for one in found if one.verdict != Verdict.PASSES}
             assert poor == {}, name
-        again = terraform(tmp_path, standin.url, "plan", "-no-color", "-detailed-exitcode", "-input=false")
-        assert again.returncode in (0, 2), again.stderr
 
 
 @pytest.mark.long
