@@ -336,7 +336,7 @@ def _filters(
     after: str,
 ) -> tuple[str, dict[str, Any]]:
     """SQL of our own with named places, and the values for them."""
-    values: dict[str, Any] = {"since": since, "until": until, "reads": [*NAMES[Kind.READ], *NAMES[Kind.COPY]]}
+    values: dict[str, Any] = {"since": since, "until": until, "reads": list(NAMES[Kind.READ])}
     where = "AND e.time >= %(since)s AND e.time < %(until)s"
     if person is not None or standing is not None:
         values["actors"] = _actors(person, standing)

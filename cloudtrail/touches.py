@@ -63,8 +63,22 @@ AFFECTS_ALL = {
             "DeleteImportedKeyMaterial",
         }
     ),
+    "s3.amazonaws.com": frozenset(
+        {
+            "PutAccountPublicAccessBlock",
+            "DeleteAccountPublicAccessBlock",
+            "CreateAccessPoint",
+            "DeleteAccessPoint",
+            "PutAccessPointPolicy",
+            "DeleteAccessPointPolicy",
+            "CreateMultiRegionAccessPoint",
+            "PutMultiRegionAccessPointPolicy",
+            "CreateJob",
+            "JobCreated",
+        }
+    ),
 }
-"""Calls outside S3 after which the state of every record may be another: no record can be told apart in them."""
+"""Calls that name no bucket, after which the state of every record may be another: no record can be told apart in them."""
 
 _ARN = "arn:aws"
 
@@ -76,7 +90,7 @@ def main_touch(event: Event) -> Touch:
         return _affects_all(event)
     bucket, key = _named_object(event)
     if not bucket:
-        return NOWHERE
+        return _affects_all(event)
     if key:
         return Touch(bucket, key, _version(event), Reach.OBJECT)
     if event.event_name in LISTINGS:
@@ -106,7 +120,9 @@ def further_touches(event: Event, main: Touch) -> list[Touch]:
     reach = Reach.SOURCE if event.event_name in COPIES else Reach.OBJECT
     for bucket, key in objects:
         if (bucket, key) not in told:
-            found[Touch(bucket, key, "", reach)] = None
+            # An access point's alias hides the bucket's name, which only `resources` gives: the version is the request's.
+            version = main.version if key == main.key and reach is Reach.OBJECT else ""
+            found[Touch(bucket, key, version, reach)] = None
     for bucket, key in _prefixes(event):
         if main.reach is not Reach.PREFIX or not key.startswith(main.key) or bucket != main.bucket:
             found[Touch(bucket, key, "", Reach.PREFIX)] = None
