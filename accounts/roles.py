@@ -46,6 +46,7 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "access.read": frozenset({Role.APPROVER, Role.INSPECTOR, Role.ADMINISTRATOR}),
     "cloudtrail.read": frozenset(Role),
     "cloudtrail.manage": frozenset({Role.ADMINISTRATOR}),
+    "directory.manage": frozenset({Role.ADMINISTRATOR, Role.OPERATOR}),
     "storage.manage": frozenset({Role.ADMINISTRATOR}),
     "posture.read": frozenset({Role.APPROVER, Role.INSPECTOR, Role.ADMINISTRATOR}),
     "posture.baseline": frozenset({Role.APPROVER, Role.ADMINISTRATOR}),

@@ -130,6 +130,8 @@ class Action(TextChoices):
     TRAIL_CHANGED = "trail.changed", "changed the trail"
     TRAIL_PULLED = "trail.pulled", "pulled files of the trail"
     TRAIL_LOADED = "trail.loaded", "loaded files handed over for the trail"
+    DIRECTORY_ENTERED = "directory.entered", "entered in the directory"
+    DIRECTORY_CHANGED = "directory.changed", "changed in the directory"
     TRAIL_FILE_RETRIED = "trail.file_retried", "asked for another try of a file of the trail"
 
     # jobs

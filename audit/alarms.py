@@ -17,7 +17,18 @@ from audit.models import Alarm
 from audit.reasons import demand_reason
 
 Kind = Alarm.Kind
-MOMENTARY = frozenset({Kind.REFUSED_SIGNINGS, Kind.SELF_GRANT, Kind.ROLES_GRANTED, Kind.CLOCK_STEP})
+MOMENTARY = frozenset(
+    {
+        Kind.REFUSED_SIGNINGS,
+        Kind.SELF_GRANT,
+        Kind.ROLES_GRANTED,
+        Kind.CLOCK_STEP,
+        Kind.LOGGING_CHANGED,
+        Kind.PROTECTION_CHANGED,
+        Kind.KEY_ENDANGERED,
+        Kind.LOCK_BYPASSED,
+    }
+)
 OPEN = Q(acknowledged_at__isnull=True) | Q(cleared_at__isnull=True)
 
 

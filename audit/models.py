@@ -182,6 +182,10 @@ class Alarm(models.Model):
         ACCESS_REVIEW_OVERDUE = "access_review_overdue", "Access review overdue"
         ACCOUNT_COMPROMISED = "account_compromised", "Account reported compromised"
         POSTURE_DRIFT = "posture_drift", "Storage posture drifted"
+        LOGGING_CHANGED = "logging_changed", "CloudTrail's logging changed"
+        PROTECTION_CHANGED = "protection_changed", "Protection of a bucket changed"
+        KEY_ENDANGERED = "key_endangered", "Encryption key endangered"
+        LOCK_BYPASSED = "lock_bypassed", "Retention bypassed"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     kind = models.TextField(choices=Kind)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -189,18 +189,34 @@ def expiration(value: object) -> datetime | None:
     return instant if instant.tzinfo else None
 
 
+class Hop(NamedTuple):
+    """One step from an event towards whoever is behind it.
+
+    `kind` is what stands there: session, key (handed out by an event), relay, person, provider, service, claim, nobody.
+    `event` is the id of the event that proves the step, `time` when that was (ISO 8601); both "" where the identity says
+    it by itself.
+    """
+
+    kind: str
+    text: str
+    event: str = ""
+    time: str = ""
+
+
 @dataclass(frozen=True)
 class Attribution:
     """Who it was, how well that is known, and the way there.
 
     `name` is a person for PROVEN, a claimed name for CLAIMED, a service principal for SERVICE; for UNRESOLVED it says
     what is known instead ("root user of account ...") and is never a role. `role` is the role that was used, if any.
+    `listed` is under what the firm's directory may know the person: "user_id|..." or "user_name|..." of IAM Identity Center.
     """
 
     standing: Standing
     name: str
     role: str = ""
-    hops: tuple[str, ...] = ()
+    hops: tuple[Hop, ...] = ()
+    listed: str = ""
 
 
 Lookup = Callable[[str, str], Sequence[Issue]]
@@ -217,7 +233,7 @@ def attribute(who: Identity, issues: Lookup, enforced: Collection[str] = ()) -> 
     a source identity prove something on its own.
     """
     found = _trace(who, issues, enforced, ())
-    return Attribution(found.standing, found.name, who.role, found.hops)
+    return Attribution(found.standing, found.name, who.role, found.hops, found.listed)
 
 
 def _trace(who: Identity, issues: Lookup, enforced: Collection[str], walked: tuple[str, ...]) -> Attribution:
@@ -239,14 +255,14 @@ def _direct(who: Identity) -> Attribution | None:
     match who.type:
         case "IAMUser" if who.user_name:
             return _proven(
-                who.user_name, f"IAM user {who.user_name} of account {_account(who)} signed the request", who
+                who.user_name, "person", f"IAM user {who.user_name} of account {_account(who)} signed the request", who
             )
         case "FederatedUser" if issuer.type == "IAMUser" and issuer.user_name:
             text = f"Federated session {_tail(who.arn)} made with the credentials of IAM user {issuer.user_name}"
-            return _proven(issuer.user_name, f"{text} of account {issuer.account_id or _account(who)}", who)
+            return _proven(issuer.user_name, "person", f"{text} of account {issuer.account_id or _account(who)}", who)
         case "SAMLUser" if who.user_name:
             provider = who.identity_provider or "an identity provider"
-            return _proven(who.user_name, f"{who.user_name} was signed in by SAML provider {provider}", who)
+            return _proven(who.user_name, "provider", f"{who.user_name} was signed in by SAML provider {provider}", who)
         case "WebIdentityUser" if who.user_name or who.principal_id:
             return _web_identity(who)
         case "IdentityCenterUser" if who.on_behalf_of and who.on_behalf_of.user_id:
@@ -258,9 +274,8 @@ def _direct(who: Identity) -> Attribution | None:
         case "AssumedRole" | "Role":
             return _direct_role(who)
     if who.type == "AWSAccount" and "anonymous" in f"{who.account_id} {who.principal_id}".lower():
-        return Attribution(
-            Standing.UNRESOLVED, "anonymous", "", ("The request was not signed: anyone may have sent it",)
-        )
+        unsigned = Hop("nobody", "The request was not signed: anyone may have sent it")
+        return Attribution(Standing.UNRESOLVED, "anonymous", "", (unsigned,))
     return None
 
 
@@ -273,7 +288,7 @@ def _direct_role(who: Identity) -> Attribution | None:
         )
     if "/aws-reserved/sso.amazonaws.com/" in arn and who.session_name:
         text = f"IAM Identity Center opened session {who.session_name} of its own role {who.role} and named it after the user"
-        return _proven(who.session_name, text, who)
+        return _proven(who.session_name, "provider", text, who, f"user_name|{who.session_name}")
     if who.on_behalf_of and who.on_behalf_of.user_id:
         return _identity_center(who)
     return None
@@ -290,13 +305,18 @@ def _through_key(
     found = [(one, _trace(one.holder, issues, enforced, walked)) for one in handed]
     known = [(one, back) for one, back in found if back.standing in (Standing.PROVEN, Standing.SERVICE)]
     if len({(back.standing, back.name) for _, back in known}) > 1:
-        hop = f"Access key {key} was handed out by several events to different callers, so it proves nothing"
+        hop = Hop(
+            "nobody", f"Access key {key} was handed out by several events to different callers, so it proves nothing"
+        )
         return Attribution(Standing.UNRESOLVED, "", hops=(hop,))
     one, back = (known or found)[0]
-    hop = f"Access key {key} was handed out by {one.event_name} at {one.time:%Y-%m-%d %H:%M:%S} UTC (event {one.event_id})"
+    text = f"Access key {key} was handed out by {one.event_name} at {one.time:%Y-%m-%d %H:%M:%S} UTC"
     if one.until:
-        hop += f", valid until {one.until:%Y-%m-%d %H:%M:%S} UTC"
-    return Attribution(back.standing, back.name, who.role, (*_own_hops(who), hop, *back.hops))
+        text += f", valid until {one.until:%Y-%m-%d %H:%M:%S} UTC"
+    if one.shared_event_id:
+        text += f"; other accounts tell the same act as shared event {one.shared_event_id}"
+    hop = Hop("key", text, one.event_id, one.time.isoformat())
+    return Attribution(back.standing, back.name, who.role, (*_own_hops(who), hop, *back.hops), back.listed)
 
 
 def _seen_from_all_accounts(key: str, issues: Lookup) -> list[Issue]:
@@ -310,22 +330,24 @@ def _seen_from_all_accounts(key: str, issues: Lookup) -> list[Issue]:
     return sorted(handed, key=lambda one: (one.time, one.event_id))
 
 
-def _claim(who: Identity, enforced: Collection[str], led: tuple[str, ...]) -> Attribution:
+def _claim(who: Identity, enforced: Collection[str], led: tuple[Hop, ...]) -> Attribution:
     """What is left when no event leads to a person: a source identity, a name that the caller chose, or nothing."""
     source = who.source_identity
     if source and who.account_id in enforced:
         text = f"Source identity {source}, which the trust policies of account {who.account_id} demand of the provider"
-        return Attribution(Standing.PROVEN, source, who.role, (*led, text))
+        return Attribution(Standing.PROVEN, source, who.role, (*led, Hop("person", text)))
     if source:
         text = f"Source identity {source}; nothing here proves that the account's trust policies enforce it"
-        return Attribution(Standing.CLAIMED, source, who.role, (*led, text))
+        return Attribution(Standing.CLAIMED, source, who.role, (*led, Hop("claim", text)))
     hops = led or _own_hops(who) or (_unnamed(who),)
     if who.type == "Root":
         return Attribution(Standing.UNRESOLVED, f"root user of account {_account(who)}", "", hops)
     name = who.session_name
     if name and not _MADE_UP_BY_SOFTWARE.fullmatch(name):
-        return Attribution(Standing.CLAIMED, name, who.role, (*hops, f"The caller chose the session name {name}"))
-    return Attribution(Standing.UNRESOLVED, "", who.role, (*hops, "No event seen so far leads further back"))
+        chosen = Hop("claim", f"The caller chose the session name {name}")
+        return Attribution(Standing.CLAIMED, name, who.role, (*hops, chosen))
+    nobody = Hop("nobody", "No event seen so far leads further back")
+    return Attribution(Standing.UNRESOLVED, "", who.role, (*hops, nobody))
 
 
 # Session names that tools make up when nobody gave one: they claim no person.
@@ -340,38 +362,42 @@ def _web_identity(who: Identity) -> Attribution:
     provider = who.identity_provider or (who.principal_id or "").rpartition(":")[0]
     if subject.startswith(("system:serviceaccount:", "repo:")) or "token.actions.githubusercontent.com" in provider:
         return _service(who, subject, f"{subject} is a workload that {provider} vouches for")
-    return _proven(subject, f"{subject} was signed in by {provider}", who)
+    return _proven(subject, "provider", f"{subject} was signed in by {provider}", who)
 
 
 def _identity_center(who: Identity) -> Attribution:
     behalf = who.on_behalf_of or OnBehalfOf()
     store = behalf.identity_store_arn or "an identity store that is not named"
     name = f"Identity Center user {behalf.user_id}"
-    return _proven(name, f"{name} of {store} was signed in", who)
+    return _proven(name, "provider", f"{name} of {store} was signed in", who, f"user_id|{behalf.user_id}")
 
 
-def _proven(name: str, hop: str, who: Identity) -> Attribution:
-    return Attribution(Standing.PROVEN, name, who.role, (*_relay(who), hop))
+def _proven(name: str, kind: str, text: str, who: Identity, listed: str = "") -> Attribution:
+    return Attribution(Standing.PROVEN, name, who.role, (*_relay(who), Hop(kind, text)), listed)
 
 
-def _service(who: Identity, principal: str, hop: str = "") -> Attribution:
-    return Attribution(Standing.SERVICE, principal, who.role, (hop or f"AWS service {principal} acted on its own",))
+def _service(who: Identity, principal: str, text: str = "") -> Attribution:
+    hop = Hop("service", text or f"AWS service {principal} acted on its own")
+    return Attribution(Standing.SERVICE, principal, who.role, (hop,))
 
 
-def _own_hops(who: Identity) -> tuple[str, ...]:
+def _own_hops(who: Identity) -> tuple[Hop, ...]:
     if not who.role:
         return _relay(who)
-    return (*_relay(who), f"Session {who.session_name or '(unnamed)'} of role {who.role} in account {_account(who)}")
+    text = f"Session {who.session_name or '(unnamed)'} of role {who.role} in account {_account(who)}"
+    return (*_relay(who), Hop("session", text))
 
 
-def _relay(who: Identity) -> tuple[str, ...]:
+def _relay(who: Identity) -> tuple[Hop, ...]:
     """A service that passed the caller's request on (the caller stays the actor)."""
-    return (f"Passed on by {who.invoked_by}",) if who.invoked_by and who.type != "AWSService" else ()
+    if not who.invoked_by or who.type == "AWSService":
+        return ()
+    return (Hop("relay", f"Passed on by {who.invoked_by}"),)
 
 
-def _unnamed(who: Identity) -> str:
+def _unnamed(who: Identity) -> Hop:
     what = who.arn or who.principal_id or "an identity that names nobody"
-    return f"{who.type or 'Identity without a type'}: {what} of account {_account(who)}"
+    return Hop("nobody", f"{who.type or 'Identity without a type'}: {what} of account {_account(who)}")
 
 
 def _account(who: Identity) -> str:

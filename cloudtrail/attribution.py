@@ -145,15 +145,16 @@ def _draw(actors: Collection[int], access_keys: Collection[str]) -> int:
         handed = set(Credential.objects.filter(holder__in=keys).values_list("access_key", flat=True))
         below = Actor.objects.filter(access_key__in=handed).exclude(pk__in=settled) if handed else ()
         todo = {actor.pk: actor for actor in below}
-    Actor.objects.bulk_update(changed, ["standing", "name", "role", "hops", "attributed_at"], batch_size=500)
+    Actor.objects.bulk_update(changed, ["standing", "name", "role", "hops", "listed", "attributed_at"], batch_size=500)
     return len(changed)
 
 
 def _apply(actor: Actor, found: Attribution) -> bool:
-    told = (found.standing.value, printable(found.name), printable(found.role), printable(list(found.hops)))
-    if (actor.standing, actor.name, actor.role, actor.hops) == told:
+    hops = printable([hop._asdict() for hop in found.hops])
+    told = (found.standing.value, printable(found.name), printable(found.role), hops, printable(found.listed))
+    if (actor.standing, actor.name, actor.role, actor.hops, actor.listed) == told:
         return False
-    actor.standing, actor.name, actor.role, actor.hops = told
+    actor.standing, actor.name, actor.role, actor.hops, actor.listed = told
     actor.attributed_at = Now()
     return True
 

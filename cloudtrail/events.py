@@ -43,6 +43,7 @@ class Parameters(
         "session_name": "roleSessionName",
         "source_identity": "sourceIdentity",
         "key_id": "keyId",
+        "bypass": "x-amz-bypass-governance-retention",
     },
 ):
     """`requestParameters`, as far as S3, STS, CloudTrail and KMS events are concerned."""
@@ -57,6 +58,7 @@ class Parameters(
     source_identity: Anything = None
     name: Anything = None
     key_id: Anything = None
+    bypass: Anything = None
 
 
 class Credentials(Struct, gc=False, rename={"access_key": "accessKeyId"}):

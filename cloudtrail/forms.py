@@ -4,8 +4,9 @@ from typing import Any
 
 from django import forms
 
+from accounts.models import User
 from cloudtrail.faults import faults
-from cloudtrail.models import Trail
+from cloudtrail.models import DirectoryEntry, Trail
 
 
 class TrailForm(forms.ModelForm):
@@ -58,3 +59,39 @@ class TrailForm(forms.ModelForm):
 
 class ChangeTrailForm(TrailForm):
     reason = forms.CharField(label="Reason for the change", widget=forms.Textarea(attrs={"rows": 2}))
+
+
+def _day(**more: Any) -> forms.DateField:
+    return forms.DateField(widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"), **more)
+
+
+class DirectoryForm(forms.ModelForm):
+    since = _day(label="First day (UTC)")
+    until = _day(label="Last day (UTC)", required=False, help_text="Empty: still so.")
+    reason = forms.CharField(
+        label="How this is known",
+        help_text="Such as: export of the directory of 2 May, ticket 1234.",
+        widget=forms.Textarea(attrs={"rows": 2}),
+    )
+
+    class Meta:
+        model = DirectoryEntry
+        fields = ("kind", "identifier", "person", "user", "since", "until")
+        labels = {"identifier": "Id, name or principal", "person": "Legal name", "user": "Account in this portal"}
+        widgets = {name: forms.TextInput() for name in ("identifier", "person")}
+        help_texts = {
+            "identifier": "To the letter as CloudTrail writes it: 906755f1-…, anna@firm.example, batch.amazonaws.com.",
+            "person": "Of the person, or of whoever answers for the service.",
+            "user": "Only if the person has one.",
+        }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        user: Any = self.fields["user"]
+        user.queryset, user.required = User.objects.order_by("legal_name"), False
+        user.label_from_instance = lambda one: one.legal_name
+
+
+class EndForm(forms.Form):
+    until = _day(label="Last day (UTC)")
+    reason = forms.CharField(label="Reason", widget=forms.Textarea(attrs={"rows": 2}))

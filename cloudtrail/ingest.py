@@ -19,7 +19,7 @@ from django.db import connection, transaction
 from django.db.models import prefetch_related_objects
 
 from audit import clock
-from cloudtrail import bucket, keys
+from cloudtrail import alarms, bucket, keys
 from cloudtrail.actors import Standing
 from cloudtrail.attribution import Directory
 from cloudtrail.events import ParsedFile, Unreadable, parse
@@ -305,6 +305,7 @@ def store(readings: Sequence[Reading], directory: Directory, tally: Tally) -> No
             settled.append(row)
         LogFile.objects.bulk_update(settled, SETTLED)
         batch.copy()
+        alarms.tell(batch.alarming)
     for reading in readings:
         _count(reading, directory, tally)
 
@@ -321,6 +322,7 @@ class Batch:
     def __init__(self, directory: Directory, files: Sequence[ParsedFile]) -> None:
         self.events: list[str] = []
         self.touches: list[str] = []
+        self.alarming: list[alarms.Alarming] = []
         self._ids = directory.ids
         self._earlier = _told_earlier(files)
         self._here: set[Key] = set()
@@ -335,12 +337,22 @@ class Batch:
         if len(fresh) == len(keys) and fresh.isdisjoint(self._here) and fresh.isdisjoint(self._earlier):
             self.events += texts
             self.touches += further.values()
+            self._watch(row, parsed, range(len(texts)))
         else:
-            for ordinal in self._new(row, parsed, keys):
-                self.events.append(texts[ordinal])
-                self.touches += filter(None, [further.get(ordinal)])
+            new = list(self._new(row, parsed, keys))
+            self.events += [texts[ordinal] for ordinal in new]
+            self.touches += [further[ordinal] for ordinal in new if ordinal in further]
+            self._watch(row, parsed, new)
         self._here |= fresh
         self._files.append(parsed)
+
+    def _watch(self, row: LogFile, parsed: ParsedFile, ordinals: Iterable[int]) -> None:
+        """Note the events to raise an alarm of."""
+        for ordinal in ordinals:
+            event = parsed.events[ordinal]
+            if (kind := alarms.kind_of(event)) is not None:
+                place = (parsed.times[ordinal], row.pk, ordinal, self._ids[parsed.identities[ordinal]])
+                self.alarming.append(alarms.Alarming(event, kind, *place))
 
     def _new(self, row: LogFile, parsed: ParsedFile, keys: list[Key]) -> Iterator[int]:
         """The events that nobody told before. One event id told in two ways is a contradiction: both are kept."""

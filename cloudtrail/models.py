@@ -11,6 +11,7 @@ from datetime import date
 from django.db import models
 from django.urls import reverse
 
+from accounts.models import User
 from audit.clock import Now
 from audit.trail import Subject
 from cloudtrail.actors import Standing
@@ -157,7 +158,10 @@ class Actor(models.Model):
     standing = models.TextField(choices=STANDINGS)
     name = models.TextField(blank=True, help_text="a person, a claimed name or a service; never a role")
     role = models.TextField(blank=True, default="", help_text="the role that was used")
-    hops = models.JSONField(default=list, help_text="the way from the event to the person, in sentences")
+    hops = models.JSONField(default=list, help_text="the way from the event to the person (`actors.Hop`)")
+    listed = models.TextField(
+        blank=True, default="", help_text="what the directory may know the person by, such as user_id|…"
+    )
     attributed_at = models.DateTimeField(db_default=Now())
 
     class Meta:
@@ -173,6 +177,42 @@ class Actor(models.Model):
     def printed(self) -> str:
         """What a page prints for this actor."""
         return self.name or "somebody who could not be resolved"
+
+    def get_absolute_url(self) -> str:
+        return reverse("cloudtrail:actor", args=[self.pk])
+
+
+class DirectoryEntry(models.Model):
+    """Whom the firm knows under an id or a user name of IAM Identity Center, or who answers for a service; from when to when.
+
+    Days are whole days in UTC, both included. An entry that ends on the day before it begins never was valid.
+    """
+
+    class Kind(models.TextChoices):
+        USER_ID = "user_id", "Identity Center user id"
+        USER_NAME = "user_name", "Identity Center user name"
+        SERVICE = "service", "Service principal"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    kind = models.TextField(choices=Kind)
+    identifier = models.TextField(help_text="as CloudTrail writes it, to the letter")
+    person = models.TextField(help_text="legal name of the person, or of who answers for the service")
+    user = models.ForeignKey(
+        User, models.PROTECT, null=True, blank=True, related_name="+", help_text="if the person has an account here"
+    )
+    since = models.DateField()
+    until = models.DateField(null=True, blank=True, help_text="last day; empty: still so")
+    made_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["kind", "identifier", "-since"]
+        indexes = [models.Index(fields=["kind", "identifier"])]
+
+    def __str__(self) -> str:
+        return f"{self.identifier}: {self.person}"
+
+    def trail_subject(self) -> Subject:
+        return Subject("directory_entry", str(self.id), str(self))
 
 
 class Credential(models.Model):

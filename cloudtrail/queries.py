@@ -1,8 +1,8 @@
 """Questions with names: which trails a person may see, and which events touched a record.
 
-"Who touched this record" is one index probe for each object, on (bucket, key, time), newest first and no deeper than the
-page asks: the time it takes grows with the record, not with the table. Listings and batch deletes name a prefix only; they
-are found by probing every prefix of every key.
+"Who touched this record" is one index probe for each object, on bucket, hash of the key and time, newest first and no deeper
+than the page asks: the time it takes grows with the record, not with the table. Listings and batch deletes name a prefix
+only; they are found by probing every prefix of every key.
 """
 
 from __future__ import annotations
@@ -136,6 +136,7 @@ class Touched:
     standing: str
     name: str
     role: str
+    listed: str = ""
 
     @property
     def cursor(self) -> str:
@@ -174,6 +175,7 @@ def touching(
     kind: Kind | str | None = None,
     standing: str | None = None,
     actors: Collection[int] | None = None,
+    spans: Collection[tuple[int, datetime, datetime]] = (),
     after: str = "",
     limit: int = 100,
 ) -> Page:
@@ -182,12 +184,15 @@ def touching(
     What counts: the object itself, at the version or at an unnamed one; it as the source of a copy; a listing or batch
     delete whose prefix may include it; a change of its bucket's configuration; a change of a trail or an encryption key.
     A read that names another version than those asked for is not about them. `person` is an actor's printed name;
-    `actors` are keys of actors. Raises ValueError for an `after` that is no cursor.
+    `actors` are keys of actors; `spans` add actors that are meant from one time to another only. Raises ValueError for an
+    `after` that is no cursor.
     """
     where, values = _filters(since, until, person, kind, standing, after)
     if actors is not None:
-        where += " AND e.actor_id = ANY(%(chosen)s)"
-    values |= {"probes": _probes(objects_of(what)), "limit": limit + 1, "chosen": list(actors or ())}
+        where += _CHOSEN if spans else " AND e.actor_id = ANY(%(chosen)s)"
+        values |= {"chosen": list(actors), "span_actors": [one[0] for one in spans]}
+        values |= {"span_since": [one[1] for one in spans], "span_until": [one[2] for one in spans]}
+    values |= {"probes": _probes(objects_of(what)), "limit": limit + 1}
     with connection.cursor() as cursor:
         cursor.execute(_sql(where, _PAGE), values)
         names = [column.name for column in cursor.description]
@@ -254,6 +259,7 @@ class Tally:
     bytes_out: int
     first: datetime
     last: datetime
+    listed: str = ""
 
 
 def tallies(what: Record | Version | Iterable[Object], since: datetime, until: datetime) -> list[Tally]:
@@ -264,8 +270,8 @@ def tallies(what: Record | Version | Iterable[Object], since: datetime, until: d
         cursor.execute(_sql(where, _BY_DAY), values)
         rows = cursor.fetchall()
     return [
-        Tally(day, standing, name, role, kind_of(call, "refused" if refused else ""), *counted)
-        for day, standing, name, role, call, refused, *counted in rows
+        Tally(day, standing, name, role, kind_of(call, "refused" if refused else ""), *counted, listed=listed)
+        for day, standing, name, role, listed, call, refused, *counted in rows
     ]
 
 
@@ -282,7 +288,8 @@ WITH probe AS MATERIALIZED (
 SELECT DISTINCT ON (m.time, m.file_id, m.ordinal) m.* FROM (
   SELECT found.*, p.versions FROM probe p CROSS JOIN LATERAL (
     SELECT {columns}, e.reach, e.bucket, e.key, e.s3_version FROM cloudtrail_event e
-    WHERE e.bucket = p.bucket AND e.key = p.key AND e.reach <> '' AND strpos(p.accept, e.reach) > 0
+    WHERE e.bucket = p.bucket AND hashtextextended(e.key, 0) = hashtextextended(p.key, 0) AND e.key = p.key AND e.reach <> ''
+      AND strpos(p.accept, e.reach) > 0
       AND (e.reach <> 'o' OR e.s3_version = '' OR p.versions ? e.s3_version OR e.event_name <> ALL(%(reads)s)) {where}
     {limit}) found
   UNION ALL
@@ -302,7 +309,7 @@ _COLUMNS = (
 )  # fmt: skip
 _DEEPEST = "ORDER BY e.time DESC, e.file_id DESC, e.ordinal DESC LIMIT %(limit)s"
 _PAGE = """
-SELECT touched.*, a.standing, a.name, a.role FROM ({matches} LIMIT %(limit)s) touched
+SELECT touched.*, a.standing, a.name, a.role, a.listed FROM ({matches} LIMIT %(limit)s) touched
 JOIN cloudtrail_actor a ON a.id = touched.actor_id
 ORDER BY touched.time DESC, touched.file_id DESC, touched.ordinal DESC
 """
@@ -314,10 +321,11 @@ FROM ({matches}) touched JOIN cloudtrail_actor a ON a.id = touched.actor_id
 GROUP BY 1, 2, 3, 4
 """
 _BY_DAY = """
-SELECT (touched.time AT TIME ZONE 'UTC')::date, a.standing, a.name, a.role, touched.event_name, touched.error_code <> '',
+SELECT (touched.time AT TIME ZONE 'UTC')::date, a.standing, a.name, a.role, a.listed, touched.event_name,
+       touched.error_code <> '',
        count(*), sum(touched.bytes_out)::bigint, min(touched.time), max(touched.time)
 FROM ({matches}) touched JOIN cloudtrail_actor a ON a.id = touched.actor_id
-GROUP BY 1, 2, 3, 4, 5, 6
+GROUP BY 1, 2, 3, 4, 5, 6, 7
 """
 
 
@@ -353,6 +361,10 @@ def _filters(
     return where, values
 
 
+_CHOSEN = """ AND (e.actor_id = ANY(%(chosen)s) OR EXISTS (
+  SELECT FROM unnest(%(span_actors)s::bigint[], %(span_since)s::timestamptz[], %(span_until)s::timestamptz[])
+    AS s(actor, since, until)
+  WHERE s.actor = e.actor_id AND e.time >= s.since AND e.time < s.until))"""
 _KIND_SQL = {
     **dict.fromkeys(NAMES, " AND e.error_code = '' AND e.event_name = ANY(%(names)s)"),
     Kind.REFUSED: " AND e.error_code <> ''",

@@ -2,11 +2,12 @@
 
 import uuid
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
+from django.db.models import Q
 
 from accounts.models import User
 from accounts.permissions import demand
@@ -17,7 +18,7 @@ from cloudtrail import ingest
 from cloudtrail.attribution import heal
 from cloudtrail.faults import faults
 from cloudtrail.ingest import Progress, Tally, silent
-from cloudtrail.models import Listing, LogFile, Trail
+from cloudtrail.models import DirectoryEntry, Listing, LogFile, Trail
 from jobs import queue
 from jobs.models import Job
 from storage.s3 import StorageError
@@ -92,6 +93,74 @@ def try_again(file_id: int, *, by: User) -> Job:
         file.save()
         trail.record(Action.TRAIL_FILE_RETRIED, file.trail, by=by, detail=detail)
         return enqueue_pull(file.trail, by=by)
+
+
+# --- The directory ----------------------------------------------------------------------------------------------------
+
+DIRECTORY_LOCK = 7244114
+KNOWN_BY = ("kind", "identifier", "person", "user", "since", "until")
+
+
+def enter_in_directory(values: Mapping[str, Any], *, by: User, reason: str) -> DirectoryEntry:
+    """Say whom an id of IAM Identity Center belongs to, or who answers for a service, from a day on.
+
+    Raises `Forbidden`; `NotAllowed` where the id belongs to somebody already in that time, or nothing sensible was said.
+    """
+    demand(by, "directory.manage")
+    with transaction.atomic(durable=True):
+        _directory_alone()
+        entry = DirectoryEntry(**{name: values.get(name) for name in KNOWN_BY})
+        reason = demand_reason(reason, Action.REQUEST_REFUSED, entry, by)
+        if not entry.identifier.strip() or not entry.person.strip():
+            raise trail.NotAllowed("Say the id, and whom it belongs to.", subject=entry, by=by)
+        _demand_sole(entry, by)
+        entry.save(force_insert=True)
+        trail.record(Action.DIRECTORY_ENTERED, entry, by=by, reason=reason, detail=_told(entry))
+    return entry
+
+
+def end_in_directory(entry_id: uuid.UUID, until: date, *, by: User, reason: str) -> DirectoryEntry:
+    """Set the last day of an entry; the day before its first one says that it never was right."""
+    demand(by, "directory.manage")
+    with transaction.atomic(durable=True):
+        _directory_alone()
+        entry = DirectoryEntry.objects.select_for_update(no_key=True, of=("self",)).get(pk=entry_id)
+        reason = demand_reason(reason, Action.REQUEST_REFUSED, entry, by)
+        if until < entry.since - timedelta(days=1):
+            raise trail.NotAllowed(
+                f"It began on {entry.since}. To say that it never was right, let it end on the day before.",
+                subject=entry, by=by)  # fmt: skip
+        before, entry.until = str(entry.until or ""), until
+        _demand_sole(entry, by)
+        entry.save(update_fields=["until"])
+        trail.record(
+            Action.DIRECTORY_CHANGED, entry, by=by, reason=reason, detail=_told(entry) | {"until before": before}
+        )
+    return entry
+
+
+def _directory_alone() -> None:
+    """One change of the directory at a time, so that no two entries made side by side overlap."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [DIRECTORY_LOCK])
+
+
+def _demand_sole(entry: DirectoryEntry, by: User) -> None:
+    same = DirectoryEntry.objects.filter(kind=entry.kind, identifier=entry.identifier).exclude(pk=entry.pk)
+    if entry.until is not None:
+        same = same.filter(since__lte=entry.until)
+    for other in same.filter(Q(until__isnull=True) | Q(until__gte=entry.since)):
+        if other.until is None or other.until >= other.since:
+            raise trail.NotAllowed(
+                f"{entry.identifier} belongs to {other.person} from {other.since} to {other.until or 'today'}: end that first.",
+                subject=entry, by=by)  # fmt: skip
+
+
+def _told(entry: DirectoryEntry) -> dict[str, str]:
+    return {name: str(getattr(entry, name) or "") for name in KNOWN_BY}
+
+
+# --- Pulling, loading -------------------------------------------------------------------------------------------------
 
 
 def pull(pulled: Trail, progress: Progress = silent) -> Tally:

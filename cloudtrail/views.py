@@ -1,6 +1,7 @@
 """Pages of trails, their files and single events."""
 
 import uuid
+from datetime import UTC
 from typing import Any
 
 from django.contrib import messages
@@ -13,17 +14,24 @@ from accounts.http import PersonRequest
 from accounts.permissions import demand, may
 from audit import clock, trail
 from cloudtrail import pages, transitions
+from cloudtrail.directory import Register
 from cloudtrail.forms import ChangeTrailForm, TrailForm
 from cloudtrail.models import Event, LogFile, Trail
 from jobs.models import Job
 
 PAGE = 50
+ASIDE = 10  # files in quarantine that stand at the top of a trail's page
 
 
 @require_GET
 def trails(request: PersonRequest) -> HttpResponse:
     visible = Trail.objects.visible_to(request.user).with_counts()
-    context = {"trails": visible, "manages": may(request.user, "cloudtrail.manage"), "crumbs": pages.crumbs()}
+    context = {
+        "trails": visible,
+        "manages": may(request.user, "cloudtrail.manage"),
+        "tabs": pages.tabs("Trails"),
+        "crumbs": pages.crumbs(),
+    }
     return render(request, "cloudtrail/trails.html", context)
 
 
@@ -56,7 +64,7 @@ def edit(request: PersonRequest, trail_id: uuid.UUID) -> HttpResponse:
 @require_GET
 def trail_page(request: PersonRequest, trail_id: uuid.UUID) -> HttpResponse:
     shown = get_object_or_404(Trail.objects.visible_to(request.user).with_counts(), pk=trail_id)
-    state = request.GET.get("state", "")
+    state, now = request.GET.get("state", ""), clock.now()
     files, after = pages.files_page(shown, state, request.GET.get("after", ""), PAGE)
     context = {
         "trail": shown,
@@ -65,7 +73,9 @@ def trail_page(request: PersonRequest, trail_id: uuid.UUID) -> HttpResponse:
         "state": state,
         "states": LogFile.State.choices,
         "verdict": pages.verdict(shown),
-        "facts": pages.trail_facts(shown, clock.now()),
+        "facts": pages.trail_facts(shown, now),
+        "rhythm": pages.rhythm(shown, now),
+        "aside": shown.files.filter(state=LogFile.State.QUARANTINED).order_by("-settled_at", "-id")[:ASIDE],
         "job": pages.latest_job(shown),
         "progress_url": reverse("cloudtrail:progress", args=[trail_id]),
         "manages": may(request.user, "cloudtrail.manage"),
@@ -124,11 +134,13 @@ def event_page(request: PersonRequest, file_id: int, ordinal: int) -> HttpRespon
     event = get_object_or_404(Event.objects.visible_to(request.user).of_file(file), ordinal=ordinal)
     trail.access(request.user, "view", file.trail, {"event": event.event_id})
     raw: dict[str, Any] = pages.raw_event(file, ordinal)
+    register = Register()
     context = {
         "event": event,
         "file": file,
-        "sentence": pages.event_sentence(event),
-        "hops": pages.hops(event.actor),
+        "sentence": pages.event_sentence(event, register),
+        "chain": pages.chain(event.actor, request.user, event.time.astimezone(UTC).date(), register),
+        "ending": pages.ending(event.actor),
         "actor": event.actor,
         "facts": pages.event_facts(event),
         "crumbs": pages.crumbs(file.trail, file, f"Event {ordinal}"),

@@ -1,14 +1,16 @@
 """The timeline of a record on paper and for machines: CSV, JSON, PDF. Each says what was asked, and what nobody can say."""
 
 import json
+import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import IO, Any
 
 from accounts.models import User
 from audit import clock, trail
+from cloudtrail.actors import Standing
 from jobs import queue
 from jobs.models import Job
 from portal.pages import coverage, timeline
@@ -100,6 +102,9 @@ def limits(report: Report) -> list[str]:
     reader = report.asked.reader
     if reader is not None and not timeline.may(reader, "access.read"):
         told.insert(0, "What others viewed and exported in the portal: the reading log is not open to your role.")
+    nobody = sum(cell.count for cell in report.cells if cell.who.standing == Standing.UNRESOLVED)
+    if nobody:
+        told.append(f"Who is behind {nobody:,} of these lines: nothing leads from them to a person or a service.")
     return [*told, *(coverage.ALWAYS if report.covered.trails else ())]
 
 
@@ -231,15 +236,15 @@ def make(job: Job) -> dict[str, Any]:
     reader = User.objects.get(pk=job.requested_by)
     kind = job.args["format"]
     made = report(said(job.args, reader), job.requested_by_name)
-    pieces = []
-    for count, piece in enumerate(body(made, kind)):
-        pieces.append(piece)
-        if count % timeline.CHUNK == 0:
-            job.progress(min(count, made.total), made.total, "Lines are written.")
-    return keep(b"".join(pieces), file_name(made.asked, kind), MEDIA[kind]) | {"lines": made.total}
+    with tempfile.TemporaryFile() as file:
+        for count, piece in enumerate(body(made, kind)):
+            file.write(piece)
+            if count % timeline.CHUNK == 0:
+                job.progress(min(count, made.total), made.total, "Lines are written.")
+        return keep(file, file_name(made.asked, kind), MEDIA[kind]) | {"lines": made.total}
 
 
-def keep(data: bytes, name: str, media_type: str) -> dict[str, Any]:
+def keep(data: bytes | IO[bytes], name: str, media_type: str) -> dict[str, Any]:
     """A job's result: the file in the store of frozen bytes for some weeks, so that what was handed out can be shown again."""
     pin = worm.put(data, media_type=media_type, retain_until=clock.now() + KEPT)
     return {"pin": pin.to_json(), "name": name, "media_type": media_type, "sha256": pin.sha256, "size": pin.size}

@@ -91,3 +91,17 @@ class PostureReading(models.Model):
     def counts(self) -> Counter[str]:
         """How many rules came to each verdict."""
         return Counter(finding["verdict"] for finding in self.findings)
+
+
+class S3Request(models.Model):
+    """A request that the portal made of S3 for one person: joins CloudTrail's `requestID` to what the person did here."""
+
+    request_id = models.TextField(primary_key=True, help_text="x-amz-request-id, as CloudTrail tells it too")
+    at = models.DateTimeField(db_default=Now())
+    person = models.TextField(help_text="source identity under which it was made")
+    portal_request = models.TextField(
+        blank=True, help_text="the portal's own request, as its entries and reading log name it"
+    )
+
+    def __str__(self) -> str:
+        return self.request_id

@@ -26,6 +26,8 @@ from botocore.exceptions import ConnectionError as NoConnection
 from botocore.session import get_session
 from django.conf import settings
 
+from audit import trail
+
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
@@ -147,6 +149,7 @@ class Account:
 
 
 _asking_for: ContextVar[Person | None] = ContextVar("asking_for", default=None)
+_made: ContextVar[list[str] | None] = ContextVar("made", default=None)
 _asking_as: ContextVar[Account | None] = ContextVar("asking_as", default=None)
 _making_a_client = threading.Lock()
 
@@ -156,14 +159,37 @@ def asking_for(source_identity: str, session_name: str) -> Iterator[None]:
     """In this block S3 is asked in a role session of one person (`S3_PERSON_ROLE_ARN`), named in CloudTrail.
 
     Without that setting the portal asks in its own name. Sessions are made when first needed and renewed by themselves.
+    What was asked in the block is kept with S3's request ids (`S3Request`), so that CloudTrail's lines lead back here.
     """
     allowed = re.compile(r"[^\w+=,.@-]", re.ASCII)
     person = Person(allowed.sub("-", source_identity)[:64], allowed.sub("-", session_name)[:64])
-    before = _asking_for.set(person)
+    made: list[str] = []
+    before, made_before = _asking_for.set(person), _made.set(made)
     try:
         yield
     finally:
         _asking_for.reset(before)
+        _made.reset(made_before)
+        _keep(person, made)
+
+
+def _keep(person: Person, made: list[str]) -> None:
+    from storage.models import S3Request  # models are not there yet when settings are read
+
+    if made:
+        asked = trail.request_id.get()
+        rows = [
+            S3Request(request_id=one, person=person.source_identity, portal_request=asked)
+            for one in dict.fromkeys(made)
+        ]
+        S3Request.objects.bulk_create(rows, ignore_conflicts=True)
+
+
+def _note_request(parsed: dict[str, Any], **_: object) -> None:
+    """botocore calls it with every answer to a person's client."""
+    made = _made.get()
+    if made is not None and (request_id := parsed.get("ResponseMetadata", {}).get("RequestId")):
+        made.append(request_id)
 
 
 @contextmanager
@@ -217,7 +243,9 @@ def _client(
         "SourceIdentity": person.source_identity,
         "DurationSeconds": 3600,
     }
-    return _renewed_session(sts, asked, region).client("s3", endpoint_url=endpoint, config=CONFIG)
+    made = _renewed_session(sts, asked, region).client("s3", endpoint_url=endpoint, config=CONFIG)
+    made.meta.events.register("after-call.s3", _note_request)
+    return made
 
 
 def _renewed_session(sts: Any, asked: dict[str, Any], region: str) -> boto3.session.Session:

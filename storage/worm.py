@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from typing import IO, TYPE_CHECKING, Any, Literal
 
 from django.conf import settings
 
@@ -57,8 +58,9 @@ def key_for(sha256: str) -> str:
 
 
 @s3.asking_for_nobody()
-def put(data: bytes, *, media_type: str, retain_until: datetime, bucket: str | None = None) -> Pin:
-    """Keep `data` under COMPLIANCE until `retain_until` at least, and return where.
+def put(data: bytes | IO[bytes], *, media_type: str, retain_until: datetime, bucket: str | None = None) -> Pin:
+    """Keep `data` under COMPLIANCE until `retain_until` at least, and return where. A file is read from its beginning, in
+    portions.
 
     What is already there is used again, its retention extended where it ends sooner. Raises `NotKept` if S3 does not
     confirm size, SHA-256, version and lock; other `StorageError`s if it cannot be asked. Nobody, the account's owner
@@ -68,14 +70,25 @@ def put(data: bytes, *, media_type: str, retain_until: datetime, bucket: str | N
     if retain_until.tzinfo is None:
         raise ValueError("retain_until needs a time zone")
     until = _whole_second(retain_until)
-    sha256 = hashlib.sha256(data).hexdigest()
-    present = _present(bucket, key_for(sha256), sha256, len(data))
+    sha256, size = _measured(data)
+    present = _present(bucket, key_for(sha256), sha256, size)
     version_id = present.version_id if present else _write(bucket, key_for(sha256), data, sha256, media_type, until)
     if present and (present.lock.until is None or present.lock.until < until):
         _extend(bucket, key_for(sha256), version_id, until)
-    pin = Pin(bucket, key_for(sha256), version_id, len(data), sha256)
+    pin = Pin(bucket, key_for(sha256), version_id, size, sha256)
     _confirm(pin, until)
     return pin
+
+
+def _measured(data: bytes | IO[bytes]) -> tuple[str, int]:
+    """SHA-256 (hex) and number of bytes."""
+    if isinstance(data, bytes):
+        return hashlib.sha256(data).hexdigest(), len(data)
+    data.seek(0)
+    digest = hashlib.file_digest(data, "sha256")  # type: ignore[arg-type]  # its stub asks for more than it needs
+    size = data.tell()
+    data.seek(0)
+    return digest.hexdigest(), size
 
 
 @s3.asking_for_nobody()
@@ -90,14 +103,23 @@ def put_at(key: str, data: bytes, *, media_type: str, retain_until: datetime, bu
 
 def get(pin: Pin) -> bytes:
     """The bytes behind a pin, hashed again. Raises `Altered` if they are not what was kept."""
-    data = b"".join(s3.stream(pin.bucket, pin.key, pin.version_id))
-    found = hashlib.sha256(data).hexdigest()
-    if len(data) != pin.size or found != pin.sha256:
+    out = io.BytesIO()
+    fetch(pin, out)
+    return out.getvalue()
+
+
+def fetch(pin: Pin, into: IO[bytes]) -> None:
+    """Write the bytes behind a pin into a file, piece by piece, hashed again. Raises `Altered` at the end if they are not
+    what was kept: nothing of the file may be given away before."""
+    digest, size = hashlib.sha256(), 0
+    for piece in s3.stream(pin.bucket, pin.key, pin.version_id):
+        digest.update(piece)
+        size += into.write(piece)
+    if size != pin.size or digest.hexdigest() != pin.sha256:
         raise Altered(
-            f"{pin.bucket}/{pin.key} (version {pin.version_id}) holds {len(data)} bytes with SHA-256 {found}, "
+            f"{pin.bucket}/{pin.key} (version {pin.version_id}) holds {size} bytes with SHA-256 {digest.hexdigest()}, "
             f"but {pin.size} bytes with SHA-256 {pin.sha256} were kept."
         )
-    return data
 
 
 @s3.asking_for_nobody()
@@ -121,7 +143,7 @@ def _present(bucket: str, key: str, sha256: str, size: int) -> Head | None:
     return found if vouched else None
 
 
-def _write(bucket: str, key: str, data: bytes, sha256: str, media_type: str, until: datetime) -> str:
+def _write(bucket: str, key: str, data: bytes | IO[bytes], sha256: str, media_type: str, until: datetime) -> str:
     with s3.plainly(bucket, key):
         answer = s3.client().put_object(
             Bucket=bucket,

@@ -119,6 +119,10 @@ class Migration(migrations.Migration):
                             ("access_review_overdue", "Access review overdue"),
                             ("account_compromised", "Account reported compromised"),
                             ("posture_drift", "Storage posture drifted"),
+                            ("logging_changed", "CloudTrail's logging changed"),
+                            ("protection_changed", "Protection of a bucket changed"),
+                            ("key_endangered", "Encryption key endangered"),
+                            ("lock_bypassed", "Retention bypassed"),
                         ]
                     ),
                 ),

@@ -1,7 +1,9 @@
 """The table of events, partitioned by month of the event's time, and the rules that keep what files told.
 
-The application's role owns no table, so a SECURITY DEFINER function makes its partitions. Events of odd times (before
-CloudTrail was there, or in the future) go to the default partition, and stay there.
+Two indexes: on the object, by a hash of its key (keys are long and repeated; the key itself is compared as well), and on the
+time, by which files, duplicates and evidence are found. The application's role owns no table, so a SECURITY DEFINER function
+makes its partitions. Events of odd times (before CloudTrail was there, or in the future) go to the default partition, and
+stay there.
 """
 
 from django.db import migrations
@@ -34,8 +36,7 @@ CREATE TABLE cloudtrail_event (
   target text COLLATE "C" NOT NULL,
   corrects text COLLATE "C" NOT NULL
 ) PARTITION BY RANGE (time);
-CREATE INDEX cloudtrail_event_object ON cloudtrail_event (bucket, key, time) WHERE reach <> '';
-CREATE INDEX cloudtrail_event_actor ON cloudtrail_event (actor_id, time);
+CREATE INDEX cloudtrail_event_object ON cloudtrail_event (bucket, hashtextextended(key, 0), time) WHERE reach <> '';
 CREATE INDEX cloudtrail_event_time ON cloudtrail_event (time);
 CREATE TABLE cloudtrail_event_default PARTITION OF cloudtrail_event DEFAULT;
 """
@@ -104,6 +105,8 @@ class Migration(migrations.Migration):
         ),
         Guard("cloudtrail_trail", subject="trail", key="id"),
         NeverDeleted("cloudtrail_trail"),
+        Guard("cloudtrail_directoryentry", subject="directory_entry", key="id"),
+        NeverDeleted("cloudtrail_directoryentry"),
         NeverDeleted("cloudtrail_logfile"),
         NeverDeleted("cloudtrail_actor"),
         AppendOnly("cloudtrail_handedover"),

@@ -1,9 +1,10 @@
 """Files that a job makes for one person: how far it is, and the file when it is done."""
 
+import tempfile
 import uuid
 from typing import Any
 
-from django.http import Http404, HttpResponse
+from django.http import FileResponse, Http404, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, render
 from django.urls import path, reverse
 from django.views.decorators.http import require_GET
@@ -48,20 +49,22 @@ def progress(request: PersonRequest, job_id: uuid.UUID) -> HttpResponse:
 
 
 @require_GET
-def fetch(request: PersonRequest, job_id: uuid.UUID) -> HttpResponse:
-    """The file, hashed again on its way from the store."""
+def fetch(request: PersonRequest, job_id: uuid.UUID) -> HttpResponseBase:
+    """The file, fetched from the store and hashed again before its first byte is given away."""
     job, record = _mine(request, job_id)
     if job.state != Job.State.DONE or not job.result:
         raise Http404
     result = job.result
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - the response closes it
     try:
-        data = worm.get(worm.Pin.from_json(result["pin"]))
+        worm.fetch(worm.Pin.from_json(result["pin"]), file)
     except StorageError as error:
+        file.close()
         return render(request, "refused.html", {"message": f"The file cannot be read: {error}"}, status=UNREADABLE)
     trail.access(request.user, "export", record, {
         "part": KINDS[job.kind].lower(), "job": str(job.pk), "sha256": result["sha256"]})  # fmt: skip
-    headers = {"Content-Disposition": f'attachment; filename="{result["name"]}"'}
-    return HttpResponse(data, content_type=result["media_type"], headers=headers)
+    file.seek(0)
+    return FileResponse(file, as_attachment=True, filename=result["name"], content_type=result["media_type"])
 
 
 def progress_context(job: Job) -> dict[str, Any]:

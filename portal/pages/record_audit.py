@@ -136,6 +136,8 @@ def record_audit(request: PersonRequest, number: str) -> HttpResponse:
         "asked": asked,
         "kinds": kinds(found, asked, kept),
         "people": people,
+        "matrix": matrix(found, asked, kept),
+        "provisional": now - coverage.PROVISIONAL if not after and asked.until > now - coverage.PROVISIONAL else None,
         "activity": activity(made.cells, asked),
         "coverage": coverage.bar(covered),
         "limits": reports.limits(made),
@@ -290,6 +292,61 @@ def by_person(found: Iterable[Cell]) -> list[ByPerson]:
         row.first, row.last = min(row.first, cell.first), max(row.last, cell.last)
         row.bytes_out += cell.bytes_out
     return sorted(rows.values(), key=lambda row: (ORDER.index(Standing(row.who.standing)), -row.total, row.who.name))
+
+
+def matrix(found: Iterable[Cell], asked: Asked, kept: dict[str, str]) -> Context:
+    """Who, by month: how much each did in each month of the period, the newest twelve; a number leads to its lines."""
+    cells = list(found)
+    last = (asked.until - timeline.MICROSECOND).astimezone(UTC).date().replace(day=1)
+    months = [_months_before(last, back) for back in range(MONTHS)]
+    months = [month for month in reversed(months) if _months_before(month, -1) > asked.since.astimezone(UTC).date()]
+    people: dict[str, Person] = {}
+    counts: Counter[tuple[str, date]] = Counter()
+    refused: Counter[tuple[str, date]] = Counter()
+    for cell in cells:
+        place = (cell.who.key, cell.day.replace(day=1))
+        people[cell.who.key] = cell.who
+        counts[place] += cell.count
+        refused[place] += cell.count if cell.kind == Kind.REFUSED else 0
+    most = max((counts[key, month] for key in people for month in months), default=0) or 1
+    narrowed = {
+        name: value for name, value in kept.items() if name not in ("days", "since", "until", "person", "standing")
+    }
+
+    def box(key: str, month: date) -> Context:
+        count = counts[key, month]
+        days = {
+            "since": max(month, asked.since.astimezone(UTC).date()),
+            "until": _months_before(month, -1) - timedelta(days=1),
+        }
+        url = f"?{urlencode(narrowed | days | {'person': key})}"
+        return {
+            "month": month,
+            "count": count,
+            "refused": refused[key, month],
+            "shade": -(-4 * count // most),
+            "url": url,
+        }
+
+    rows = [
+        {
+            "who": who,
+            "boxes": [box(key, month) for month in months],
+            "total": sum(counts[key, month] for month in months),
+        }
+        for key, who in people.items()
+    ]
+    rows.sort(key=lambda row: (ORDER.index(Standing(row["who"].standing)), -row["total"], row["who"].name))
+    return {"months": months, "rows": rows, "older": any(cell.day < months[0] for cell in cells)}
+
+
+MONTHS = 12
+
+
+def _months_before(month: date, back: int) -> date:
+    """The first day of the month that lies so many months before (after, if negative)."""
+    count = month.year * 12 + month.month - 1 - back
+    return date(count // 12, count % 12 + 1, 1)
 
 
 def activity(found: Sequence[Cell], asked: Asked) -> Context:

@@ -214,7 +214,7 @@ def raw(request: PersonRequest, number: str, ordinal: int, key: str) -> HttpResp
     try:
         with _as_person(request):
             pieces = copies.stream(found)
-        first = next(pieces, b"")
+            first = next(pieces, b"")
     except StorageError as error:
         return _unread(request, shown, error)
     name = key.rsplit("/", 1)[-1]

@@ -9,7 +9,7 @@ from django.contrib import messages
 from django.db.models import Case, IntegerField, Q, QuerySet, Value, When
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.urls import path
+from django.urls import path, reverse
 from django.utils.http import urlencode
 from django.views.decorators.http import require_GET, require_POST
 
@@ -136,7 +136,11 @@ def _page(
         "alarm": shown,
         "facts": facts(shown),
         "cause": cause,
-        "history": Entry.objects.filter(subject_kind="alarm", subject_id=str(shown.pk)).order_by("-id")[:100],
+        "event_url": event_url(shown.detail),
+        "history": [
+            (entry, event_url(entry.detail))
+            for entry in Entry.objects.filter(subject_kind="alarm", subject_id=str(shown.pk)).order_by("-id")[:100]
+        ],
         "mails": shown.mails.order_by("-id")[:100],
         "owed": [user for user in hearers(shown) if str(user.pk) not in told] if not shown.acknowledged_at else [],
         "acknowledges": may(request.user, "alarms.acknowledge") and shown.acknowledged_at is None,
@@ -147,6 +151,12 @@ def _page(
         "crumbs": [{"label": "Security", "url": "/security/"}, {"label": shown.get_kind_display()}],
     }
     return render(request, "portal/security_alarm.html", context, status=status)
+
+
+def event_url(detail: Context) -> str:
+    """Where the CloudTrail event stands that an alarm, or one count of it, speaks of; "" for other alarms."""
+    file, ordinal = detail.get("file"), detail.get("ordinal")
+    return reverse("cloudtrail:event", args=[file, ordinal]) if isinstance(file, int) and ordinal is not None else ""
 
 
 def facts(shown: Alarm) -> list[Context]:

@@ -11,7 +11,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from heapq import merge
 from itertools import islice
@@ -29,10 +29,12 @@ from audit.models import Access, Entry
 from cloudtrail import queries as s3_events
 from cloudtrail import sentences
 from cloudtrail.actors import Standing
+from cloudtrail.directory import Register
 from cloudtrail.kinds import Kind as S3Kind
-from cloudtrail.models import Actor
+from cloudtrail.models import Actor, DirectoryEntry
 from cloudtrail.queries import Object, Touched
 from records.models import File, Record, Version
+from storage.models import S3Request
 
 PAGE = 100
 CHUNK = 1000  # lines that an export asks for at a time
@@ -178,13 +180,14 @@ class Cell:
 
 @dataclass
 class Told:
-    """What a timeline needs to know of its record before it asks the sources; made once, in three queries."""
+    """What a timeline needs to know of its record before it asks the sources; made once, in four queries."""
 
     asked: Asked
     versions: dict[str, Version]
     objects: list[Object]
     names: dict[tuple[str, str], str]
     directory: dict[str, Person] = field(default_factory=dict)
+    register: Register = field(default_factory=Register)
 
     @property
     def sees_reading(self) -> bool:
@@ -293,11 +296,35 @@ def _s3(told: Told, after: Place | None, limit: int) -> list[Line]:
         cursor = f"{after[0].isoformat()}|{after[2]}|{after[3]}"
     elif after:
         until = min(until, after[0] + MICROSECOND)
+    actors, spans = _actors(told)
     found = s3_events.touching(
-        told.objects, asked.since, until, actors=_actors(asked, told.directory), kind=asked.kind or None, after=cursor,
-        limit=limit + 1,
+        told.objects, asked.since, until, actors=actors, spans=spans, kind=asked.kind or None, after=cursor, limit=limit + 1
     )  # fmt: skip
-    return [_event(touched, told) for touched in found.lines]
+    through = _through_the_portal(told, found.lines)
+    return [_event(touched, told, through.get(touched.request_id, UNKNOWN)) for touched in found.lines]
+
+
+UNKNOWN = "in the portal's role, but the portal knows of no such request"
+
+
+def _through_the_portal(told: Told, lines: Iterable[Touched]) -> dict[str, str]:
+    """What the portal itself knows of the requests in the role that only it should use, by S3's request id."""
+    role = person_role()
+    wanted = [line.request_id for line in lines if role and line.role == role and line.request_id]
+    if not wanted:
+        return {}
+    asked = dict(S3Request.objects.filter(request_id__in=wanted).values_list("request_id", "portal_request"))
+    rows = Access.objects.filter(_about(told), request_id__in=[one for one in asked.values() if one])
+    acts = {
+        row.request_id: f" when {row.actor_name} {READ_WORDS.get(row.what, row.what)} {row.subject_label}"
+        for row in rows.only("request_id", "actor_name", "what", "subject_label")
+    }
+    return {one: f"asked by the portal{acts.get(request, '')}" for one, request in asked.items()}
+
+
+def person_role() -> str:
+    """The name of the role in which the portal asks S3 for a person; "" where none is configured."""
+    return (settings.S3_PERSON_ROLE_ARN or "").rpartition("/")[2]
 
 
 def _entries(told: Told) -> QuerySet[Entry]:
@@ -346,22 +373,43 @@ def _of_person(rows: QuerySet[Any], asked: Asked) -> QuerySet[Any]:
     return rows
 
 
-def _actors(asked: Asked, people: dict[str, Person]) -> list[int] | None:
-    """Keys of the actors that CloudTrail's lines are narrowed to; None for no matter whom."""
+Spans = list[tuple[int, datetime, datetime]]
+
+
+def _actors(told: Told) -> tuple[list[int] | None, Spans]:
+    """Keys of the actors that CloudTrail's lines are narrowed to (None: no matter whom), and those meant for a time only:
+    an id of the directory may pass from one person to another."""
+    asked, people = told.asked, told.directory
     if not asked.person and not asked.standing:
-        return None
+        return None, []
     actors = Actor.objects.all()
     if asked.standing:
         actors = actors.filter(standing=asked.standing)
     if not asked.person:
-        return list(actors.values_list("pk", flat=True))
+        return list(actors.values_list("pk", flat=True)), []
     standing, bar, name = asked.person.partition("|")
     aliases = [name.lower()] if bar else [alias for alias, person in people.items() if person.key == asked.person]
-    actors = actors.filter(standing=standing if bar else Standing.PROVEN)
-    rows = (
-        actors.annotate(spelled=Lower("name")).filter(spelled__in=aliases).values_list("pk", "standing", "name", "role")
-    )
-    return [pk for pk, known, name, role in rows if s3_person(known, name, role, people).key == asked.person]
+    listed = {under for under, entry in told.register.listed() if listed_person(entry).key == asked.person}
+    actors = actors.filter(standing=standing if bar and standing in set(Standing) else Standing.PROVEN)
+    rows = actors.annotate(spelled=Lower("name")).filter(Q(spelled__in=aliases) | Q(listed__in=listed))
+    whole: list[int] = []
+    spans: Spans = []
+    for pk, known, called, role, under in rows.values_list("pk", "standing", "name", "role", "listed"):
+        base = s3_person(known, called, role, people)
+        if not under:
+            whole += [pk] if base.key == asked.person else []
+            continue
+        for entry, since, until in told.register.stretches(under):
+            if (listed_person(entry) if entry else base).key == asked.person:
+                spans.append((pk, since, until))
+    return whole, spans
+
+
+def listed_person(entry: DirectoryEntry) -> Person:
+    """Whom an entry of the directory names: the portal's own person where it says so."""
+    if entry.user is not None:
+        return Person(str(entry.user_id), entry.user.legal_name, Standing.PROVEN)
+    return Person(f"DIRECTORY|{entry.person}", entry.person, Standing.PROVEN)
 
 
 # --- Lines ------------------------------------------------------------------------------------------------------------
@@ -411,26 +459,33 @@ def _view(row: Access) -> Line:
     )
 
 
-def _event(touched: Touched, told: Told) -> Line:
-    who = s3_person(touched.standing, touched.name, touched.role, told.directory)
+def _event(touched: Touched, told: Told, through: str = UNKNOWN) -> Line:
+    day = touched.time.astimezone(UTC).date()
+    entry = told.register.known(touched.listed, day)
+    who = listed_person(entry) if entry else s3_person(touched.standing, touched.name, touched.role, told.directory)
     in_portal = who is told.directory.get(touched.name.lower())
-    named = replace(touched, name=who.name if in_portal else touched.name, role=role_name(touched.role))
-    run = sentences.Run((named,))
-    known = sentences.small_print(run)
-    if in_portal:
-        known += f" · {touched.name}" if "@" in touched.name else " · for whom the portal asked"
+    named = replace(touched, name=who.name if entry or in_portal else touched.name, role=role_name(touched.role))
+    known = [sentences.small_print(sentences.Run((named,)))]
+    if entry:
+        known.append(f"{touched.name}, whom the directory knows")
+    elif in_portal and "@" in touched.name:
+        known.append(touched.name)
+    if touched.standing == Standing.SERVICE and (owner := told.register.owner(touched.name, day)):
+        known.append(f"{owner.person} answers for it")
+    if touched.role and touched.role == person_role():
+        known.append(through)
     return Line(
         place=(touched.time, Rank.S3, touched.file_id, touched.ordinal),
         source="cloudtrail",
-        kind=Kind(run.kind.value),
+        kind=Kind(sentences.Run((named,)).kind.value),
         who=who,
-        sentence=begun(sentences.sentence(run, told.names)),
-        known=known,
+        sentence=begun(sentences.sentence(named, told.names)),
+        known=sentences.shown(" · ".join(known)),
         url=f"/trails/files/{touched.file_id}/{touched.ordinal}/",
         reference=f"event {touched.event_id}",
         alike=(
             who.key or touched.actor_id, touched.event_name, touched.error_code, touched.match, touched.source_ip,
-            touched.presigned, touched.target, touched.role,
+            touched.presigned, touched.target, touched.role, touched.listed, day if entry else None,
         ),
         role=touched.role,
         subject=told.names.get((touched.bucket, touched.key), ""),
@@ -463,7 +518,7 @@ def s3_person(standing: str, name: str, role: str, people: dict[str, Person]) ->
     """Whom CloudTrail names. One of the portal's people only where a role's session is proved to be theirs: by the mail address
     that the identity provider vouches for, or by the source identity of the role in which the portal asks S3 for a person.
     A user of IAM who merely bears such a name is somebody else, and so is a name that is only claimed."""
-    vouched = "@" in name or role == (settings.S3_PERSON_ROLE_ARN or "").rpartition("/")[2]
+    vouched = "@" in name or role == (person_role() or None)
     known = people.get(name.lower()) if standing == Standing.PROVEN and role and vouched else None
     return known or Person(f"{standing}|{name}", begun(sentences.actor(standing, name)), standing)
 
@@ -530,13 +585,15 @@ def cells(asked: Asked, told: Told | None = None) -> list[Cell]:
     ]
     if told.sees_s3 and told.objects:
         found += [
-            Cell(
-                one.day, s3_person(one.standing, one.name, one.role, told.directory), Kind(one.kind.value), one.events, one.first,
-                one.last, one.bytes_out,
-            )
+            Cell(one.day, _counted_person(one, told), Kind(one.kind.value), one.events, one.first, one.last, one.bytes_out)
             for one in s3_events.tallies(told.objects, asked.since, asked.until)
         ]  # fmt: skip
     return found
+
+
+def _counted_person(one: s3_events.Tally, told: Told) -> Person:
+    entry = told.register.known(one.listed, one.day)
+    return listed_person(entry) if entry else s3_person(one.standing, one.name, one.role, told.directory)
 
 
 def _counted(rows: QuerySet[Any], column: str) -> Iterable[Any]:

@@ -18,6 +18,25 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
+            name="S3Request",
+            fields=[
+                (
+                    "request_id",
+                    models.TextField(
+                        help_text="x-amz-request-id, as CloudTrail tells it too", primary_key=True, serialize=False
+                    ),
+                ),
+                ("at", models.DateTimeField(db_default=audit.clock.Now())),
+                ("person", models.TextField(help_text="source identity under which it was made")),
+                (
+                    "portal_request",
+                    models.TextField(
+                        blank=True, help_text="the portal's own request, as its entries and reading log name it"
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
             name="Bucket",
             fields=[
                 ("name", models.CharField(max_length=63, primary_key=True, serialize=False)),

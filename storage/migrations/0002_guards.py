@@ -12,4 +12,5 @@ class Migration(migrations.Migration):
         NeverDeleted("storage_bucket"),
         Guard("storage_posturereading", subject="bucket", key="bucket_id"),
         AppendOnly("storage_posturereading"),
+        AppendOnly("storage_s3request"),
     ]

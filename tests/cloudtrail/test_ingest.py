@@ -59,7 +59,7 @@ def expected(events):
             main.reach,
             event.error_code,
         )
-        told.append((*what, who.standing.value, who.name, who.role, list(who.hops)))
+        told.append((*what, who.standing.value, who.name, who.role, [hop._asdict() for hop in who.hops]))
     return sorted(told, key=str)
 
 

@@ -181,7 +181,7 @@ def test_the_page_is_one_question_and_walks_the_index(empty, tmp_path):
         cursor.execute(f"EXPLAIN {asked[0]['sql']}")
         plan = "\n".join(line for (line,) in cursor.fetchall())
         cursor.execute("RESET enable_seqscan")
-    assert "bucket_key_time_idx" in plan
+    assert "bucket_hashtextextended_time_idx" in plan
     assert "cloudtrail_event_2026_04" in plan
 
 
