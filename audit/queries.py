@@ -32,7 +32,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "link.",
         "founding.",
     ),
-    "Storage and CloudTrail": ("bucket.", "trail."),
+    "Storage and CloudTrail": ("bucket.", "trail.", "directory."),
     "Alarms and reviews": ("alarm.", "review."),
     "System": ("access.", "system.", "job.", "request.", "hold.", "restore."),
 }

@@ -11,6 +11,7 @@ import os
 import secrets
 import tempfile
 import urllib.request
+from datetime import date
 from pathlib import Path
 
 from accounts.models import Area, Invitation, Letter, User
@@ -19,7 +20,7 @@ from audit import clock
 from audit.alarms import Kind, raise_alarm
 from audit.models import Alarm, Entry, ReviewFilter
 from cloudtrail import transitions as cloudtrail
-from cloudtrail.models import LogFile, Trail
+from cloudtrail.models import Actor, DirectoryEntry, LogFile, Trail
 from jobs import queue
 from jobs.models import Job
 from portal import evidence, posture
@@ -92,6 +93,9 @@ def _trails(cast: firm.Firm) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
         cloudtrail.load(Path(folder))
+    cloudtrail.enter_in_directory(
+        {"kind": "service", "identifier": "batch.amazonaws.com", "person": "Dave Stone", "since": date(2026, 1, 1)},
+        by=cast.operator, reason="The pipeline is his, says the register of systems")  # fmt: skip
 
 
 def _log_key(unique: str) -> str:
@@ -151,6 +155,8 @@ def places() -> dict[str, str]:
         "trail": str(Trail.objects.get(name="Laboratory").pk),
         "file": str(log.pk),
         "broken": str(broken.pk),
+        "actor": str(Actor.objects.filter(standing="PROVEN").first().pk),
+        "listed": str(DirectoryEntry.objects.get().pk),
         "filter": str(ReviewFilter.objects.get(name="Signatures").pk),
         "alarm": str(Alarm.objects.earliest("first_at").pk),
         "job": str(Job.objects.get(state="queued", kind="records.verify").pk),

@@ -19,7 +19,7 @@ from audit.actions import Action
 from cloudtrail import transitions as cloudtrail
 from cloudtrail.events import decode, gunzip
 from demo import load
-from portal.bench import ground
+from portal.bench import ground, scale
 from portal.bench.figures import Figure, p95, queries, ratio, samples, seconds
 from portal.consequences import approved, signed
 from records import registration, verification
@@ -242,4 +242,5 @@ MEASURES: dict[str, Callable[[], list[Figure]]] = {
     "append": append,
     "pages": pages,
     "ingest": ingest,
+    "audit_scale": scale.audit_scale,
 }

@@ -1,6 +1,7 @@
 import dataclasses
 import hashlib
 import json
+import tempfile
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -147,13 +148,13 @@ def test_frozen_bytes_are_written_in_the_portals_own_name_whoever_it_works_for(s
         owner.delete_bucket_policy(Bucket=name)
 
 
-def test_a_file_is_kept_and_given_back_in_portions_as_its_bytes_would_be(locked):
+def test_a_file_is_kept_and_given_back_in_portions_as_its_bytes_would_be():
     data = bytes(range(256)) * 9000
     with tempfile.TemporaryFile() as file, tempfile.TemporaryFile() as back:
         file.write(data)
-        pin = worm.put(file, media_type="text/csv", retain_until=in_an_hour(), bucket=locked)
+        pin = put(file)
         assert (pin.size, pin.sha256) == (len(data), hashlib.sha256(data).hexdigest())
         worm.fetch(pin, back)
         back.seek(0)
         assert back.read() == data
-    assert worm.put(data, media_type="text/csv", retain_until=in_an_hour(), bucket=locked) == pin
+    assert put(data) == pin
