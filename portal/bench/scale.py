@@ -6,7 +6,7 @@ Events are written by COPY straight into the monthly partitions, as ingest does 
 import os
 import random
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from itertools import islice
 
@@ -68,7 +68,7 @@ def audit_scale() -> list[Figure]:
 def _measured(asked: Asked) -> dict[str, tuple[float, float]]:
     """Seconds, middle and 95th of 100, of each question that the page asks."""
     told = timeline.tell(asked)
-    questions = {
+    questions: dict[str, Callable[[], object]] = {
         "page of 100": lambda: timeline.page(asked, told=told),
         "counts": lambda: timeline.cells(asked, told),
         "by person": lambda: by_person(timeline.cells(asked, told)),
