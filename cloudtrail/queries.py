@@ -255,11 +255,11 @@ class Tally:
     name: str
     role: str
     kind: Kind
+    listed: str
     events: int
     bytes_out: int
     first: datetime
     last: datetime
-    listed: str = ""
 
 
 def tallies(what: Record | Version | Iterable[Object], since: datetime, until: datetime) -> list[Tally]:
@@ -270,7 +270,7 @@ def tallies(what: Record | Version | Iterable[Object], since: datetime, until: d
         cursor.execute(_sql(where, _BY_DAY), values)
         rows = cursor.fetchall()
     return [
-        Tally(day, standing, name, role, kind_of(call, "refused" if refused else ""), *counted, listed=listed)
+        Tally(day, standing, name, role, kind_of(call, "refused" if refused else ""), listed, *counted)
         for day, standing, name, role, listed, call, refused, *counted in rows
     ]
 

@@ -26,7 +26,7 @@ from botocore.exceptions import ConnectionError as NoConnection
 from botocore.session import get_session
 from django.conf import settings
 
-from audit import trail
+from audit.requests import request_id
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -155,11 +155,12 @@ _making_a_client = threading.Lock()
 
 
 @contextmanager
-def asking_for(source_identity: str, session_name: str) -> Iterator[None]:
+def asking_for(source_identity: str, session_name: str, request: str | None = None) -> Iterator[None]:
     """In this block S3 is asked in a role session of one person (`S3_PERSON_ROLE_ARN`), named in CloudTrail.
 
     Without that setting the portal asks in its own name. Sessions are made when first needed and renewed by themselves.
-    What was asked in the block is kept with S3's request ids (`S3Request`), so that CloudTrail's lines lead back here.
+    What was asked in the block is kept with S3's request ids (`S3Request`), so that CloudTrail's lines lead back here;
+    `request` is the portal's own request where that has ended meanwhile, as while an answer is streamed.
     """
     allowed = re.compile(r"[^\w+=,.@-]", re.ASCII)
     person = Person(allowed.sub("-", source_identity)[:64], allowed.sub("-", session_name)[:64])
@@ -170,14 +171,13 @@ def asking_for(source_identity: str, session_name: str) -> Iterator[None]:
     finally:
         _asking_for.reset(before)
         _made.reset(made_before)
-        _keep(person, made)
+        _keep(person, made, request_id.get() if request is None else request)
 
 
-def _keep(person: Person, made: list[str]) -> None:
+def _keep(person: Person, made: list[str], asked: str) -> None:
     from storage.models import S3Request  # models are not there yet when settings are read
 
     if made:
-        asked = trail.request_id.get()
         rows = [
             S3Request(request_id=one, person=person.source_identity, portal_request=asked)
             for one in dict.fromkeys(made)
@@ -188,8 +188,8 @@ def _keep(person: Person, made: list[str]) -> None:
 def _note_request(parsed: dict[str, Any], **_: object) -> None:
     """botocore calls it with every answer to a person's client."""
     made = _made.get()
-    if made is not None and (request_id := parsed.get("ResponseMetadata", {}).get("RequestId")):
-        made.append(request_id)
+    if made is not None and (answered := parsed.get("ResponseMetadata", {}).get("RequestId")):
+        made.append(answered)
 
 
 @contextmanager

@@ -121,7 +121,7 @@ def _version(number: int) -> str:
 def _file() -> int:
     """A ledger row that all events are said to come from."""
     made = transitions._create({"name": "Bench", "account": "111122223333", "enabled": False}, by=trail.SYSTEM)
-    return LogFile.objects.create(trail=made, key="bench", size=1, state=LogFile.State.SEEN).pk
+    return LogFile.objects.create(trail=made, key="bench", size=1).pk
 
 
 def _actors() -> list[int]:

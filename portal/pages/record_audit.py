@@ -314,12 +314,9 @@ def matrix(found: Iterable[Cell], asked: Asked, kept: dict[str, str]) -> Context
     }
 
     def box(key: str, month: date) -> Context:
+        first, last = max(month, asked.since.astimezone(UTC).date()), _months_before(month, -1) - timedelta(days=1)
+        url = f"?{urlencode(narrowed | {'since': f'{first}', 'until': f'{last}', 'person': key})}"
         count = counts[key, month]
-        days = {
-            "since": max(month, asked.since.astimezone(UTC).date()),
-            "until": _months_before(month, -1) - timedelta(days=1),
-        }
-        url = f"?{urlencode(narrowed | days | {'person': key})}"
         return {
             "month": month,
             "count": count,
@@ -328,15 +325,9 @@ def matrix(found: Iterable[Cell], asked: Asked, kept: dict[str, str]) -> Context
             "url": url,
         }
 
-    rows = [
-        {
-            "who": who,
-            "boxes": [box(key, month) for month in months],
-            "total": sum(counts[key, month] for month in months),
-        }
-        for key, who in people.items()
-    ]
-    rows.sort(key=lambda row: (ORDER.index(Standing(row["who"].standing)), -row["total"], row["who"].name))
+    totals = {key: sum(counts[key, month] for month in months) for key in people}
+    order = sorted(people.values(), key=lambda who: (ORDER.index(Standing(who.standing)), -totals[who.key], who.name))
+    rows = [{"who": who, "boxes": [box(who.key, month) for month in months], "total": totals[who.key]} for who in order]
     return {"months": months, "rows": rows, "older": any(cell.day < months[0] for cell in cells)}
 
 

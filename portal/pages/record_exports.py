@@ -12,6 +12,7 @@ from django.utils.http import content_disposition_header
 
 from accounts.models import User
 from audit import clock
+from audit.requests import request_id
 from portal.pages import issuing
 from printing import csv, issued
 from printing.issued import Tone
@@ -72,11 +73,11 @@ def issued_copy(version: Version, *, printed_by: str, at: datetime) -> tuple[byt
 
 def small_zip(version: Version, user: User) -> StreamingHttpResponse:
     """Everything small, hashed on the way; what is left out is listed inside."""
-    answer = StreamingHttpResponse(_zipped(version, user), content_type="application/zip")
+    answer = StreamingHttpResponse(_zipped(version, user, request_id.get()), content_type="application/zip")
     return _named(answer, version, "copy.zip")
 
 
-def _zipped(version: Version, user: User) -> Iterator[bytes]:
+def _zipped(version: Version, user: User, request: str) -> Iterator[bytes]:
     """The ZIP piece by piece: one file in memory at a time, each asked of S3 for the person."""
     stream = _Pieces()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -86,7 +87,7 @@ def _zipped(version: Version, user: User) -> Iterator[bytes]:
         left_out: list[str] = []
         for file in _within_bounds(version.files.all(), left_out):
             try:
-                with s3.asking_for(user.username, user.username):
+                with s3.asking_for(user.username, user.username, request):
                     data = copies.whole(file)
                 archive.writestr(f"files/{file.logical_key}", data)
             except StorageError as error:
