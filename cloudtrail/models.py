@@ -284,7 +284,7 @@ class Event(models.Model):
 
 
 class Touch(models.Model):
-    """What an event touched besides its first object: the source of a copy, further resources."""
+    """What an event touched besides its first object: the source of a copy, further resources. Its index is in migration 0002."""
 
     id = models.BigAutoField(primary_key=True)
     time = models.DateTimeField()
@@ -294,9 +294,6 @@ class Touch(models.Model):
     bucket = models.TextField(db_collation="C")
     key = models.TextField(db_collation="C")
     s3_version = models.TextField()
-
-    class Meta:
-        indexes = [models.Index(fields=["bucket", "key", "time"], name="touch_object")]
 
     def __str__(self) -> str:
         return f"{self.bucket}/{self.key}"

@@ -2,7 +2,7 @@
 
 "Who touched this record" is one index probe for each object, on bucket, hash of the key and time, newest first and no deeper
 than the page asks: the time it takes grows with the record, not with the table. Listings and batch deletes name a prefix
-only; they are found by probing every prefix of every key.
+only; they are found by probing every folder of every key.
 """
 
 from __future__ import annotations
@@ -192,7 +192,7 @@ def touching(
         where += _CHOSEN if spans else " AND e.actor_id = ANY(%(chosen)s)"
         values |= {"chosen": list(actors), "span_actors": [one[0] for one in spans]}
         values |= {"span_since": [one[1] for one in spans], "span_until": [one[2] for one in spans]}
-    values |= {"probes": _probes(objects_of(what)), "limit": limit + 1}
+    values |= _probes(objects_of(what)) | {"limit": limit + 1}
     with connection.cursor() as cursor:
         cursor.execute(_sql(where, _PAGE), values)
         names = [column.name for column in cursor.description]
@@ -212,7 +212,7 @@ def count_touching(
 ) -> int:
     """How many events `touching` would give in all."""
     where, values = _filters(since, until, person, kind, standing, "")
-    values |= {"probes": _probes(objects_of(what))}
+    values |= _probes(objects_of(what))
     with connection.cursor() as cursor:
         cursor.execute(_sql(where, _COUNT), values)
         return int(cursor.fetchone()[0])
@@ -234,7 +234,7 @@ class ByPerson:
 def by_person(what: Record | Version | Iterable[Object], since: datetime, until: datetime) -> list[ByPerson]:
     """Everyone who touched a record in [since, until), most events first."""
     where, values = _filters(since, until, None, None, None, "")
-    values |= {"probes": _probes(objects_of(what))}
+    values |= _probes(objects_of(what))
     found: dict[tuple[str, str], list[dict[str, Any]]] = {}
     with connection.cursor() as cursor:
         cursor.execute(_sql(where, _BY_PERSON), values)
@@ -265,7 +265,7 @@ class Tally:
 def tallies(what: Record | Version | Iterable[Object], since: datetime, until: datetime) -> list[Tally]:
     """Everything that touched a record in [since, until), counted by day, actor, role and kind."""
     where, values = _filters(since, until, None, None, None, "")
-    values |= {"probes": _probes(objects_of(what))}
+    values |= _probes(objects_of(what))
     with connection.cursor() as cursor:
         cursor.execute(_sql(where, _BY_DAY), values)
         rows = cursor.fetchall()
@@ -282,14 +282,21 @@ def people_touching(what: Record | Version | Iterable[Object], since: datetime, 
 
 # --- How --------------------------------------------------------------------------------------------------------------
 
+_PLACE = (
+    "hashtextextended(CASE {0}.reach WHEN 'p' THEN coalesce(substring({0}.key from '^.*/'), '') ELSE {0}.key END, 0)"
+)
+"""Where the index keeps what was touched: by its key, and a prefix by its folder (migration 0002 has the same words)."""
+_THERE = """
+      {0}.bucket = p.bucket AND {1} = hashtextextended(p.key, 0) AND strpos(p.accept, {0}.reach) > 0
+      AND CASE WHEN {0}.reach <> 'p' OR {0}.key = p.key THEN {0}.key = p.key ELSE starts_with({0}.key, p.key) AND EXISTS (
+        SELECT FROM unnest(%(places)s::text[]) place WHERE starts_with(place, {0}.bucket || '/' || {0}.key)) END"""
 _MATCHES = """
 WITH probe AS MATERIALIZED (
   SELECT * FROM jsonb_to_recordset(%(probes)s::jsonb) AS p(bucket text, key text, accept text, versions jsonb))
 SELECT DISTINCT ON (m.time, m.file_id, m.ordinal) m.* FROM (
   SELECT found.*, p.versions FROM probe p CROSS JOIN LATERAL (
     SELECT {columns}, e.reach, e.bucket, e.key, e.s3_version FROM cloudtrail_event e
-    WHERE e.bucket = p.bucket AND hashtextextended(e.key, 0) = hashtextextended(p.key, 0) AND e.key = p.key AND e.reach <> ''
-      AND strpos(p.accept, e.reach) > 0
+    WHERE e.reach <> '' AND {event_there}
       AND (e.reach <> 'o' OR e.s3_version = '' OR p.versions ? e.s3_version OR e.event_name <> ALL(%(reads)s)) {where}
     {limit}) found
   UNION ALL
@@ -297,7 +304,7 @@ SELECT DISTINCT ON (m.time, m.file_id, m.ordinal) m.* FROM (
     SELECT {columns}, t.reach, t.bucket, t.key, t.s3_version
     FROM cloudtrail_touch t
     JOIN cloudtrail_event e ON e.time = t.time AND e.file_id = t.file_id AND e.ordinal = t.ordinal
-    WHERE t.bucket = p.bucket AND t.key = p.key AND strpos(p.accept, t.reach) > 0
+    WHERE {touch_there}
       AND (t.reach NOT IN ('o', 's') OR t.s3_version = '' OR p.versions ? t.s3_version)
       AND t.time >= %(since)s AND t.time < %(until)s {where}
     {limit}) found
@@ -308,6 +315,7 @@ _COLUMNS = (
     "source_ip", "request_id", "target", "actor_id",
 )  # fmt: skip
 _DEEPEST = "ORDER BY e.time DESC, e.file_id DESC, e.ordinal DESC LIMIT %(limit)s"
+_EACH = "OFFSET 0"  # keeps the probes apart: else the planner may read the whole period once instead
 _PAGE = """
 SELECT touched.*, a.standing, a.name, a.role, a.listed FROM ({matches} LIMIT %(limit)s) touched
 JOIN cloudtrail_actor a ON a.id = touched.actor_id
@@ -331,7 +339,13 @@ GROUP BY 1, 2, 3, 4, 5, 6, 7
 
 def _sql(where: str, question: str) -> str:
     columns = ", ".join(f"e.{name}" for name in _COLUMNS)
-    matches = _MATCHES.format(columns=columns, where=where, limit=_DEEPEST if question is _PAGE else "")
+    matches = _MATCHES.format(
+        columns=columns,
+        where=where,
+        limit=_DEEPEST if question is _PAGE else _EACH,
+        event_there=_THERE.format("e", _PLACE.format("e")),
+        touch_there=_THERE.format("t", _PLACE.format("t")),
+    )
     return question.format(matches=matches)
 
 
@@ -391,17 +405,20 @@ def _cursor(after: str) -> tuple[datetime, int, int]:
     return instant, int(file_id), int(ordinal)
 
 
-def _probes(objects: Sequence[Object]) -> str:
-    """Where to look, each place once, with the reaches that count there and the versions that are the record's own."""
+def _probes(objects: Sequence[Object]) -> dict[str, Any]:
+    """Where to look, each place once, with the reaches that count there and the versions that are the record's own.
+
+    A prefix is looked for in its folder: only one that ends within a name is held against each key.
+    """
     accept: dict[tuple[str, str], set[str]] = {}
     versions: dict[tuple[str, str], Collection[str]] = {}
     for one in objects:
         place = (one.bucket, one.key)
         versions[place] = one.versions
-        accept.setdefault(place, set()).update((Reach.OBJECT, Reach.SOURCE, Reach.PREFIX))
-        for end in range(len(one.key)):
-            accept.setdefault((one.bucket, one.key[:end]), set()).add(Reach.PREFIX)
-        accept.setdefault((one.bucket, ""), set()).add(Reach.BUCKET)
+        accept.setdefault(place, set()).update((Reach.OBJECT, Reach.SOURCE))
+        for folder in _folders(one.key):
+            accept.setdefault((one.bucket, folder), set()).add(Reach.PREFIX)
+        accept[one.bucket, ""].add(Reach.BUCKET)
     if objects:
         accept["", ""] = {Reach.ALL}
     probes = [
@@ -413,7 +430,12 @@ def _probes(objects: Sequence[Object]) -> str:
         }
         for place, reaches in accept.items()
     ]
-    return orjson.dumps(probes).decode()
+    return {"probes": orjson.dumps(probes).decode(), "places": [f"{one.bucket}/{one.key}" for one in objects]}
+
+
+def _folders(key: str) -> list[str]:
+    """Everything in front of a slash, with it: "", "runs/", "runs/a/" for runs/a/r1."""
+    return ["", *(key[: place + 1] for place, char in enumerate(key) if char == "/")]
 
 
 def _touched(row: dict[str, Any]) -> Touched:

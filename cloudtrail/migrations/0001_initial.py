@@ -377,8 +377,4 @@ class Migration(migrations.Migration):
             model_name="logfile",
             constraint=models.UniqueConstraint(fields=("bucket", "key", "s3_version", "etag"), name="log_file_once"),
         ),
-        migrations.AddIndex(
-            model_name="touch",
-            index=models.Index(fields=["bucket", "key", "time"], name="touch_object"),
-        ),
     ]

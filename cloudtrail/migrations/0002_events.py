@@ -1,7 +1,7 @@
 """The table of events, partitioned by month of the event's time, and the rules that keep what files told.
 
-Two indexes: on the object, by a hash of its key (keys are long and repeated; the key itself is compared as well), and on the
-time, by which files, duplicates and evidence are found. The application's role owns no table, so a SECURITY DEFINER function
+Two indexes: on the object, by a hash of its key (keys are long and repeated; the key itself is compared as well), or where
+only a prefix is named by a hash of its folder; and on the time, by which files, duplicates and evidence are found. The application's role owns no table, so a SECURITY DEFINER function
 makes its partitions. Events of odd times (before CloudTrail was there, or in the future) go to the default partition, and
 stay there.
 """
@@ -36,7 +36,11 @@ CREATE TABLE cloudtrail_event (
   target text COLLATE "C" NOT NULL,
   corrects text COLLATE "C" NOT NULL
 ) PARTITION BY RANGE (time);
-CREATE INDEX cloudtrail_event_object ON cloudtrail_event (bucket, hashtextextended(key, 0), time) WHERE reach <> '';
+CREATE INDEX cloudtrail_event_object ON cloudtrail_event (
+  bucket, hashtextextended(CASE reach WHEN 'p' THEN coalesce(substring(key from '^.*/'), '') ELSE key END, 0), time
+) WHERE reach <> '';
+CREATE INDEX cloudtrail_touch_object ON cloudtrail_touch (
+  bucket, hashtextextended(CASE reach WHEN 'p' THEN coalesce(substring(key from '^.*/'), '') ELSE key END, 0), time);
 CREATE INDEX cloudtrail_event_time ON cloudtrail_event (time);
 CREATE TABLE cloudtrail_event_default PARTITION OF cloudtrail_event DEFAULT;
 """
@@ -95,7 +99,7 @@ class Migration(migrations.Migration):
     operations = [
         migrations.RunSQL(
             TABLE,
-            "DROP TABLE cloudtrail_event;",
+            "DROP TABLE cloudtrail_event; DROP INDEX cloudtrail_touch_object;",
         ),
         migrations.RunSQL(PARTITION, "DROP FUNCTION cloudtrail_make_partition(date);"),
         migrations.RunSQL(

@@ -175,14 +175,17 @@ def test_the_page_is_one_question_and_walks_the_index(empty, tmp_path):
         connection,
     ) as asked:
         touching([Object(given.BUCKET, "runs/a/r1")], SINCE, UNTIL)
-    assert len(asked) == 1
-    with connection.cursor() as cursor:
-        cursor.execute("SET enable_seqscan = off")
-        cursor.execute(f"EXPLAIN {asked[0]['sql']}")
-        plan = "\n".join(line for (line,) in cursor.fetchall())
-        cursor.execute("RESET enable_seqscan")
-    assert "bucket_hashtextextended_time_idx" in plan
-    assert "cloudtrail_event_2026_04" in plan
+        queries.count_touching([Object(given.BUCKET, "runs/a/r1")], SINCE, UNTIL)
+        queries.tallies([Object(given.BUCKET, "runs/a/r1")], SINCE, UNTIL)
+    assert len(asked) == 3
+    for question in asked:
+        with connection.cursor() as cursor:
+            cursor.execute("SET enable_seqscan = off")
+            cursor.execute(f"EXPLAIN {question['sql']}")
+            plan = "\n".join(line for (line,) in cursor.fetchall())
+            cursor.execute("RESET enable_seqscan")
+        assert "Index Cond: ((bucket = p.bucket) AND (hashtextextended(" in plan
+        assert "cloudtrail_event_2026_04" in plan
 
 
 def test_events_about_a_record_that_one_may_not_see_do_not_exist(firm, tmp_path):
