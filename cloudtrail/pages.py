@@ -178,7 +178,7 @@ def throughput(trail: Trail, now: datetime) -> dict[str, Any]:
     took = (
         "no file in the last day"
         if middle is None
-        else f"{_minutes(middle)} in the middle, {_minutes(most)} for 95 of 100"
+        else f"half within {_minutes(middle)}, 95 of 100 within {_minutes(most)}"
     )
     return {"now": words, "took": took}
 
@@ -354,8 +354,8 @@ def _evidence(actor: Actor, user: User) -> dict[str, str]:
 
 
 def ending(actor: Actor) -> str:
-    """How well it is known who it was, in words."""
-    return f"{actor.standing}: {actor_words(actor.standing, actor.name)}"
+    """Who it was, as well as that is known, in words."""
+    return actor_words(actor.standing, actor.name)
 
 
 def raw_event(file: LogFile, ordinal: int) -> dict[str, Any]:
