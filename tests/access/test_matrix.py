@@ -76,7 +76,7 @@ def house(shared, django_db_blocker):
 
 def route_of(line: Line) -> str:
     """The route that the line's path leads to, as `patterns()` writes it."""
-    sample = re.sub(r"\{(?:file|broken|entry)\}", "1", line.path)
+    sample = re.sub(r"\{(?:file|broken|entry|actor)\}", "1", line.path)
     sample = re.sub(r"\{key\}", "0" * 64, sample)
     sample = re.sub(r"\{(\w+)\}", lambda found: "t" if found[1] in {"enrol", "reset", "image"} else SOME_KEY, sample)
     return f"/{resolve(sample.split('?')[0]).route}"
