@@ -133,7 +133,7 @@ def test_the_page_of_an_event_shows_its_json_without_tokens_and_the_chain(loaded
     assert "SECRET" not in handed
     used = client.get(reverse("cloudtrail:event", args=[loaded.pk, 2])).text
     assert "was handed out by AssumeRole" in used
-    assert "PROVEN: maja" in used
+    assert "<b>maja</b>" in used
     assert "the one that was kept when it was stored" in used
     assert Access.objects.filter(what="view", subject_kind="trail").count() == 2
 
