@@ -15,6 +15,13 @@ _LOG = re.compile(
     _ROOM + r"CloudTrail/" + _DAY + r"(?P<owner>[0-9]{12})_CloudTrail_(?P=region)_(?P<time>[0-9]{8}T[0-9]{4})Z"
     r"_(?P<unique>[A-Za-z0-9]{16})\.json\.gz"
 )
+_DIGEST = re.compile(
+    _ROOM
+    + r"CloudTrail-Digest/"
+    + _DAY
+    + r"(?P<owner>[0-9]{12})_CloudTrail-Digest_(?P=region)_(?P<trail>[A-Za-z0-9._-]+)"
+    r"_(?P<home>[a-z]{2}(?:-[a-z0-9]+)+)_(?P<time>[0-9]{8}T[0-9]{6})Z(?P<backfill>_backfill)?\.json\.gz"
+)
 _FOLDER = re.compile(_ROOM + r"(?P<folder>CloudTrail(?:-[A-Za-z]+)*)/")
 
 
@@ -72,6 +79,56 @@ def parse(key: str) -> LogName | None:
     )
 
 
+@dataclass(frozen=True)
+class DigestName:
+    """The parts of a digest file's key. `end` is the end of its hour in UTC, to the second; `home` the trail's home region."""
+
+    account: str
+    region: str
+    trail: str
+    home: str
+    end: datetime
+    backfill: bool = False
+    prefix: str = ""
+    organisation: str = ""
+
+    @property
+    def key(self) -> str:
+        """The key under which CloudTrail delivers this digest."""
+        root = digest_prefix(self.prefix, self.organisation, self.account) + f"{self.region}/{self.end:%Y/%m/%d}/"
+        suffix = "_backfill" if self.backfill else ""
+        return (
+            f"{root}{self.account}_CloudTrail-Digest_{self.region}_{self.trail}_{self.home}_{self.end:%Y%m%dT%H%M%SZ}"
+            f"{suffix}.json.gz"
+        )
+
+    @property
+    def chain(self) -> tuple[str, str, str, str, bool]:
+        """Digests of one chain have this in common; backfill digests are a chain of their own."""
+        return self.account, self.region, self.trail, self.home, self.backfill
+
+
+def parse_digest(key: str) -> DigestName | None:
+    """The parts of a digest file's name, or None if `key` is not one."""
+    found = _DIGEST.fullmatch(key)
+    if found is None:
+        return None
+    try:
+        end = datetime.strptime(found["time"], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+    return DigestName(
+        account=found["account"],
+        region=found["region"],
+        trail=found["trail"],
+        home=found["home"],
+        end=end,
+        backfill=bool(found["backfill"]),
+        prefix=found["prefix"],
+        organisation=found["organisation"] or "",
+    )
+
+
 def kind(key: str) -> Kind:
     """Where a key belongs: a log file, a digest, an Insight file, another CloudTrail sibling, or a stranger."""
     if parse(key) is not None:
@@ -86,6 +143,11 @@ def account_prefix(prefix: str, organisation: str, account: str) -> str:
     """The folder in which the regions of one account lie; ends with a slash."""
     middle = f"{organisation}/" if organisation else ""
     return f"{prefix}AWSLogs/{middle}{account}/CloudTrail/"
+
+
+def digest_prefix(prefix: str, organisation: str, account: str) -> str:
+    """The folder in which the regions' digests of one account lie; ends with a slash."""
+    return account_prefix(prefix, organisation, account).removesuffix("CloudTrail/") + "CloudTrail-Digest/"
 
 
 def day_prefix(prefix: str, organisation: str, account: str, region: str, day: date) -> str:
