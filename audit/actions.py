@@ -132,6 +132,8 @@ class Action(TextChoices):
     TRAIL_LOADED = "trail.loaded", "loaded files handed over for the trail"
     DIRECTORY_ENTERED = "directory.entered", "entered in the directory"
     DIRECTORY_CHANGED = "directory.changed", "changed in the directory"
+    TRAIL_PROVED = "trail.proved", "held against its digests the trail"
+    BUCKET_RECONCILED = "bucket.reconciled", "compared with CloudTrail's events the versions in the bucket"
     TRAIL_FILE_RETRIED = "trail.file_retried", "asked for another try of a file of the trail"
 
     # jobs

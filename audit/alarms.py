@@ -27,6 +27,9 @@ MOMENTARY = frozenset(
         Kind.PROTECTION_CHANGED,
         Kind.KEY_ENDANGERED,
         Kind.LOCK_BYPASSED,
+        Kind.TRAIL_ALTERED,
+        Kind.TRAIL_GAP,
+        Kind.OBJECTS_UNEXPLAINED,
     }
 )
 OPEN = Q(acknowledged_at__isnull=True) | Q(cleared_at__isnull=True)

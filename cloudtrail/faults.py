@@ -20,6 +20,8 @@ def faults(made: Trail) -> dict[str, str]:
         found["region"] = "A region is written as in eu-central-1."
     if made.prefix and (made.prefix.startswith("/") or not made.prefix.endswith("/")):
         found["prefix"] = "A prefix begins without a slash and ends with one."
+    if made.aws_name and not re.fullmatch(r"[A-Za-z0-9._-]{3,128}", made.aws_name):
+        found["aws_name"] = "A trail's name at AWS has 3 to 128 letters, digits, dots, dashes and underscores."
     if made.bucket and not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", made.bucket):
         found["bucket"] = "This is not the name of a bucket."
     if made.enabled and not made.bucket:

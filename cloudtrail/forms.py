@@ -19,6 +19,7 @@ class TrailForm(forms.ModelForm):
             "prefix",
             "region",
             "organisation",
+            "aws_name",
             "started_from",
             "enabled",
             "source_identity_enforced",
@@ -26,12 +27,16 @@ class TrailForm(forms.ModelForm):
         labels = {
             "organisation": "Organisation id",
             "prefix": "Prefix in the bucket",
+            "aws_name": "The trail's name at AWS",
             "started_from": "Pull from this day on",
             "enabled": "Pull it on a schedule",
             "source_identity_enforced": "Trust policies enforce the source identity",
         }
         widgets = {
-            **{name: forms.TextInput() for name in ("name", "account", "bucket", "prefix", "region", "organisation")},
+            **{
+                name: forms.TextInput()
+                for name in ("name", "account", "bucket", "prefix", "region", "organisation", "aws_name")
+            },
             "started_from": forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
         }
         help_texts = {
@@ -40,6 +45,7 @@ class TrailForm(forms.ModelForm):
             "prefix": "What stands in front of AWSLogs/, with a slash at its end; usually nothing.",
             "region": "Leave it empty to pull every region.",
             "organisation": "Only for an organisation's trail: o- and letters and digits.",
+            "aws_name": "As its digests name it. Leave it empty unless several trails deliver into this place.",
             "started_from": "Files delivered earlier stay where they are.",
             "enabled": "New files come in by themselves; else only when somebody asks.",
             "source_identity_enforced": (

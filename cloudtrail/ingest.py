@@ -22,7 +22,7 @@ from audit import clock
 from cloudtrail import alarms, bucket, keys
 from cloudtrail.actors import Standing
 from cloudtrail.attribution import Directory
-from cloudtrail.events import ParsedFile, Unreadable, parse
+from cloudtrail.events import ParsedFile, Unreadable, gunzip, parse
 from cloudtrail.models import Actor, HandedOver, Listing, LogFile, Trail
 from cloudtrail.rows import COLUMNS, TOLD_COLUMNS, TOUCH_COLUMNS, lines, told
 from storage.s3 import ObjectGone, StorageError
@@ -76,6 +76,7 @@ class Reading:
     parsed: ParsedFile | None = None
     reason: str = ""
     sha256: str = ""
+    sha256_content: str = ""
     again: bool = False
 
 
@@ -96,7 +97,7 @@ def discover(trail: Trail, progress: Progress = silent) -> int:
     for region in regions:
         for day in _days(trail, region, first, today):
             folder = keys.day_prefix(trail.prefix, trail.organisation, trail.account, region, day)
-            new += _note(trail, bucket.list_versions(trail.bucket, folder))
+            new += note(trail, bucket.list_versions(trail.bucket, folder))
             progress(0, 0, f"listing {region} {day}: {new} new files")
     Listing.objects.filter(trail=trail).update(listed_through=today, last_listed_at=now, last_error="")
     return new
@@ -126,7 +127,8 @@ def _days(trail: Trail, region: str, first: date, last: date) -> list[date]:
     return sorted(found)
 
 
-def _note(trail: Trail, listed: Iterable[bucket.Listed]) -> int:
+def note(trail: Trail, listed: Iterable[bucket.Listed]) -> int:
+    """Put what a listing shows into the ledger; returns how many were new."""
     rows = []
     for found in listed:
         name = keys.parse(found.key)
@@ -202,7 +204,17 @@ def fetch(row: LogFile) -> Reading:
     try:
         return Reading(row, parsed=parse(raw))
     except Unreadable as error:
-        return Reading(row, reason=str(error), sha256=hashlib.sha256(raw).hexdigest())
+        return Reading(
+            row, reason=str(error), sha256=hashlib.sha256(raw).hexdigest(), sha256_content=_content_hash(raw)
+        )
+
+
+def _content_hash(raw: bytes) -> str:
+    """What a digest would name, of a file whose events cannot be read; "" if it cannot be unpacked."""
+    try:
+        return hashlib.sha256(gunzip(raw)).hexdigest()
+    except Unreadable:
+        return ""
 
 
 def raw_bytes(row: LogFile) -> bytes:
@@ -218,7 +230,7 @@ def raw_bytes(row: LogFile) -> bytes:
 def load(root: Path, trail_for: Callable[[str], Trail], tally: Tally, progress: Progress = silent) -> list[LogFile]:
     """Store the log files below a directory, laid out as CloudTrail delivers them; returns what was set aside.
 
-    `trail_for` gives the trail of an account. Digests, Insight files and other siblings are no log files and are passed by.
+    `trail_for` gives the trail of an account. Digests, Insight files and other siblings are no log files and are passed by here.
     """
     directory = Directory()
     paths = sorted(_log_paths(root))
@@ -248,8 +260,29 @@ def _log_paths(root: Path) -> Iterator[tuple[Path, str]]:
         for name in names:
             path = Path(folder, name)
             key = _key_of(root, path)
-            if name.endswith((".json.gz", ".json")) and keys.kind(key) in LOG_OR_STRANGER and not path.is_symlink():
+            if (
+                name.endswith((".json.gz", ".json"))
+                and not _about_digests(name)
+                and keys.kind(key) in LOG_OR_STRANGER
+                and not path.is_symlink()
+            ):
                 yield path, key
+
+
+def _about_digests(name: str) -> bool:
+    """What is handed over beside the digests: public keys, and the fields of their objects (`proof.take_over`)."""
+    return name.startswith("public-keys") or name.endswith(".metadata.json")
+
+
+def digests_below(root: Path) -> dict[str, list[tuple[Path, str]]]:
+    """Digest files below `root` with the keys that they had, by account; symbolic links are not followed."""
+    found: dict[str, list[tuple[Path, str]]] = {}
+    for path in sorted(root.rglob("*.json.gz")):
+        key = _key_of(root, path)
+        name = keys.parse_digest(key)
+        if name is not None and not path.is_symlink():
+            found.setdefault(name.account, []).append((path, key))
+    return found
 
 
 def _key_of(root: Path, path: Path) -> str:
@@ -426,7 +459,7 @@ def _settle(row: LogFile, parsed: ParsedFile, now: datetime) -> None:
 def _set_aside(row: LogFile, reading: Reading, now: datetime) -> None:
     """Quarantine, or another try later if only the way there was closed."""
     row.reason = reading.reason
-    row.sha256_raw = reading.sha256
+    row.sha256_raw, row.sha256_content = reading.sha256, reading.sha256_content
     row.attempts += 1
     if not reading.again:
         row.state = LogFile.State.QUARANTINED

@@ -32,6 +32,11 @@ class Trail(models.Model):
     region = models.TextField(blank=True, default="", help_text="empty: every region that the trail delivers")
     bucket = models.TextField(blank=True, default="")
     prefix = models.TextField(blank=True, default="", help_text="in front of AWSLogs/; empty, or ends with a slash")
+    aws_name = models.TextField(
+        blank=True,
+        default="",
+        help_text="the trail's name at AWS, as its digests name it; empty: every trail that delivers here",
+    )
     enabled = models.BooleanField(default=True, help_text="pulled on a schedule")
     started_from = models.DateField(default=date(2013, 11, 13), help_text="first day of delivery to pull")
     source_identity_enforced = models.BooleanField(
@@ -70,6 +75,9 @@ class Listing(models.Model):
         null=True, help_text="files settled up to here are told in an entry of the trail"
     )
     last_error = models.TextField(default="")
+    digests_through = models.DateField(null=True, help_text="digests of every hour up to this day were listed")
+    digest_error = models.TextField(default="", help_text="why digests or public keys could not be had")
+    proved_at = models.DateTimeField(null=True, help_text="files settled up to here were held against the digests")
 
     def __str__(self) -> str:
         return f"listing of {self.trail}"
@@ -145,6 +153,172 @@ class HandedOver(models.Model):
 
     def __str__(self) -> str:
         return f"bytes of {self.file}"
+
+
+class PublicKey(models.Model):
+    """A public key with which CloudTrail signs digests, archived: it must outlive access to AWS."""
+
+    id = models.BigAutoField(primary_key=True)
+    trail = models.ForeignKey(Trail, models.PROTECT, related_name="public_keys")
+    region = models.TextField()
+    fingerprint = models.TextField()
+    value = models.BinaryField(help_text="DER of PKCS #1, as ListPublicKeys gives it")
+    begins = models.DateTimeField(help_text="valid from")
+    ends = models.DateTimeField(help_text="valid until")
+    source = models.TextField(help_text="ListPublicKeys, or handed over")
+    archived_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["-begins", "region"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["trail", "region", "fingerprint", "value", "begins", "ends"], name="public_key_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.fingerprint
+
+
+class DigestFile(models.Model):
+    """One version of a digest file's object, with its bytes. What it is never changes; what it is worth is a conclusion."""
+
+    class State(models.TextChoices):
+        WAITING = "", "Waiting"
+        VALID = "valid", "Valid"
+        INVALID = "invalid", "Not valid"
+
+    id = models.BigAutoField(primary_key=True)
+    trail = models.ForeignKey(Trail, models.PROTECT, related_name="digests")
+    bucket = models.TextField(blank=True, help_text="empty for one that was handed over")
+    key = models.TextField()
+    s3_version = models.TextField(blank=True)
+    etag = models.TextField(blank=True, help_text="as S3 gives it; SHA-256 for one that was handed over")
+    region = models.TextField()
+    aws_name = models.TextField(help_text="name of the trail at AWS")
+    home_region = models.TextField()
+    backfill = models.BooleanField(default=False)
+    starts_at = models.DateTimeField(help_text="as the digest says, else an hour before its name does")
+    ends_at = models.DateTimeField(help_text="as its name says")
+    data = models.BinaryField(help_text="the bytes as delivered")
+    sha256_raw = models.TextField()
+    sha256_content = models.TextField(blank=True)
+    metadata = models.JSONField(default=dict, help_text="user fields of the object, the signature among them")
+    fingerprint = models.TextField(blank=True, help_text="of the public key that it names")
+    seen_at = models.DateTimeField(db_default=Now())
+    state = models.TextField(choices=State, default=State.WAITING, blank=True)
+    reason = models.TextField(default="", blank=True, help_text="why it is not valid")
+    leads = models.BooleanField(default=False, help_text="of several versions, the one that counts")
+    link = models.TextField(default="", blank=True, help_text="how it stands to the digest before it")
+    missing = models.IntegerField(default=0, help_text="digests that are missing right before it")
+    gap_since = models.DateTimeField(
+        null=True, help_text="end of the digest before it, where that is not its own beginning"
+    )
+    listed = models.IntegerField(default=0, help_text="log files that it lists")
+    absent = models.IntegerField(default=0, help_text="of these, not there")
+    unread = models.IntegerField(default=0, help_text="of these, not read yet")
+    mismatched = models.IntegerField(default=0, help_text="of these, not what was delivered")
+    judged_at = models.DateTimeField(null=True)
+
+    objects = LogFileQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-ends_at", "-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["bucket", "key", "s3_version", "etag"], name="digest_file_once"),
+        ]
+        indexes = [
+            models.Index(fields=["trail", "ends_at"], name="digest_file_of_trail"),
+            models.Index(fields=["trail"], condition=models.Q(judged_at=None), name="digest_file_new"),
+        ]
+
+    def __str__(self) -> str:
+        return self.key.rpartition("/")[2]
+
+    @property
+    def chain(self) -> tuple[str, str, str, bool]:
+        """Digests of one chain of a trail have this in common."""
+        return self.region, self.aws_name, self.home_region, self.backfill
+
+
+class DigestLine(models.Model):
+    """A log file as a valid digest lists it."""
+
+    id = models.BigAutoField(primary_key=True)
+    digest = models.ForeignKey(DigestFile, models.PROTECT, related_name="lines")
+    bucket = models.TextField()
+    key = models.TextField()
+    sha256 = models.TextField(help_text="of the unpacked bytes")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["key", "digest", "bucket"], name="digest_line_once")]
+
+    def __str__(self) -> str:
+        return self.key
+
+
+class Proof(models.Model):
+    """What the digests say of a log file; no row means that this is pending. What is proved or disproved stays so."""
+
+    class State(models.TextChoices):
+        VALID = "valid", "Proved"
+        MISMATCH = "mismatch", "Not as delivered"
+        NOT_COVERED = "not_covered", "Not covered"
+        UNDIGESTED = "undigested", "No digests then"
+
+    file = models.OneToOneField(LogFile, models.PROTECT, primary_key=True, related_name="proof")
+    state = models.TextField(choices=State)
+    digest = models.ForeignKey(DigestFile, models.PROTECT, null=True, related_name="proofs")
+    decided_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.get_state_display()}"
+
+
+class Reconciliation(models.Model):
+    """When a bucket of records was last compared with CloudTrail's events: operational."""
+
+    bucket = models.TextField(primary_key=True)
+    listed_at = models.DateTimeField()
+    versions = models.IntegerField(default=0, help_text="of records, that the listing showed")
+
+    def __str__(self) -> str:
+        return self.bucket
+
+
+class ObjectVersion(models.Model):
+    """A version (or delete marker) of a record's object, as listings of its bucket showed it: from when, and until when."""
+
+    class Judgement(models.TextChoices):
+        WAITING = "", "Events may still come"
+        EXPLAINED = "explained", "An event tells of it"
+        UNEXPLAINED = "unexplained", "No event tells of it"
+        BEFORE = "before", "From before the events"
+
+    id = models.BigAutoField(primary_key=True)
+    bucket = models.TextField()
+    key = models.TextField()
+    s3_version = models.TextField()
+    marker = models.BooleanField(help_text="a delete marker")
+    written_at = models.DateTimeField(help_text="as S3 says")
+    seen_at = models.DateTimeField(help_text="first listing that showed it")
+    last_seen_at = models.DateTimeField(help_text="latest listing that showed it")
+    gone_at = models.DateTimeField(null=True, help_text="first listing that did not show it any longer")
+    appeared = models.TextField(choices=Judgement, default=Judgement.WAITING, blank=True)
+    vanished = models.TextField(choices=Judgement, default=Judgement.WAITING, blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["bucket", "key", "s3_version"], name="object_version_once")]
+        indexes = [
+            models.Index(
+                fields=["bucket"],
+                condition=models.Q(appeared="") | models.Q(vanished="", gone_at__isnull=False),
+                name="object_version_open",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.bucket}/{self.key} ({self.s3_version})"
 
 
 class Actor(models.Model):

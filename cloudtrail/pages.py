@@ -11,7 +11,7 @@ from django.db.models.functions import TruncHour
 from django.urls import reverse
 
 from accounts.models import User
-from cloudtrail import ingest
+from cloudtrail import ingest, proof_pages
 from cloudtrail.bucket import TooLarge
 from cloudtrail.directory import Register
 from cloudtrail.events import Unreadable, gunzip, redacted
@@ -99,7 +99,7 @@ def verdict(trail: Any) -> dict[str, Any]:
             "The SHA-256 of its bytes, packed and unpacked, is kept; no stored line is ever changed.",
         ],
         "cannot": [
-            "Whether AWS delivered these very bytes: CloudTrail's signed digest files are not checked yet.",
+            "Whether these are the bytes that AWS delivered, and all of them: that is what its signed digests prove, below.",
             "What happened while the trail was stopped, or which events its selectors left out.",
             "The last 15 minutes are provisional: CloudTrail delivers late, and in any order.",
         ],
@@ -222,6 +222,7 @@ def file_facts(file: LogFile) -> list[dict[str, Any]]:
         {"label": "Size", "value": f"{amount(file.size)}, {amount(file.content_size)} unpacked"},
         {"label": "SHA-256 as delivered", "hash": file.sha256_raw or " "},
         {"label": "SHA-256 unpacked", "hash": file.sha256_content or " "},
+        {"label": "Proof", "value": proof_pages.of_file(file)},
         {"label": "Events", "value": f"{file.events}, of these {file.seen_before} seen before"},
         {"label": "Contradictions", "value": str(file.conflicts)},
     ]

@@ -128,7 +128,8 @@ def count(judged: Judged, outcome: Outcome, told: Told = silent) -> None:
     digest = judged.digest
     if judged.link is Link.MISSING:
         for end in judged.missing:
-            key = digest.previous_key if end == judged.missing[-1] and digest.previous_key else _name(digest, end)
+            named = judged.fault is None and end == judged.missing[-1]
+            key = digest.previous_key if named else _name(digest, end)
             outcome.digests["missing"] += 1
             told("digest", digest.bucket, key, "missing")
             said = f"The digest of the hour that ended {end:%Y-%m-%d %H:%M:%S} UTC is missing."

@@ -6,7 +6,7 @@ from typing import Any
 from celery import shared_task
 from django.conf import settings
 
-from cloudtrail import transitions
+from cloudtrail import reconciliation, transitions
 from cloudtrail.models import Trail
 from jobs import queue
 from jobs.models import Job
@@ -21,6 +21,18 @@ def pull_all() -> None:
     for trail in Trail.objects.filter(enabled=True).exclude(bucket=""):
         if transitions.due(trail, EVERY):
             transitions.enqueue_pull(trail)
+
+
+@shared_task(name="cloudtrail.reconcile_all")
+def reconcile_all() -> None:
+    """Queue a comparison of the buckets of records with the events; it lists each of them once a day."""
+    queue.enqueue("cloudtrail.reconcile", args={}, key="all")
+
+
+@queue.handler("cloudtrail.reconcile")
+def reconcile(job: Job) -> dict[str, Any]:
+    """Compare, and judge what waits."""
+    return {"findings": reconciliation.reconcile_due()}
 
 
 @queue.handler("cloudtrail.pull")

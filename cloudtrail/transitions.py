@@ -14,8 +14,9 @@ from accounts.permissions import demand
 from audit import clock, trail
 from audit.actions import Action
 from audit.reasons import demand_reason
-from cloudtrail import ingest
+from cloudtrail import ingest, proof
 from cloudtrail.attribution import heal
+from cloudtrail.bucket import TooLarge
 from cloudtrail.faults import faults
 from cloudtrail.ingest import Progress, Tally, silent
 from cloudtrail.models import DirectoryEntry, Listing, LogFile, Trail
@@ -30,6 +31,7 @@ FIELDS = (
     "region",
     "bucket",
     "prefix",
+    "aws_name",
     "enabled",
     "started_from",
     "source_identity_enforced",
@@ -164,14 +166,29 @@ def _told(entry: DirectoryEntry) -> dict[str, str]:
 
 
 def pull(pulled: Trail, progress: Progress = silent) -> Tally:
-    """Pull a trail, and tell the audit trail what came of it. Raises `StorageError`; what was stored before stays."""
+    """Pull a trail, and tell the audit trail what came of it. Raises `StorageError`; what was stored before stays.
+
+    Without its digests a trail is read all the same: then nothing of it is proved.
+    """
     try:
+        _gather(pulled)
         return ingest.pull(pulled, progress)
     except StorageError as error:
         Listing.objects.update_or_create(trail=pulled, defaults={"last_error": str(error)})
         raise
     finally:
         summarise(pulled, Action.TRAIL_PULLED)
+        proof.prove(pulled)
+
+
+def _gather(pulled: Trail) -> None:
+    """Fetch new digests and keys, before the log files are listed: what a digest lists is there by then."""
+    if pulled.offline:
+        return
+    try:
+        proof.gather(pulled)
+    except (StorageError, TooLarge) as error:
+        Listing.objects.update_or_create(trail=pulled, defaults={"digest_error": str(error)})
 
 
 def load(root: Path, *, name: str = "", progress: Progress = silent) -> tuple[Tally, list[LogFile]]:
@@ -187,8 +204,12 @@ def load(root: Path, *, name: str = "", progress: Progress = silent) -> tuple[Ta
     try:
         return tally, ingest.load(root, trail_for, tally, progress)
     finally:
+        for account, found in ingest.digests_below(root).items():
+            proof.take_over(trail_for(account), root, found)
+            tally.trails.add(trail_for(account).pk)
         for loaded in Trail.objects.filter(pk__in=tally.trails):
             summarise(loaded, Action.TRAIL_LOADED)
+            proof.prove(loaded)
 
 
 def summarise(told: Trail, action: Action) -> None:

@@ -12,6 +12,7 @@ urlpatterns = [
     path("directory/<uuid:entry_id>/", identities.entry_page, name="directory-entry"),
     path("<uuid:trail_id>/", views.trail_page, name="trail"),
     path("<uuid:trail_id>/edit/", views.edit, name="edit"),
+    path("<uuid:trail_id>/proof/", views.proof_page, name="proof"),
     path("<uuid:trail_id>/pull/", views.pull, name="pull"),
     path("<uuid:trail_id>/progress/", views.progress, name="progress"),
     path("files/<int:file_id>/", views.file_page, name="file"),

@@ -15,6 +15,7 @@ from accounts.permissions import demand, may
 from audit import clock, trail
 from cloudtrail import pages, transitions
 from cloudtrail.directory import Register
+from cloudtrail import pages, proof_pages, transitions
 from cloudtrail.forms import ChangeTrailForm, TrailForm
 from cloudtrail.models import Event, LogFile, Trail
 from jobs.models import Job
@@ -76,12 +77,35 @@ def trail_page(request: PersonRequest, trail_id: uuid.UUID) -> HttpResponse:
         "facts": pages.trail_facts(shown, now),
         "rhythm": pages.rhythm(shown, now),
         "aside": shown.files.filter(state=LogFile.State.QUARANTINED).order_by("-settled_at", "-id")[:ASIDE],
+        "proof": proof_pages.verdict(shown, proof_pages.counts(shown)),
+        "bar": proof_pages.bar(shown, clock.now()),
+        "facts": pages.trail_facts(shown, clock.now()),
         "job": pages.latest_job(shown),
         "progress_url": reverse("cloudtrail:progress", args=[trail_id]),
         "manages": may(request.user, "cloudtrail.manage"),
         "crumbs": pages.crumbs(shown),
     }
     return render(request, "cloudtrail/trail.html", context)
+
+
+@require_GET
+def proof_page(request: PersonRequest, trail_id: uuid.UUID) -> HttpResponse:
+    """What the digests prove: hours, digests, keys."""
+    shown = get_object_or_404(Trail.objects.visible_to(request.user).select_related("listing"), pk=trail_id)
+    show = request.GET.get("show", "")
+    rows, after = proof_pages.digests_page(shown, show, request.GET.get("after", ""), PAGE)
+    context = {
+        "trail": shown,
+        "verdict": proof_pages.verdict(shown, proof_pages.counts(shown)),
+        "bar": proof_pages.bar(shown, clock.now()),
+        "days": proof_pages.DAYS,
+        "rows": rows,
+        "after": after,
+        "show": show,
+        "keys": shown.public_keys.all(),
+        "crumbs": pages.crumbs(shown, "Proof by digests"),
+    }
+    return render(request, "cloudtrail/proof.html", context)
 
 
 @require_POST

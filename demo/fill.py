@@ -37,6 +37,8 @@ from signatures.transitions import sign_all
 from sops import transitions as sops
 from standin.filling import CLOUDTRAIL, Filler, Keeper, make_bucket
 from standin.principals import ANCHOR, PIPELINE, PORTAL
+from standin.filling import Filler, make_bucket
+from standin.process import StandIn
 from storage import s3
 from storage.models import Bucket
 from storage.transitions import register_bucket
@@ -392,6 +394,9 @@ def put_trail() -> None:
     """Log files of the last 90 days, as CloudTrail would have delivered them, and the trail that names their bucket."""
     history = demo_trail.build(_objects(), now=clock.now(), bucket=RECORDS_BUCKET, account=ACCOUNT, region=REGION)
     demo_trail.write(history.files, lambda key, data: s3.client().put_object(Bucket=TRAIL_BUCKET, Key=key, Body=data))
+    stopped = (history.gap[0] + timedelta(hours=1), history.gap[1])  # its last digest tells of the stop itself
+    now = clock.now()
+    StandIn(settings.S3_ENDPOINT_URL or "").digest(now - timedelta(days=demo_trail.DAYS), now, [stopped])
     cloudtrail.add_trail(
         {"name": "gxp-data-events", "account": ACCOUNT, "region": REGION, "bucket": TRAIL_BUCKET, "prefix": "", "enabled": True,
          "started_from": _today() - timedelta(days=91), "source_identity_enforced": True},

@@ -23,6 +23,7 @@ app.conf.beat_schedule = {
     "archive proofs of signatures": {"task": "signatures.archive_pending", "schedule": 60.0},
     "lock dormant accounts": {"task": "accounts.lock_dormant", "schedule": 3600.0},
     "pull trails": {"task": "cloudtrail.pull_all", "schedule": 20.0},
+    "compare buckets with events": {"task": "cloudtrail.reconcile_all", "schedule": 3600.0},
     "remind of signatures": {"task": "signatures.remind", "schedule": 3600.0},
     "read the storage posture": {"task": "portal.read_posture", "schedule": 3600.0},
     "verify approved versions": {"task": "records.verify_all", "schedule": 3600.0},

@@ -11,6 +11,7 @@ from typing import IO, Any
 from accounts.models import User
 from audit import clock, trail
 from cloudtrail.actors import Standing
+from cloudtrail import reconciliation
 from jobs import queue
 from jobs.models import Job
 from portal.pages import coverage, timeline
@@ -18,7 +19,7 @@ from portal.pages.timeline import Asked, Cell, Group, Kind, Line
 from printing.csv import write_rows
 from printing.table import Column, render_table
 from printing.templatetags.look import iso, utc
-from records.models import Record
+from records.models import File, Record
 from storage import worm
 
 AT_ONCE = 10_000  # lines; more are made by a job
@@ -123,6 +124,7 @@ def facts(report: Report) -> list[tuple[str, str]]:
         ("Sources", "Audit trail of the portal, its reading log, CloudTrail files"),
         ("Made", f"{utc(report.made_at, 's')} by {report.made_by}"),
         ("Coverage", coverage.summary(report.covered)),
+        ("Comparison with the buckets", compared(report.asked)),
         *(("Not said here", sentence) for sentence in limits(report)),
     ]
 
@@ -142,8 +144,29 @@ def row(line: Line) -> list[Any]:
     ]  # fmt: skip
 
 
+def compared(asked: Asked) -> str:
+    """What the daily comparison of the buckets' versions with CloudTrail's events found about the record's objects."""
+    pins = (
+        File.objects.filter(version=asked.version)
+        if asked.version
+        else File.objects.filter(version__record=asked.record)
+    )
+    told = reconciliation.told(pins.values_list("bucket", "key").distinct())
+    when = f"last on {utc(told.at)}" if told.at else "not yet for all of its buckets"
+    return (
+        f"{when}: {' '.join(told.findings) or 'nothing came or went without an event.'}"
+        if told.at or told.findings
+        else when
+    )
+
+
 def as_csv(report: Report) -> Iterator[str]:
-    return write_rows(COLUMNS, (row(line) for line in timeline.lines(report.asked)))
+    """The lines; before them, behind a #, what they cover."""
+    about = ("Coverage", "Filter", "Comparison with the buckets")
+    for name, value in facts(report):
+        if name in about:
+            yield from write_rows([f"# {name}: {value}"], ())
+    yield from write_rows(COLUMNS, (row(line) for line in timeline.lines(report.asked)))
 
 
 def as_json(report: Report) -> Iterator[str]:
@@ -161,6 +184,7 @@ def as_json(report: Report) -> Iterator[str]:
         "made_at": iso(report.made_at),
         "made_by": report.made_by,
         "coverage": coverage.summary(report.covered),
+        "comparison": compared(asked),
         "limits": limits(report),
     }
     yield json.dumps(head, ensure_ascii=False, indent=1).removesuffix("\n}") + ',\n "lines": ['

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 import secrets
 import string
 import threading
@@ -12,8 +13,9 @@ from xml.sax.saxutils import escape
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-from standin import guards, tampering
+from standin import digesting, guards, tampering
 from standin.call import Call, read
+from standin.digesting import Digests
 from standin.journal import Journal
 from standin.principals import Directory
 from standin.trail import Trail
@@ -26,10 +28,18 @@ class Application:
     """Serves one request at a time, so that what is journalled has the order in which it happened."""
 
     def __init__(
-        self, *, directory: Directory, trail: Trail, journal: Journal | None, region: str, tamper: bool
+        self,
+        *,
+        directory: Directory,
+        trail: Trail,
+        digests: Digests,
+        journal: Journal | None,
+        region: str,
+        tamper: bool,
     ) -> None:
         self.directory = directory
         self.trail = trail
+        self.digests = digests
         self.journal = journal
         self.region = region
         self.tamper = tamper
@@ -53,6 +63,9 @@ class Application:
 
     def _serve(self, environ: dict[str, Any], call: Call) -> Answer:
         when = datetime.now(UTC)
+        if (call.service, call.operation) == ("cloudtrail", "ListPublicKeys"):  # moto has none
+            told = json.dumps(self.digests.public_keys(json.loads(call.body or b"{}")))
+            return 200, {"content-type": "application/x-amz-json-1.1"}, told.encode()
         try:
             if call.service == "s3":
                 guards.check_request(call, self.directory.find(call.access_key) is not None)
@@ -91,13 +104,16 @@ class Application:
         return given["status"], headers, answer
 
     def _own(self, environ: dict[str, Any], body: bytes) -> Answer:
-        """`/standin/health`, `/standin/deliver`, and `/standin/tamper` where that was allowed at the start."""
+        """`/standin/health`, `deliver`, `digest`, and `tamper` where that was allowed at the start."""
         path = environ["PATH_INFO"]
         if path == "/standin/health":
             return 200, {"content-type": "text/plain"}, b"ready\n"
         if path == "/standin/deliver" and environ["REQUEST_METHOD"] == "POST":
             with self.lock:
                 return 200, {"content-type": "text/plain"}, f"{self.trail.deliver()}\n".encode()
+        if path == "/standin/digest" and environ["REQUEST_METHOD"] == "POST":
+            with self.lock:
+                return 200, {"content-type": "text/plain"}, f"{self.digests.make(*digesting.asked(body))}\n".encode()
         if path == "/standin/tamper" and environ["REQUEST_METHOD"] == "POST" and self.tamper:
             with self.lock:
                 said = tampering.flip(body)

@@ -5,9 +5,10 @@ import subprocess
 import sys
 import tempfile
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,6 +27,12 @@ class StandIn:
         """Have the trail deliver now; returns the number of records."""
         return int(self._post("/standin/deliver", b""))
 
+    def digest(self, since: datetime, until: datetime, stops: Iterable[tuple[datetime, datetime]] = ()) -> int:
+        """Have CloudTrail deliver the digests of the hours between, but for those in which it was stopped; how many."""
+        told = [[begin.isoformat(), end.isoformat()] for begin, end in stops]
+        said = {"since": since.isoformat(), "until": until.isoformat(), "stops": told}
+        return int(self._post("/standin/digest", json.dumps(said).encode(), timeout=120))
+
     def tamper(self, bucket: str, key: str, version_id: str = "", offset: int = 0) -> None:
         """Change one stored byte, as no client can (needs `tamper=True` at the start)."""
         said = {"bucket": bucket, "key": key, "version_id": version_id or None, "offset": offset}
@@ -39,10 +46,10 @@ class StandIn:
             self.process.terminate()
         self.process.wait(timeout)
 
-    def _post(self, path: str, body: bytes) -> str:
+    def _post(self, path: str, body: bytes, timeout: float = 10) -> str:
         assert urlsplit(self.url).hostname == "127.0.0.1"
         request = urllib.request.Request(self.url + path, data=body, method="POST")  # noqa: S310
-        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=timeout) as answer:  # noqa: S310
             text: str = answer.read().decode()
             return text
 

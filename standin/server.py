@@ -12,10 +12,12 @@ from werkzeug.serving import BaseWSGIServer, make_server
 
 from standin import guards
 from standin.application import Application
+from standin.digesting import Digests
 from standin.journal import Journal
 from standin.principals import Directory
 from standin.trail import Trail
 
+TRAIL = "gxp-trail"
 ROLE_SESSION = 6 * 3600  # seconds after which a service takes its role anew; the sessions last twice as long
 
 
@@ -50,9 +52,17 @@ class Server:
         self.backend: S3Backend = s3_backends[trail_account]["aws"]
         self.directory = Directory(datetime.now(UTC))
         self.journal = Journal(data, trail_account) if data else None
-        self.trail = Trail(account=trail_account, bucket=trail_bucket, directory=self.directory, put=self._put)
+        self.trail = Trail(account=trail_account, bucket=trail_bucket, directory=self.directory, put=self.put)
+        self.digests = Digests(
+            self, account=trail_account, bucket=trail_bucket, trail=TRAIL, folder=data, now=datetime.now(UTC)
+        )
         self.application = Application(
-            directory=self.directory, trail=self.trail, journal=self.journal, region=region, tamper=tamper
+            directory=self.directory,
+            trail=self.trail,
+            digests=self.digests,
+            journal=self.journal,
+            region=region,
+            tamper=tamper,
         )
         if self.journal:
             self.journal.open(self.directory)
@@ -93,19 +103,34 @@ class Server:
             if self.journal:
                 self.journal.keep_bucket(self.trail_bucket)
 
-    def _put(self, key: str, data: bytes) -> None:
+    def put(self, key: str, data: bytes, metadata: dict[str, str] | None = None) -> None:
         """A delivery: straight into the store, so that it is no request and leaves no record of its own."""
         file = self.backend.put_object(self.trail_bucket, key, data)
         bucket = self.backend.get_bucket(self.trail_bucket)
         if bucket.has_default_lock:  # as S3 locks whatever comes without a lock of its own
             file.lock_mode, file.lock_until = bucket.default_lock_mode, bucket.default_retention()
         file.set_metadata({"Content-Type": "application/json", "Content-Encoding": "gzip"})
+        told = {f"x-amz-meta-{name}": value for name, value in (metadata or {}).items()}
+        file.set_metadata({"Content-Type": "application/json", "Content-Encoding": "gzip"} | told)
         if self.journal:
             self.journal.keep_key(self.trail_bucket, key)
+
+    def held(self) -> list[str]:
+        """The keys of the trail bucket."""
+        return list(self.backend.buckets[self.trail_bucket].keys.keys())
+
+    def get(self, key: str) -> tuple[bytes, dict[str, str]]:
+        """The bytes that lie at a key of the trail bucket, and their user metadata."""
+        found: Any = self.backend.get_object(self.trail_bucket, key)
+        told = {name.lower(): value for name, value in found.metadata.items()}
+        mark = "x-amz-meta-"
+        return found.value, {name.removeprefix(mark): value for name, value in told.items() if name.startswith(mark)}
 
     def _deliver(self) -> None:
         with self.application.lock:
             self.trail.deliver()
+            if self.every:
+                self.digests.catch_up(datetime.now(UTC))
 
     def _deliver_regularly(self) -> None:
         renewed = time.monotonic()

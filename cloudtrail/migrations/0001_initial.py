@@ -4,7 +4,6 @@ import datetime
 import uuid
 
 import django.db.models.deletion
-from django.conf import settings
 from django.db import migrations, models
 
 import audit.clock
@@ -15,7 +14,6 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ("audit", "0000_clock"),
-        migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
@@ -139,6 +137,14 @@ class Migration(migrations.Migration):
                         blank=True, default="", help_text="in front of AWSLogs/; empty, or ends with a slash"
                     ),
                 ),
+                (
+                    "aws_name",
+                    models.TextField(
+                        blank=True,
+                        default="",
+                        help_text="the trail's name at AWS, as its digests name it; empty: every trail that delivers here",
+                    ),
+                ),
                 ("enabled", models.BooleanField(default=True, help_text="pulled on a schedule")),
                 (
                     "started_from",
@@ -156,6 +162,14 @@ class Migration(migrations.Migration):
             options={
                 "ordering": ["name"],
             },
+        ),
+        migrations.CreateModel(
+            name="Reconciliation",
+            fields=[
+                ("bucket", models.TextField(primary_key=True, serialize=False)),
+                ("listed_at", models.DateTimeField()),
+                ("versions", models.IntegerField(default=0, help_text="of records, that the listing showed")),
+            ],
         ),
         migrations.CreateModel(
             name="Actor",
@@ -180,13 +194,7 @@ class Migration(migrations.Migration):
                 ("role", models.TextField(blank=True, default="", help_text="the role that was used")),
                 (
                     "hops",
-                    models.JSONField(default=list, help_text="the way from the event to the person (`actors.Hop`)"),
-                ),
-                (
-                    "listed",
-                    models.TextField(
-                        blank=True, default="", help_text="what the directory may know the person by, such as user_id|…"
-                    ),
+                    models.JSONField(default=list, help_text="the way from the event to the person, in sentences"),
                 ),
                 ("attributed_at", models.DateTimeField(db_default=audit.clock.Now())),
             ],
@@ -242,6 +250,15 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("last_error", models.TextField(default="")),
+                (
+                    "digests_through",
+                    models.DateField(help_text="digests of every hour up to this day were listed", null=True),
+                ),
+                ("digest_error", models.TextField(default="", help_text="why digests or public keys could not be had")),
+                (
+                    "proved_at",
+                    models.DateTimeField(help_text="files settled up to here were held against the digests", null=True),
+                ),
             ],
         ),
         migrations.AddField(
@@ -250,6 +267,140 @@ class Migration(migrations.Migration):
             field=models.ForeignKey(
                 on_delete=django.db.models.deletion.PROTECT, related_name="files", to="cloudtrail.trail"
             ),
+        ),
+        migrations.CreateModel(
+            name="DigestFile",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("bucket", models.TextField(blank=True, help_text="empty for one that was handed over")),
+                ("key", models.TextField()),
+                ("s3_version", models.TextField(blank=True)),
+                (
+                    "etag",
+                    models.TextField(blank=True, help_text="as S3 gives it; SHA-256 for one that was handed over"),
+                ),
+                ("region", models.TextField()),
+                ("aws_name", models.TextField(help_text="name of the trail at AWS")),
+                ("home_region", models.TextField()),
+                ("backfill", models.BooleanField(default=False)),
+                ("starts_at", models.DateTimeField(help_text="as the digest says, else an hour before its name does")),
+                ("ends_at", models.DateTimeField(help_text="as its name says")),
+                ("data", models.BinaryField(help_text="the bytes as delivered")),
+                ("sha256_raw", models.TextField()),
+                ("sha256_content", models.TextField(blank=True)),
+                (
+                    "metadata",
+                    models.JSONField(default=dict, help_text="user fields of the object, the signature among them"),
+                ),
+                ("fingerprint", models.TextField(blank=True, help_text="of the public key that it names")),
+                ("seen_at", models.DateTimeField(db_default=audit.clock.Now())),
+                (
+                    "state",
+                    models.TextField(
+                        blank=True, choices=[("", "Waiting"), ("valid", "Valid"), ("invalid", "Not valid")], default=""
+                    ),
+                ),
+                ("reason", models.TextField(blank=True, default="", help_text="why it is not valid")),
+                ("leads", models.BooleanField(default=False, help_text="of several versions, the one that counts")),
+                ("link", models.TextField(blank=True, default="", help_text="how it stands to the digest before it")),
+                ("missing", models.IntegerField(default=0, help_text="digests that are missing right before it")),
+                (
+                    "gap_since",
+                    models.DateTimeField(
+                        help_text="end of the digest before it, where that is not its own beginning", null=True
+                    ),
+                ),
+                ("listed", models.IntegerField(default=0, help_text="log files that it lists")),
+                ("absent", models.IntegerField(default=0, help_text="of these, not there")),
+                ("unread", models.IntegerField(default=0, help_text="of these, not read yet")),
+                ("mismatched", models.IntegerField(default=0, help_text="of these, not what was delivered")),
+                ("judged_at", models.DateTimeField(null=True)),
+                (
+                    "trail",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="digests", to="cloudtrail.trail"
+                    ),
+                ),
+            ],
+            options={
+                "ordering": ["-ends_at", "-id"],
+            },
+        ),
+        migrations.CreateModel(
+            name="ObjectVersion",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("bucket", models.TextField()),
+                ("key", models.TextField()),
+                ("s3_version", models.TextField()),
+                ("marker", models.BooleanField(help_text="a delete marker")),
+                ("written_at", models.DateTimeField(help_text="as S3 says")),
+                ("seen_at", models.DateTimeField(help_text="first listing that showed it")),
+                ("last_seen_at", models.DateTimeField(help_text="latest listing that showed it")),
+                ("gone_at", models.DateTimeField(help_text="first listing that did not show it any longer", null=True)),
+                (
+                    "appeared",
+                    models.TextField(
+                        blank=True,
+                        choices=[
+                            ("", "Events may still come"),
+                            ("explained", "An event tells of it"),
+                            ("unexplained", "No event tells of it"),
+                            ("before", "From before the events"),
+                        ],
+                        default="",
+                    ),
+                ),
+                (
+                    "vanished",
+                    models.TextField(
+                        blank=True,
+                        choices=[
+                            ("", "Events may still come"),
+                            ("explained", "An event tells of it"),
+                            ("unexplained", "No event tells of it"),
+                            ("before", "From before the events"),
+                        ],
+                        default="",
+                    ),
+                ),
+            ],
+            options={
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(
+                            ("appeared", ""), models.Q(("gone_at__isnull", False), ("vanished", "")), _connector="OR"
+                        ),
+                        fields=["bucket"],
+                        name="object_version_open",
+                    )
+                ],
+                "constraints": [
+                    models.UniqueConstraint(fields=("bucket", "key", "s3_version"), name="object_version_once")
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="PublicKey",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("region", models.TextField()),
+                ("fingerprint", models.TextField()),
+                ("value", models.BinaryField(help_text="DER of PKCS #1, as ListPublicKeys gives it")),
+                ("begins", models.DateTimeField(help_text="valid from")),
+                ("ends", models.DateTimeField(help_text="valid until")),
+                ("source", models.TextField(help_text="ListPublicKeys, or handed over")),
+                ("archived_at", models.DateTimeField(db_default=audit.clock.Now())),
+                (
+                    "trail",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="public_keys", to="cloudtrail.trail"
+                    ),
+                ),
+            ],
+            options={
+                "ordering": ["-begins", "region"],
+            },
         ),
         migrations.CreateModel(
             name="Touch",
@@ -324,40 +475,58 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
-            name="DirectoryEntry",
+            name="DigestLine",
             fields=[
-                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("bucket", models.TextField()),
+                ("key", models.TextField()),
+                ("sha256", models.TextField(help_text="of the unpacked bytes")),
                 (
-                    "kind",
-                    models.TextField(
-                        choices=[
-                            ("user_id", "Identity Center user id"),
-                            ("user_name", "Identity Center user name"),
-                            ("service", "Service principal"),
-                        ]
-                    ),
-                ),
-                ("identifier", models.TextField(help_text="as CloudTrail writes it, to the letter")),
-                ("person", models.TextField(help_text="legal name of the person, or of who answers for the service")),
-                ("since", models.DateField()),
-                ("until", models.DateField(blank=True, help_text="last day; empty: still so", null=True)),
-                ("made_at", models.DateTimeField(db_default=audit.clock.Now())),
-                (
-                    "user",
+                    "digest",
                     models.ForeignKey(
-                        blank=True,
-                        help_text="if the person has an account here",
-                        null=True,
-                        on_delete=django.db.models.deletion.PROTECT,
-                        related_name="+",
-                        to=settings.AUTH_USER_MODEL,
+                        on_delete=django.db.models.deletion.PROTECT, related_name="lines", to="cloudtrail.digestfile"
                     ),
                 ),
             ],
             options={
-                "ordering": ["kind", "identifier", "-since"],
-                "indexes": [models.Index(fields=["kind", "identifier"], name="cloudtrail__kind_b739fe_idx")],
+                "constraints": [models.UniqueConstraint(fields=("key", "digest", "bucket"), name="digest_line_once")],
             },
+        ),
+        migrations.CreateModel(
+            name="Proof",
+            fields=[
+                (
+                    "file",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        primary_key=True,
+                        related_name="proof",
+                        serialize=False,
+                        to="cloudtrail.logfile",
+                    ),
+                ),
+                (
+                    "state",
+                    models.TextField(
+                        choices=[
+                            ("valid", "Proved"),
+                            ("mismatch", "Not as delivered"),
+                            ("not_covered", "Not covered"),
+                            ("undigested", "No digests then"),
+                        ]
+                    ),
+                ),
+                ("decided_at", models.DateTimeField(db_default=audit.clock.Now())),
+                (
+                    "digest",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="proofs",
+                        to="cloudtrail.digestfile",
+                    ),
+                ),
+            ],
         ),
         migrations.AddIndex(
             model_name="logfile",
@@ -376,5 +545,27 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="logfile",
             constraint=models.UniqueConstraint(fields=("bucket", "key", "s3_version", "etag"), name="log_file_once"),
+        ),
+        migrations.AddIndex(
+            model_name="digestfile",
+            index=models.Index(fields=["trail", "ends_at"], name="digest_file_of_trail"),
+        ),
+        migrations.AddIndex(
+            model_name="digestfile",
+            index=models.Index(condition=models.Q(("judged_at", None)), fields=["trail"], name="digest_file_new"),
+        ),
+        migrations.AddConstraint(
+            model_name="digestfile",
+            constraint=models.UniqueConstraint(fields=("bucket", "key", "s3_version", "etag"), name="digest_file_once"),
+        ),
+        migrations.AddConstraint(
+            model_name="publickey",
+            constraint=models.UniqueConstraint(
+                fields=("trail", "region", "fingerprint", "value", "begins", "ends"), name="public_key_once"
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="touch",
+            index=models.Index(fields=["bucket", "key", "time"], name="touch_object"),
         ),
     ]

@@ -21,6 +21,7 @@ from cloudtrail.events import decode, gunzip
 from demo import load
 from portal.bench import ground, scale
 from portal.bench.figures import Figure, p95, queries, ratio, samples, seconds
+from portal.bench.validating import validate
 from portal.consequences import approved, signed
 from records import registration, verification
 from records.models import Record, Version
@@ -243,4 +244,5 @@ MEASURES: dict[str, Callable[[], list[Figure]]] = {
     "pages": pages,
     "ingest": ingest,
     "audit_scale": scale.audit_scale,
+    "validate": validate,
 }

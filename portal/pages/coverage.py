@@ -1,6 +1,6 @@
-"""How much of a period the trails tell about: hours with files, hours without, what is provisional, what could not be read.
+"""How much of a period the trails prove: hours that digests verify, hours that they do not, what is provisional or unread.
 
-Signed digests would prove that an hour is complete; they are not checked yet, and nothing here says more than that files came.
+An hour that no digest speaks of is told by its files alone, and called what it is: not proved.
 """
 
 from collections.abc import Iterable, Sequence
@@ -11,6 +11,8 @@ from typing import Any
 
 from django.db import connection
 
+from cloudtrail import coverage as proof
+from cloudtrail.coverage import State
 from printing.templatetags.look import utc
 
 HOUR = timedelta(hours=1)
@@ -18,10 +20,10 @@ PROVISIONAL = timedelta(minutes=15)  # CloudTrail's delivery: five minutes on av
 LONG = 24  # hours without a file that are told one by one: shorter ones are what a quiet night looks like
 TOLD = 8  # such stretches on a page
 
-_HOURS = """
-SELECT date_trunc('hour', delivered_at, 'UTC'), count(*) FILTER (WHERE state = 'stored'),
-       count(*) FILTER (WHERE state = 'quarantined'), count(*) FILTER (WHERE state = 'seen'), sum(conflicts)
-FROM cloudtrail_logfile WHERE delivered_at >= %s AND delivered_at < %s GROUP BY 1
+_TRAILS = """
+SELECT id, enabled AND bucket <> '' FROM cloudtrail_trail t
+WHERE (enabled AND bucket <> '')
+   OR EXISTS (SELECT 1 FROM cloudtrail_logfile f WHERE f.trail_id = t.id AND f.delivered_at >= %s AND f.delivered_at < %s)
 """
 _BEGIN = "SELECT min(delivered_at), (SELECT count(*) FROM cloudtrail_trail) FROM cloudtrail_logfile"
 _SILENT = """
@@ -32,7 +34,8 @@ WHERE NOT EXISTS (SELECT 1 FROM cloudtrail_event WHERE bucket = name)
 
 @dataclass(frozen=True)
 class Stretch:
-    """Hours in a row of one state: files (some came), none, before (the first file of any trail), pending."""
+    """Hours in a row of one state: verified, mismatch, gap, pending; without digests: files (some came), none, before (the
+    first file of any trail)."""
 
     state: str
     since: datetime
@@ -59,6 +62,11 @@ class Coverage:
         return sum(stretch.hours for stretch in self.stretches if stretch.state == state)
 
     @property
+    def holes(self) -> list[Stretch]:
+        """The stretches whose digests are missing, or that are not as CloudTrail delivered them."""
+        return [stretch for stretch in self.stretches if stretch.state in ("gap", "mismatch")]
+
+    @property
     def gaps(self) -> list[Stretch]:
         """The long stretches in which no file came."""
         return [stretch for stretch in self.stretches if stretch.state == "none" and stretch.hours >= LONG]
@@ -70,43 +78,62 @@ class Coverage:
 
 
 def coverage(since: datetime, until: datetime, now: datetime, buckets: Iterable[str]) -> Coverage:
-    """What the trails tell about [since, until), in three queries."""
+    """What the trails tell about [since, until), in a handful of queries."""
     with connection.cursor() as cursor:
-        cursor.execute(_HOURS, [since, until])
-        rows = cursor.fetchall()
+        cursor.execute(_TRAILS, [since, until])
+        asked = dict(cursor.fetchall())
         cursor.execute(_BEGIN)
         begin, trails = cursor.fetchone()
         cursor.execute(_SILENT, [sorted(set(buckets))])
         silent = [name for (name,) in cursor.fetchall()]
-    came = {hour for hour, stored, *_ in rows if stored}
-    quarantined, waiting, conflicts = (sum(row[place] or 0 for row in rows) for place in (2, 3, 4))
-    stretches = _stretches(since, min(until, now), now, came, begin)
-    return Coverage(since, until, stretches, trails, quarantined, waiting, conflicts, silent, begin)
+    proved = proof.proved(since, min(until, now), now, asked)
+    files = proved.files.values()
+    return Coverage(
+        since,
+        until,
+        _stretches(proved, now, begin),
+        trails,
+        sum(hour.quarantined for hour in files),
+        sum(hour.waiting for hour in files),
+        sum(hour.conflicts for hour in files),
+        silent,
+        begin,
+    )
 
 
-def _stretches(
-    since: datetime, until: datetime, now: datetime, came: set[datetime], begin: datetime | None
-) -> list[Stretch]:
-    first = since.replace(minute=0, second=0, microsecond=0)
-    hours = [first + count * HOUR for count in range(-(-(until - first) // HOUR))]
+_SAID = {State.VERIFIED: "verified", State.GAP: "gap", State.MISMATCH: "mismatch", State.PENDING: "pending"}
 
-    def state(hour: datetime) -> str:
+
+def _stretches(proved: proof.Proved, now: datetime, begin: datetime | None) -> list[Stretch]:
+    def state(hour: datetime, known: State) -> str:
+        if known in (State.GAP, State.MISMATCH):
+            return _SAID[known]
         if hour + HOUR > now - PROVISIONAL:
             return "pending"
+        if known in _SAID:
+            return _SAID[known]
         if begin is None or hour + HOUR <= begin:
             return "before"
-        return "files" if hour in came else "none"
+        return "files" if hour in proved.files and proved.files[hour].stored else "none"
 
+    hours = [(proved.since + place * HOUR, known) for place, known in enumerate(proved.states)]
     found = []
-    for name, grouped in groupby(hours, key=state):
+    for name, grouped in groupby(hours, key=lambda hour: state(*hour)):
         held = list(grouped)
-        found.append(Stretch(name, held[0], len(held)))
+        found.append(Stretch(name, held[0][0], len(held)))
     return found
 
 
 # --- As a page and a report say it ------------------------------------------------------------------------------------
 
-_DRAWN = {"files": "unknown", "pending": "pending", "before": "gap"}
+_DRAWN = {
+    "verified": "proved",
+    "mismatch": "mismatch",
+    "gap": "gap",
+    "files": "unknown",
+    "pending": "pending",
+    "before": "gap",
+}
 
 
 def bar(covered: Coverage) -> dict[str, Any]:
@@ -124,6 +151,9 @@ def bar(covered: Coverage) -> dict[str, Any]:
 
 
 _WORDS = {
+    "verified": "verified by CloudTrail's digests",
+    "mismatch": "not as CloudTrail delivered it",
+    "gap": "a gap in the digests",
     "files": "files came",
     "none": "no file came",
     "before": "before the first file of any trail",
@@ -133,7 +163,10 @@ _WORDS = {
 
 def _legend(covered: Coverage) -> list[dict[str, str]]:
     told = [
-        ("unknown", covered.hours("files"), "with files, not yet proved by digests"),
+        ("proved", covered.hours("verified"), "verified by digests"),
+        ("mismatch", covered.hours("mismatch"), "not as CloudTrail delivered it"),
+        ("gap", covered.hours("gap"), "gap: digests missing, or logging stopped"),
+        ("unknown", covered.hours("files"), "undigested: files came, no digest proves them"),
         ("unknown", covered.quiet_hours, f"without a file, each time for less than {LONG} h"),
         ("gap", sum(gap.hours for gap in covered.gaps), "in long stretches without any file"),
         ("gap", covered.hours("before"), "before the first file of any trail"),
@@ -160,9 +193,7 @@ def limits(covered: Coverage, now: datetime) -> list[str]:
             f"What happened on S3 since {utc(now - PROVISIONAL)}: CloudTrail delivers late and in any order,"
             " so the last 15 minutes are provisional."
         )
-    told.append(
-        "Whether AWS delivered exactly these files, and all of them: they are not yet proved by CloudTrail's signed digests."
-    )
+    told += _unproved(covered)
     told += [f"What happened from {utc(gap.since)} to {utc(gap.until)}: in these {gap.hours} hours no file came. Either nothing"
              " happened, or nothing was recorded." for gap in covered.gaps[:TOLD]]  # fmt: skip
     if len(covered.gaps) > TOLD:
@@ -181,9 +212,32 @@ def limits(covered: Coverage, now: datetime) -> list[str]:
     return told
 
 
+def _unproved(covered: Coverage) -> list[str]:
+    """What the digests leave open."""
+    told = []
+    for hole in covered.holes[:TOLD]:
+        what = f"from {utc(hole.since)} to {utc(hole.until)} ({hole.hours} h)"
+        told.append(
+            f"What happened {what}: a file or a digest of that time is not what CloudTrail delivered."
+            if hole.state == "mismatch"
+            else f"Whether anything is missing {what}: digests are missing, or the trail or its validation was stopped."
+        )
+    if len(covered.holes) > TOLD:
+        told.append(f"The same of {len(covered.holes) - TOLD} more such stretches.")
+    undigested = covered.hours("files") + covered.hours("none")
+    if undigested:
+        told.append(
+            f"Whether AWS delivered exactly these files, and all of them, in {undigested:,} hours: no signed digests speak of"
+            " them. They cannot be made afterwards."
+        )
+    return told
+
+
 ALWAYS = (
+    "What the trail was not set to record: digests prove that what was recorded is whole, not that everything was recorded.",
     "Reads outside of these buckets: of a copy elsewhere, on a laptop, on paper.",
     "Which version was returned where an event names none: the newest at that time is inferred.",
-    "What S3 does by itself under a lifecycle rule: CloudTrail does not record it.",
+    "When exactly S3 deleted something by itself under a lifecycle rule: CloudTrail does not record it, and the daily comparison"
+    " with the bucket's versions tells only that it is gone.",
     "The order of events within one second: CloudTrail's times resolve to a second.",
 )

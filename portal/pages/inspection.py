@@ -15,6 +15,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from accounts.http import PersonRequest
 from accounts.permissions import demand, may
 from audit import clock, trail
+from cloudtrail import reconciliation
 from inspections import queries
 from portal import chain_walk, evidence, handlers, reports
 from portal.pages import coverage, manifestation, record_audit, record_parts, timeline
@@ -282,6 +283,7 @@ def _accessed(request: PersonRequest, version: Version, now: datetime) -> Contex
         "kinds": record_audit.kinds(cells, asked, kept),
         "activity": record_audit.activity(cells, asked),
         "coverage": coverage.bar(covered),
+        "compared": reconciliation.told((one.bucket, one.key) for one in told.objects),
         "days": record_audit.by_day(timeline.fold(latest), told.names),
         "exports": record_audit.exports(made, kept),
         "know": [

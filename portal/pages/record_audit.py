@@ -17,7 +17,7 @@ from django.views.decorators.http import require_GET, require_POST
 from accounts.http import PersonRequest
 from accounts.permissions import demand
 from audit import clock, trail
-from cloudtrail import sentences
+from cloudtrail import reconciliation, sentences
 from cloudtrail.actors import Standing
 from portal import reports
 from portal.pages import coverage, document_parts, record_parts, timeline
@@ -140,6 +140,7 @@ def record_audit(request: PersonRequest, number: str) -> HttpResponse:
         "provisional": now - coverage.PROVISIONAL if not after and asked.until > now - coverage.PROVISIONAL else None,
         "activity": activity(made.cells, asked),
         "coverage": coverage.bar(covered),
+        "compared": reconciliation.told((one.bucket, one.key) for one in told.objects),
         "limits": reports.limits(made),
         "sees_reading": told.sees_reading,
         "exports": exports(made, kept),

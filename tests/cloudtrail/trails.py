@@ -130,10 +130,10 @@ def sound(bucket: str = "trail", hours: int = 5, files: int = 2) -> Trail:
     return trail
 
 
-def random_trail(seed: int, bucket: str) -> Trail:
+def random_trail(seed: int, bucket: str, begin: datetime = BEGIN) -> Trail:
     """A trail of some hours, to which a few things were done that both validators must see alike."""
     pick = random.Random(seed)
-    trail = Trail(bucket)
+    trail = Trail(bucket, begin=begin, end=begin)
     for hour in range(pick.randrange(4, 9)):
         if hour and pick.random() < 0.12:
             trail.done.append("stopped")
