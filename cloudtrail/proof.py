@@ -272,8 +272,9 @@ def _judge(of: Trail, proved: Proved, now: datetime) -> list[DigestFile]:
         | Q(reason=Fault.KEY, fingerprint__in=PublicKey.objects.filter(trail=of).values("fingerprint"))
     )
     earliest: dict[tuple[str, str, str, bool], datetime] = {}
-    for *chain, end in open_rows.values_list("region", "aws_name", "home_region", "backfill", "ends_at"):
-        place = (chain[0], chain[1], chain[2], chain[3])
+    ends = open_rows.values_list("region", "aws_name", "home_region", "backfill", "ends_at")
+    for region, name, home, backfill, end in ends:
+        place = (region, name, home, backfill)
         earliest[place] = min(end, earliest.get(place, end))
     valid: list[DigestFile] = []
     for place, end in sorted(earliest.items()):
@@ -388,7 +389,7 @@ RETURNING state
 def _settle(of: Trail, new: list[DigestFile], proved_at: datetime | None, now: datetime) -> Counter[str]:
     """Hold against their lines the files that new digests list, and the files that were read since last time."""
     decided: Counter[str] = Counter()
-    values = {"trail": of.pk, "now": now, "new": [row.pk for row in new], "since": proved_at}
+    values: dict[str, Any] = {"trail": of.pk, "now": now, "new": [row.pk for row in new], "since": proved_at}
     with connection.cursor() as cursor:
         if new:
             cursor.execute(_SETTLE.format(which="l.digest_id = ANY(%(new)s)"), values)

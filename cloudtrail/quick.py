@@ -64,7 +64,7 @@ class Reader:
         scope = parse_qs(url.query).get("X-Amz-Credential", [""])[0].split("/")
         region = scope[2] if len(scope) > 2 else self._client.meta.region_name
         make = urllib3.HTTPSConnectionPool if url.scheme == "https" else urllib3.HTTPConnectionPool
-        pool = make(url.hostname, url.port, maxsize=CONNECTIONS, timeout=urllib3.Timeout(connect=5, read=30))
+        pool = make(url.hostname or "", url.port, maxsize=CONNECTIONS, timeout=urllib3.Timeout(connect=5, read=30))
         place = _Place(url.netloc, url.path.removesuffix("x"), region, pool)
         with self._lock:
             return self._places.setdefault(name, place)

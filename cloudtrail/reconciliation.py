@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import takewhile
+from typing import Any
 
 from django.db import connection, transaction
 from django.db.models import F, Q
@@ -157,7 +158,7 @@ def _vanished(row: ObjectVersion) -> str:
 
 
 def _event(row: ObjectVersion, names: Iterable[str], since: datetime, until: datetime, *, loosely: bool = True) -> bool:
-    values = {
+    values: dict[str, Any] = {
         "bucket": row.bucket, "key": row.key, "version": row.s3_version, "names": list(names), "since": since,
         "until": until, "loosely": loosely,
     }  # fmt: skip
@@ -169,7 +170,7 @@ def _event(row: ObjectVersion, names: Iterable[str], since: datetime, until: dat
 def _raise(found: list[ObjectVersion]) -> None:
     """One alarm for each record, on what no event tells of."""
     by_record: dict[Record, list[str]] = defaultdict(list)
-    for row in found:
+    for row in sorted(found, key=lambda row: row.vanished != Judgement.UNEXPLAINED):
         for record in Record.objects.filter(
             versions__files__bucket=row.bucket, versions__files__key=row.key
         ).distinct():

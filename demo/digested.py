@@ -54,6 +54,8 @@ def write(folder: Path, hours: int, files_each: int, seed: int = 7) -> datetime:
 class _Connection(asyncio.Protocol):
     """Answers one request after the other."""
 
+    waiting: bytes
+
     def __init__(self, folder: Path, delay: float) -> None:
         told = json.loads((folder / "index.json").read_text())
         bodies = (folder / "objects").read_bytes()

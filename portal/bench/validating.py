@@ -77,7 +77,7 @@ def _aws(until: datetime) -> float:
     nobody = {
         "AWS_ACCESS_KEY_ID": "AKIABENCH",
         "AWS_SECRET_ACCESS_KEY": "bench",
-        "AWS_ENDPOINT_URL": settings.S3_ENDPOINT_URL,
+        "AWS_ENDPOINT_URL": str(settings.S3_ENDPOINT_URL),
     }
     quiet = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
     began = time.perf_counter()
