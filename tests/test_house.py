@@ -21,6 +21,7 @@ ADMIT_ANYTHING = {"utils", "util", "helpers", "services", "service", "managers",
 CLOCKS = {"timezone.now", "datetime.now", "datetime.utcnow", "datetime.today", "date.today", "time.time"}
 OWN_CLOCK = {
     "audit/clock_guard.py": "holds the process's clock against the one clock; what comes of it is dated by the latter",
+    "cloudtrail/quick.py": "a request to S3 is signed with the time that S3 will look at",
     "storage/probe.py": "asks S3 for retention by the wall clock that S3 keeps too; nothing of it becomes a fact",
     "printing/templatetags/look.py": "the foot of a page says when it was made; printing knows no database",
 }
@@ -52,6 +53,7 @@ UNWATCHED = {
     "accounts_invitation": "links: each sending and each use is an entry, the row holds a hash and times",
     "accounts_ssorequest": "questions to the identity provider: what is proved or refused by one is an entry",
     "accounts_lockout": "counts of failures; each failure is an entry, and success clears the count",
+    "cloudtrail_reconciliation": "when a bucket was last compared; lost, it is compared again",
     "cloudtrail_listing": "where the next listing of a trail's bucket begins; lost, it begins anew",
     "records_buffer": "what is typed and not saved is no record",
     "jobs_job": "progress of work; what the work did is recorded by its verbs",

@@ -289,8 +289,8 @@ def _accessed(request: PersonRequest, version: Version, now: datetime) -> Contex
         "know": [
             "Acts come from the audit trail, views and exports from the reading log, which is sealed into the same chain; reads"
             " on S3 come from CloudTrail's files, event by event, each leading to its raw JSON.",
-            "Hours drawn as verified are proved by CloudTrail's signed digests: they list every log file with its hash, each names the"
-            " one before it, and the signature is checked by AWS's public key, which is archived here.",
+            "Hours drawn as verified are proved by CloudTrail's signed digests: they list every log file with its hash, each"
+            " names the one before it, and the signature is checked by AWS's public key, which is archived here.",
             "An event counts if it names one of the record's objects, copies one of them, lists or deletes what may include one,"
             " or changes the settings of their bucket.",
             "PROVEN: led back through every role to a person. CLAIMED: a name that the caller chose. SERVICE: a program."
