@@ -26,6 +26,7 @@ from cloudtrail.digests import ALGORITHM, HOUR, Digest, Fault, Judged, Key, Link
 from cloudtrail.ingest import FETCHERS
 from cloudtrail.models import DigestFile, DigestLine, Listing, Proof, PublicKey, Trail
 from cloudtrail.reread import portions
+from storage.s3 import ObjectGone
 
 LOOK_BACK = timedelta(days=30)
 """How far behind the newest digest the bucket is listed again: a backfill digest comes days late."""
@@ -80,10 +81,20 @@ def _unknown(pulled: Trail, listed: list[bucket.Listed]) -> list[bucket.Listed]:
 def _fetch(pulled: Trail, listed: list[bucket.Listed]) -> int:
     with ThreadPoolExecutor(FETCHERS) as pool:
         for portion in portions(listed, PORTION):
-            fetched = zip(portion, pool.map(lambda one: bucket.fetch_whole(one, pulled.bucket), portion), strict=True)
-            rows = [_row(pulled, pulled.bucket, one.key, *got, one.version_id, one.etag) for one, got in fetched]
+            fetched = zip(portion, pool.map(lambda one: _get(pulled, one), portion), strict=True)
+            rows = [_row(pulled, pulled.bucket, one.key, *got, one.version_id, one.etag) for one, got in fetched if got]
             DigestFile.objects.bulk_create(rows, ignore_conflicts=True)
     return len(listed)
+
+
+def _get(pulled: Trail, listed: bucket.Listed) -> tuple[bytes, dict[str, str]] | None:
+    """A digest's bytes and fields; none where it is gone already. One too large to be a digest is kept as no bytes at all."""
+    try:
+        return bucket.fetch_whole(listed, pulled.bucket)
+    except bucket.TooLarge:
+        return b"", {}
+    except ObjectGone:
+        return None
 
 
 def _row(of: Trail, place: str, key: str, data: bytes, metadata: dict[str, str], version: str, etag: str) -> DigestFile:
@@ -234,9 +245,10 @@ def prove(of: Trail) -> Proved:
         listing = Listing.objects.select_for_update(no_key=True).get(trail=of)
         now = clock.now()
         new = _judge(of, proved, now)
-        decided = _settle(of, new, listing.proved_at, now)
-        _recount(of, new, proved)
-        _give_up(of, now, decided)
+        decided, altered = _settle(of, new, listing.proved_at, now)
+        _recount(of, altered | {row.pk for row in new}, proved)
+        if listing.proved_at is None or now - listing.proved_at >= HOUR or now.hour != listing.proved_at.hour:
+            _give_up(of, now, decided)
         listing.proved_at = now
         listing.save(update_fields=["proved_at"])
         proved.counts.update({f"files_{state}": count for state, count in decided.items()})
@@ -382,24 +394,29 @@ WHERE f.trail_id = %(trail)s AND f.sha256_raw <> ''
   AND NOT EXISTS (SELECT 1 FROM cloudtrail_proof p WHERE p.file_id = f.id AND p.state IN ('valid', 'mismatch'))
 ORDER BY f.id, f.sha256_content = l.sha256 DESC, d.id
 ON CONFLICT (file_id) DO UPDATE SET state = excluded.state, digest_id = excluded.digest_id, decided_at = excluded.decided_at
-RETURNING state
+RETURNING state, digest_id
 """
 
 
-def _settle(of: Trail, new: list[DigestFile], proved_at: datetime | None, now: datetime) -> Counter[str]:
-    """Hold against their lines the files that new digests list, and the files that were read since last time."""
-    decided: Counter[str] = Counter()
+def _settle(
+    of: Trail, new: list[DigestFile], proved_at: datetime | None, now: datetime
+) -> tuple[Counter[str], set[int]]:
+    """Hold against their lines the files that new digests list, and the files that were read since last time.
+
+    Returns how many were decided in which way, and the digests of those that are not as delivered.
+    """
+    found: list[tuple[str, int]] = []
     values: dict[str, Any] = {"trail": of.pk, "now": now, "new": [row.pk for row in new], "since": proved_at}
     with connection.cursor() as cursor:
         if new:
             cursor.execute(_SETTLE.format(which="l.digest_id = ANY(%(new)s)"), values)
-            decided.update(state for (state,) in cursor.fetchall())
+            found += cursor.fetchall()
         if proved_at is not None:
             # With a margin: a file's row may have been committed a little after the time on it.
             values["since"] = proved_at - HOUR
             cursor.execute(_SETTLE.format(which="f.settled_at > %(since)s"), values)
-            decided.update(state for (state,) in cursor.fetchall())
-    return decided
+            found += cursor.fetchall()
+    return Counter(state for state, _ in found), {digest for state, digest in found if state == Proof.State.MISMATCH}
 
 
 _RECOUNT = """
@@ -407,16 +424,15 @@ SELECT d.id, l.key, f.state, p.state
 FROM cloudtrail_digestfile d JOIN cloudtrail_digestline l ON l.digest_id = d.id
 LEFT JOIN cloudtrail_logfile f ON f.key = l.key AND f.bucket IN (l.bucket, '') AND f.trail_id = d.trail_id
 LEFT JOIN cloudtrail_proof p ON p.file_id = f.id
-WHERE d.trail_id = %s AND (d.id = ANY(%s) OR d.absent > 0 OR d.unread > 0
-      OR d.id IN (SELECT digest_id FROM cloudtrail_proof WHERE state = 'mismatch' AND digest_id IS NOT NULL))
+WHERE d.trail_id = %s AND (d.id = ANY(%s) OR d.absent > 0 OR d.unread > 0)
 """
 
 
-def _recount(of: Trail, new: list[DigestFile], proved: Proved) -> None:
-    """For digests that are new, or not at rest: how many of their files are absent, unread, not as delivered."""
+def _recount(of: Trail, changed: set[int], proved: Proved) -> None:
+    """For digests that are new or changed, or not at rest: how many of their files are absent, unread, not as delivered."""
     counted: dict[int, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     with connection.cursor() as cursor:
-        cursor.execute(_RECOUNT, [of.pk, [row.pk for row in new]])
+        cursor.execute(_RECOUNT, [of.pk, sorted(changed)])
         for digest, key, file_state, proof in cursor.fetchall():
             kinds = counted[digest]
             if proof == Proof.State.MISMATCH:
