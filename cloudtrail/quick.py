@@ -46,7 +46,9 @@ class Reader:
         place = self._places.get(name) or self._find(name, key)
         path = place.path + quote(key, safe="/~")
         try:
-            answer = place.pool.request("GET", path, headers=self._signed(place, path), redirect=False, retries=False)
+            answer = place.pool.request(
+                "GET", path, headers=self._signed(place, path), redirect=False, retries=False, decode_content=False
+            )
         except urllib3.exceptions.HTTPError:
             return bucket.newest(name, key)
         if answer.status != 200:

@@ -56,7 +56,9 @@ def _system():
 def upload(made, keys=None):
     for (_, key), (data, metadata) in sorted(made.objects.items()):
         if keys is None or key in keys:
-            s3.client().put_object(Bucket=made.bucket, Key=key, Body=data, Metadata=metadata)
+            s3.client().put_object(
+                Bucket=made.bucket, Key=key, Body=data, Metadata=metadata, ContentEncoding="gzip"
+            )  # as CloudTrail delivers
 
 
 def pull(made):
