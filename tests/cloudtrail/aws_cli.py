@@ -54,13 +54,13 @@ def _driver() -> Any:
 
 
 @contextlib.contextmanager
-def speaking_to(url: str) -> Iterator[None]:
-    """The tool asks this address for everything, with credentials that are worth nothing."""
+def speaking_to(url: str, credentials: tuple[str, str]) -> Iterator[None]:
+    """The tool asks this address for everything, and finds nothing of the machine's own configuration."""
     asked = {
         "AWS_ENDPOINT_URL": url,
         "AWS_DATA_PATH": str(Path(find_spec("awscli").origin).with_name("data")),
-        "AWS_ACCESS_KEY_ID": "AKIATEST",
-        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_ACCESS_KEY_ID": credentials[0],
+        "AWS_SECRET_ACCESS_KEY": credentials[1],
         "AWS_DEFAULT_REGION": trails.REGION,
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
@@ -70,12 +70,14 @@ def speaking_to(url: str) -> Iterator[None]:
         yield
 
 
-def validate(url: str, bucket: str, since: datetime, until: datetime) -> Said:
+def validate(
+    url: str, bucket: str, since: datetime, until: datetime, credentials: tuple[str, str] = ("AKIATEST", "test")
+) -> Said:
     """Run the command over one bucket."""
     out, err = io.StringIO(), io.StringIO()
     arguments = ["cloudtrail", "validate-logs", "--trail-arn", trails.ARN, "--s3-bucket", bucket, "--verbose"]
     arguments += ["--start-time", f"{since:%Y-%m-%dT%H:%M:%SZ}", "--end-time", f"{until:%Y-%m-%dT%H:%M:%SZ}"]
-    with speaking_to(url), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+    with speaking_to(url, credentials), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         code = _driver().main([*arguments, "--endpoint-url", url, "--region", trails.REGION])
     said = Said(code)
     for line in (out.getvalue() + "\n" + err.getvalue()).splitlines():

@@ -43,6 +43,7 @@ def test_compliance_digests_of_the_stand_in_hold_for_aws_and_go_on_after_a_resta
         assert second.digest(BEGIN, BEGIN + 7 * HOUR, [(BEGIN + 3 * HOUR, BEGIN + 5 * HOUR)]) == 2
         assert client(second.url, "cloudtrail").list_public_keys()["PublicKeyList"] == keys
         assert len(digests(client(second.url, "s3"))) == 5
-        said = aws_cli.validate(second.url, BUCKET, BEGIN, BEGIN + 7 * HOUR)
+        asking = (OWNER.access_key, OWNER.secret)
+        said = aws_cli.validate(second.url, BUCKET, BEGIN, BEGIN + 7 * HOUR, asking)
     assert (said.code, said.gaps) == (0, 1)
     assert list(said.digests.values()) == ["valid"] * 5 and set(said.files.values()) == {"valid"}
