@@ -37,13 +37,16 @@ def counts(trail: Trail) -> dict[str, int]:
 
 def verdict(trail: Trail, number: dict[str, int]) -> dict[str, Any]:
     """What the digests prove of a trail, as a verdict card."""
-    digests = DigestFile.objects.filter(trail=trail)
-    bad = digests.filter(Q(state="invalid") | Q(absent__gt=0) | Q(link=Link.BROKEN)).count()
-    holes = digests.filter(leads=True, link__in=[Link.MISSING, Link.RESTARTED]).count()
+    digests = DigestFile.objects.filter(trail=trail).aggregate(
+        all=Count("pk"),
+        bad=Count("pk", filter=Q(state="invalid") | Q(absent__gt=0) | Q(link=Link.BROKEN)),
+        holes=Count("pk", filter=Q(leads=True, link__in=[Link.MISSING, Link.RESTARTED])),
+    )
+    bad, holes = digests["bad"], digests["holes"]
     if bad or number["mismatch"]:
         tone = "bad"
         say = f"{number['mismatch']} files and {bad} digests are not as CloudTrail delivered them."
-    elif not digests.exists():
+    elif not digests["all"]:
         tone, say = "warn", "No digest was delivered: nothing proves that these files are genuine, or complete."
     elif holes or number["not_covered"]:
         tone = "warn"
