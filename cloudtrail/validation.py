@@ -75,21 +75,31 @@ def as_ingested(of: Trail, since: datetime, until: datetime, told: Told = silent
             before[digest.name.chain] = judged
             reread.count(judged, outcome, told)
             lines += () if fault else digest.lines
-        for line, verdict in zip(lines, _in_ledger(of, lines), strict=True):
+        times = [row.starts_at for row in portion] + [row.ends_at for row in portion]
+        for line, verdict in zip(lines, _in_ledger(of, lines, min(times), max(times)), strict=True):
             reread.count_file(line, verdict, outcome, told)
     return outcome
 
 
+_DELIVERED = """
+SELECT key, sha256_raw, sha256_content FROM cloudtrail_logfile
+WHERE trail_id = %s AND delivered_at >= %s AND delivered_at <= %s ORDER BY id
+"""
 _NEWEST = """
 SELECT DISTINCT ON (key) key, sha256_raw, sha256_content FROM cloudtrail_logfile
 WHERE trail_id = %s AND bucket = ANY(%s) AND key = ANY(%s) ORDER BY key, id DESC
 """
 
 
-def _in_ledger(of: Trail, lines: list[Line]) -> Iterator[Verdict]:
+def _in_ledger(of: Trail, lines: list[Line], since: datetime, until: datetime) -> Iterator[Verdict]:
+    """The newest version of each file counts. Nearly all were delivered in their digests' hours; the others are looked up."""
     with connection.cursor() as cursor:
-        cursor.execute(_NEWEST, [of.pk, ["", *{line.bucket for line in lines}], [line.key for line in lines]])
+        cursor.execute(_DELIVERED, [of.pk, since, until])
         held = {key: (raw, content) for key, raw, content in cursor.fetchall()}
+        others = [line for line in lines if line.key not in held]
+        if others:
+            cursor.execute(_NEWEST, [of.pk, ["", *{line.bucket for line in others}], [line.key for line in others]])
+            held |= {key: (raw, content) for key, raw, content in cursor.fetchall()}
     for line in lines:
         raw, content = held.get(line.key, ("", ""))
         if not raw:
