@@ -13,9 +13,8 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from accounts.http import PersonRequest
 from accounts.permissions import demand, may
 from audit import clock, trail
-from cloudtrail import pages, transitions
-from cloudtrail.directory import Register
 from cloudtrail import pages, proof_pages, transitions
+from cloudtrail.directory import Register
 from cloudtrail.forms import ChangeTrailForm, TrailForm
 from cloudtrail.models import Event, LogFile, Trail
 from jobs.models import Job
@@ -78,8 +77,7 @@ def trail_page(request: PersonRequest, trail_id: uuid.UUID) -> HttpResponse:
         "rhythm": pages.rhythm(shown, now),
         "aside": shown.files.filter(state=LogFile.State.QUARANTINED).order_by("-settled_at", "-id")[:ASIDE],
         "proof": proof_pages.verdict(shown, proof_pages.counts(shown)),
-        "bar": proof_pages.bar(shown, clock.now()),
-        "facts": pages.trail_facts(shown, clock.now()),
+        "bar": proof_pages.bar(shown, now),
         "job": pages.latest_job(shown),
         "progress_url": reverse("cloudtrail:progress", args=[trail_id]),
         "manages": may(request.user, "cloudtrail.manage"),

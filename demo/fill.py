@@ -37,7 +37,6 @@ from signatures.transitions import sign_all
 from sops import transitions as sops
 from standin.filling import CLOUDTRAIL, Filler, Keeper, make_bucket
 from standin.principals import ANCHOR, PIPELINE, PORTAL
-from standin.filling import Filler, make_bucket
 from standin.process import StandIn
 from storage import s3
 from storage.models import Bucket

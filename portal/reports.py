@@ -10,8 +10,8 @@ from typing import IO, Any
 
 from accounts.models import User
 from audit import clock, trail
-from cloudtrail.actors import Standing
 from cloudtrail import reconciliation
+from cloudtrail.actors import Standing
 from jobs import queue
 from jobs.models import Job
 from portal.pages import coverage, timeline

@@ -109,7 +109,6 @@ class Server:
         bucket = self.backend.get_bucket(self.trail_bucket)
         if bucket.has_default_lock:  # as S3 locks whatever comes without a lock of its own
             file.lock_mode, file.lock_until = bucket.default_lock_mode, bucket.default_retention()
-        file.set_metadata({"Content-Type": "application/json", "Content-Encoding": "gzip"})
         told = {f"x-amz-meta-{name}": value for name, value in (metadata or {}).items()}
         file.set_metadata({"Content-Type": "application/json", "Content-Encoding": "gzip"} | told)
         if self.journal:

@@ -4,6 +4,7 @@ import datetime
 import uuid
 
 import django.db.models.deletion
+from django.conf import settings
 from django.db import migrations, models
 
 import audit.clock
@@ -14,6 +15,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ("audit", "0000_clock"),
+        migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
@@ -194,7 +196,13 @@ class Migration(migrations.Migration):
                 ("role", models.TextField(blank=True, default="", help_text="the role that was used")),
                 (
                     "hops",
-                    models.JSONField(default=list, help_text="the way from the event to the person, in sentences"),
+                    models.JSONField(default=list, help_text="the way from the event to the person (`actors.Hop`)"),
+                ),
+                (
+                    "listed",
+                    models.TextField(
+                        blank=True, default="", help_text="what the directory may know the person by, such as user_id|…"
+                    ),
                 ),
                 ("attributed_at", models.DateTimeField(db_default=audit.clock.Now())),
             ],
@@ -493,6 +501,42 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="DirectoryEntry",
+            fields=[
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                (
+                    "kind",
+                    models.TextField(
+                        choices=[
+                            ("user_id", "Identity Center user id"),
+                            ("user_name", "Identity Center user name"),
+                            ("service", "Service principal"),
+                        ]
+                    ),
+                ),
+                ("identifier", models.TextField(help_text="as CloudTrail writes it, to the letter")),
+                ("person", models.TextField(help_text="legal name of the person, or of who answers for the service")),
+                ("since", models.DateField()),
+                ("until", models.DateField(blank=True, help_text="last day; empty: still so", null=True)),
+                ("made_at", models.DateTimeField(db_default=audit.clock.Now())),
+                (
+                    "user",
+                    models.ForeignKey(
+                        blank=True,
+                        help_text="if the person has an account here",
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+            ],
+            options={
+                "ordering": ["kind", "identifier", "-since"],
+                "indexes": [models.Index(fields=["kind", "identifier"], name="cloudtrail__kind_b739fe_idx")],
+            },
+        ),
+        migrations.CreateModel(
             name="Proof",
             fields=[
                 (
@@ -563,9 +607,5 @@ class Migration(migrations.Migration):
             constraint=models.UniqueConstraint(
                 fields=("trail", "region", "fingerprint", "value", "begins", "ends"), name="public_key_once"
             ),
-        ),
-        migrations.AddIndex(
-            model_name="touch",
-            index=models.Index(fields=["bucket", "key", "time"], name="touch_object"),
         ),
     ]
