@@ -103,12 +103,12 @@ ALL_ROWS = "SELECT (SELECT count(*) FROM audit_entry) + (SELECT count(*) FROM au
 MEMORY = "SET LOCAL work_mem = '128MB'"
 HEAD = Struct("!qii")
 # A chain has the numbers 1 to n. Links come by the hundred as one value: of each its number and two lengths, its hash, its bytes.
-LINKS = f"""
+LINKS = """
 SELECT (SELECT string_agg(int8send(l.seq) || int4send(length(l.hash)) || int4send(length(l.leaf)) || l.hash || l.leaf, ''::bytea
                           ORDER BY l.seq)
-        FROM audit_link l WHERE l.seq BETWEEN first AND first + {BATCH - 1})
-FROM generate_series(1, %s, {BATCH}) first
-"""  # noqa: S608 our own names
+        FROM audit_link l WHERE l.seq BETWEEN first AND first + %(some)s - 1)
+FROM generate_series(1, %(links)s, %(some)s) first
+"""
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,8 @@ def walk(*, columns: bool = True, on_batch: Callable[[int], None] | None = None)
         if columns:
             differing = _first_differing(links)
             if differing is not None and (fault is None or fault.seq is None or differing < fault.seq):
-                fault = _explain(differing)
+                count, fault = differing - 1, _explain(differing)
+                head = _hash_of(count)
             fault = fault or _unlinked(links) or _sealed_access()
     return Walk(count, head.hex(), fault)
 
@@ -151,12 +152,18 @@ def _follow(links: int, on_batch: Callable[[int], None] | None) -> tuple[int, by
     count, previous, fits = 0, b"", True
     with Cursor(connection.connection) as cursor:
         # The database goes on to the next links while this side hashes; after a fault they are taken off the wire.
-        for (some,) in cursor.stream(LINKS, [links], binary=True, size=1):
+        for (some,) in cursor.stream(LINKS, {"links": links, "some": BATCH}, binary=True, size=1):
             if fits:
                 count, previous, fits = _follow_some(some or b"", count, previous)
                 if on_batch:
                     on_batch(count)
     return count, previous, None if count == links else _explain(count + 1, previous)
+
+
+def _hash_of(seq: int) -> bytes:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT hash FROM audit_link WHERE seq = %s", [seq])
+        return bytes(cursor.fetchone()[0]) if seq else b""
 
 
 def _follow_some(links: bytes, count: int, previous: bytes) -> tuple[int, bytes, bool]:

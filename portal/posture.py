@@ -14,6 +14,7 @@ from accounts.models import User
 from accounts.permissions import demand, may
 from audit import clock, trail
 from audit.actions import Action
+from audit.reasons import demand_reason
 from jobs import queue
 from jobs.models import Job
 from portal.trail_reviews import plain, table
@@ -101,20 +102,19 @@ def propose(chosen: Mapping[str, Wanted], *, by: User, why: str) -> Version:
     """Seal what is wanted of each bucket, and ask an approver who did not make it to approve it. Buckets that are not named keep
     what the signed baseline says of them. Raises Refused, StorageError."""
     demand(by, "posture.baseline", SUBJECT)
+    why = demand_reason(why, Action.REQUEST_REFUSED, SUBJECT, by)
     if waiting() is not None:
         raise _refused("A baseline waits for its signature already: sign or reject it first.", by)
-    if not why.strip():
-        raise _refused("Say what this baseline is for, or what it changes and why.", by)
     before = current()
     values = wanted_by(before) | {name: dict(wanted) for name, wanted in chosen.items()}
     _demand_sense(values, by)
     return seal_report(
         BASELINE,
         title="Storage posture baseline",
-        sections=_of_baseline(values, wanted_by(before), why.strip()),
-        data={"why": why.strip(), "buckets": values},
+        sections=_of_baseline(values, wanted_by(before), why),
+        data={"why": why, "buckets": values},
         by=by,
-        message=why.strip()[:200],
+        message=why[:200],
         record=before.record if before else Record.objects.filter(type=BASELINE).order_by("created_at").first(),
         then=lambda version: open_route(version, [Asked(1, Meaning.APPROVAL, "approver")], by=by),
     )

@@ -122,7 +122,7 @@ def test_a_change_of_any_column_is_named(people, table, column):
          r"(entry|row change) \d+", r"The hash of link 3 \(WHERE\) does not follow from the one before it and the stored bytes\."),
         ("UPDATE audit_link SET leaf = '\\x00', hash = sha256((SELECT hash FROM audit_link WHERE seq = 2) || '\\x00') WHERE seq = 3",
          r"(entry|row change) \d+",
-         r"The stored bytes of WHERE cannot be read\.|The hash of link 4 \(WHERE\) does not follow from the one before it and the stored bytes\."),
+         r"The stored bytes of WHERE cannot be read\."),
         ("""WITH pair AS (SELECT min(seq) AS a, min(seq) + 1 AS b FROM audit_link WHERE entry_id IS NOT NULL)
        UPDATE audit_link SET hash = sha256(hash) FROM pair WHERE seq IN (pair.a, pair.b)""",
          r"entry \d+", r"The hash of link SEQ \(WHERE\) does not follow from the one before it and the stored bytes\."),
@@ -168,7 +168,7 @@ def test_who_waits_for_the_walk_is_told_how_far_it_is(people, monkeypatch):
     for columns in (True, False):
         told: list[int] = []
         walk = chain.walk(columns=columns, on_batch=told.append)
-        assert walk.fault is None and told == list(range(10, walk.links + 1, 10)) != []
+        assert walk.fault is None and told == [*range(10, walk.links, 10), walk.links]
 
 
 def test_a_changed_or_missing_row_of_the_reading_log_is_found_once_sealed(people):

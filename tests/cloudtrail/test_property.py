@@ -76,9 +76,9 @@ def events(draw):
 
 @pytest.fixture(scope="module")
 def one_database(template_empty, django_db_blocker):
-    from tests.conftest import _on_clone
+    from tests.conftest import on_clone
 
-    yield from _on_clone(template_empty, django_db_blocker)
+    yield from on_clone(template_empty, django_db_blocker)
 
 
 @settings(max_examples=25, deadline=None, derandomize=True, phases=[Phase.explicit, Phase.generate, Phase.shrink],

@@ -86,8 +86,11 @@ def test_the_badge_counts_signatures_and_readings_in_one_query(people):
     [
         ("author", "Desk Records Documents Training Audit CloudTrail Inspection Jobs"),
         ("operator", "Desk Records Documents Training Audit CloudTrail Jobs"),
-        ("inspector", "Desk Records Documents Training Audit CloudTrail Inspection Security Jobs Administration"),
-        ("administrator", "Desk Audit CloudTrail Security Jobs Administration"),
+        (
+            "inspector",
+            "Desk Records Documents Training Audit CloudTrail Inspection Security Storage Jobs Administration",
+        ),
+        ("administrator", "Desk Audit CloudTrail Security Storage Jobs Administration"),
     ],
 )
 def test_the_rail_shows_the_rooms_of_the_role(people, rf, who, rooms):

@@ -105,7 +105,7 @@ def test_question_four_is_answered_in_four_clicks(firm_with_history, tmp_path):
     prepared = started.headers["Location"]
     assert "Download KRAS-001-v1-evidence.pdf" in body(inspector.get(prepared))
     pdf = inspector.get(f"{prepared}file/")  # 4
-    said = pdf_text(pdf.content, tmp_path)
+    said = pdf_text(pdf.getvalue(), tmp_path)
     version = firm.version("KRAS-001")
     question = asked(firm, reader=firm.inspector)
     assert version.top_hash in said.replace(" ", "")
@@ -127,7 +127,7 @@ def test_what_the_pack_encloses_checks_with_openssl(firm, inspector, tmp_path):
     version = firm.version("KRAS-001")
     job = evidence.ask_for(version, ["manifest"], 7, by=firm.inspector)
     queue.run(job.pk)
-    pdf = inspector.get(f"/prepared/{job.pk}/file/").content
+    pdf = inspector.get(f"/prepared/{job.pk}/file/").getvalue()
     assert hashlib.sha256(pdf).hexdigest() == Job.objects.get(pk=job.pk).result["sha256"]
     with pikepdf.open(io.BytesIO(pdf)) as pack:
         for name, held in pack.attachments.items():

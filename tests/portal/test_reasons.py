@@ -5,6 +5,7 @@ import inspect
 import re
 import uuid
 from collections.abc import Callable
+from datetime import date
 
 import pytest
 
@@ -14,6 +15,7 @@ from audit.alarms import Kind
 from audit.models import Entry, ReviewFilter
 from cloudtrail import transitions as trails
 from cloudtrail.models import Trail
+from portal import posture
 from records import drafts
 from records import transitions as versions
 from signatures import routes
@@ -34,6 +36,8 @@ PASSED_ON = {
     "portal/restoring.py:report": "asks first whether there is anything to report; tested with the restore",
 }
 BAD = ["", "            ", "x", "xxxxxxxxxxxx", "..............", "short one"]
+
+SERVICE = {"kind": "service", "identifier": "backup.amazonaws.com", "person": "Ben Ito", "since": date(2026, 1, 1)}
 
 Verb = Callable[[object, str], object]
 TRIED: dict[str, Verb] = {
@@ -57,6 +61,9 @@ TRIED: dict[str, Verb] = {
     "audit/reviews.py:make_filter": lambda f, r: reviews.make_filter("Mine", why=r, every_days=7, by=f.approver),
     "audit/reviews.py:retire_filter": lambda f, r: reviews.retire_filter(ReviewFilter.objects.first(), by=f.approver, reason=r),
     "cloudtrail/transitions.py:change_trail": lambda f, r: trails.change_trail(Trail.objects.first().pk, {}, by=f.administrator, reason=r),
+    "cloudtrail/transitions.py:enter_in_directory": lambda f, r: trails.enter_in_directory(SERVICE, by=f.administrator, reason=r),
+    "cloudtrail/transitions.py:end_in_directory": lambda f, r: trails.end_in_directory(trails.enter_in_directory(SERVICE | {"identifier": f"{uuid.uuid4()}.amazonaws.com"}, by=f.administrator, reason="who answers for it").pk, clock.now().date(), by=f.administrator, reason=r),
+    "portal/posture.py:propose": lambda f, r: posture.propose({}, by=f.approver, why=r),
     "records/drafts.py:take_over": lambda f, r: drafts.take_over(f.record("FS-0001").draft, by=f.author, reason=r),
     "records/transitions.py:recall": lambda f, r: versions.recall(f.version("VP-0001"), by=f.author, reason=r),
     "records/transitions.py:retire": lambda f, r: versions.retire(f.version("URS-0001"), by=f.approver, reason=r),

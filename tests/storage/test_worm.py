@@ -130,7 +130,7 @@ def test_nothing_at_all_can_be_kept():
     assert worm.get(put(b"")) == b""
 
 
-def test_frozen_bytes_are_written_in_the_portals_own_name_whoever_it_works_for(settings, owner, bucket, standin):
+def test_frozen_bytes_are_written_in_the_portals_own_name_whoever_it_works_for(settings, owner, bucket, standin, empty):
     """The role that the portal takes on for a person only reads."""
     name = bucket("worm", lock=True)
     settings.S3_PERSON_ROLE_ARN = "arn:aws:iam::111122223333:role/countersign-person"
