@@ -103,7 +103,7 @@ def test_compliance_nobody_signs_a_baseline_that_they_proposed(people, bucket):
     assert posture.current() is None
     with pytest.raises(trail.Forbidden):
         posture.propose({}, by=people.inspector, why=WHY)
-    with pytest.raises(trail.Refused, match="Say what this baseline is for"):
+    with pytest.raises(trail.Refused, match="Give a reason"):
         acts.sign(people.approver2, version) and posture.propose(as_found(bucket), by=people.approver, why=" ")
 
 
@@ -258,7 +258,7 @@ def test_the_form_seals_what_was_chosen(people, bucket):
     page = client.get("/posture/baseline/")
     assert page.status_code == 200 and "as found, as recommended" in page.content.decode()
     field = f"{bucket.pk}:replication"
-    assert "Say what this baseline is for" in client.post("/posture/baseline/", {field: "none"}).content.decode()
+    assert "Give a reason" in client.post("/posture/baseline/", {field: "none"}).content.decode()
     assert client.post("/posture/baseline/", {field: "none", "why": WHY}).status_code == 302
     version = posture.waiting()
     wanted = reports.read(version)["buckets"][bucket.pk]
