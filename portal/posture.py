@@ -102,7 +102,7 @@ def propose(chosen: Mapping[str, Wanted], *, by: User, why: str) -> Version:
     """Seal what is wanted of each bucket, and ask an approver who did not make it to approve it. Buckets that are not named keep
     what the signed baseline says of them. Raises Refused, StorageError."""
     demand(by, "posture.baseline", SUBJECT)
-    why = demand_reason(why, Action.REQUEST_REFUSED, SUBJECT, by)
+    why = demand_reason(why, Action.POSTURE_REFUSED, SUBJECT, by)
     if waiting() is not None:
         raise _refused("A baseline waits for its signature already: sign or reject it first.", by)
     before = current()
