@@ -50,7 +50,8 @@ def verdict(trail: Trail, number: dict[str, int]) -> dict[str, Any]:
         tone, say = "warn", "No digest was delivered: nothing proves that these files are genuine, or complete."
     elif holes or number["not_covered"]:
         tone = "warn"
-        say = f"The digests have {holes} gaps, and {number['not_covered']} files that none of them lists."
+        gaps = f"{holes} {'gap stands' if holes == 1 else 'gaps stand'} between the digests"
+        say = f"{gaps}, and {number['not_covered'] or 'no'} {'file' if number['not_covered'] == 1 else 'files'} outside of them."
     else:
         tone, say = "ok", "Every file that the digests list is the one that CloudTrail delivered."
     meta = " · ".join(

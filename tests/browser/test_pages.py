@@ -11,7 +11,7 @@ import pytest
 from tests.access import matrix
 from tests.access.matrix import ROLES, Line
 from tests.browser.site import on
-from tests.browser.visitor import NARROW, WIDE
+from tests.browser.visitor import BY_AXE, FOUR
 from tests.furnished import places
 
 # What is no page of its own: files, images, and parts that a page fetches for itself.
@@ -45,11 +45,6 @@ def pages() -> list[tuple[str, str]]:
         if line.method == "GET" and 200 in line.expected and not NO_PAGE.search(line.path.split("?")[0])
     ]
     return [("" if person == "anonymous" else person, path) for person, path in shown] + STATES
-
-
-FOUR = ((WIDE, "light"), (WIDE, "dark"), (NARROW, "dark"), (NARROW, "light"))
-# axe takes its time: each width and each scheme once here, the other two pairs in the long run.
-BY_AXE = ((WIDE, "light"), (NARROW, "dark"))
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,9 @@ from tests.firm import next_code
 
 TYPING_SECONDS = 15
 WIDE, NARROW, HEIGHT = 1440, 390, 1000
+FOUR = ((WIDE, "light"), (WIDE, "dark"), (NARROW, "dark"), (NARROW, "light"))
+# axe takes its time: each width and each scheme once in the short run, the other two pairs in the long one.
+BY_AXE = ((WIDE, "light"), (NARROW, "dark"))
 AXE = (Path(__file__).resolve().parent.parent / "vendor" / "axe.min.js").read_text()
 # Whatever reaches beyond the window's right edge, unless it scrolls in a box of its own or is kept for screen readers.
 TOO_WIDE = """() => document.documentElement.scrollWidth <= innerWidth ? [] :

@@ -24,8 +24,16 @@ def opened(browser: Browser, address: str, width: int = 1440, **options) -> Page
     return page
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1440, 390])
+# Each width and each scheme once here, the other two pairs in the long run.
+@pytest.mark.parametrize(
+    ("width", "scheme"),
+    [
+        (1440, "light"),
+        (390, "dark"),
+        pytest.param(1440, "dark", marks=pytest.mark.long),
+        pytest.param(390, "light", marks=pytest.mark.long),
+    ],
+)
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_is_accessible_fits_and_keeps_to_the_policy(site, chromium, name, width, scheme):
     context = chromium.new_context(viewport={"width": width, "height": 1000}, color_scheme=scheme)

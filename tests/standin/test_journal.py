@@ -15,7 +15,7 @@ from tests.standin.conftest import client
 UNTIL = (datetime.now(UTC) + timedelta(days=30)).replace(microsecond=0)
 
 
-@pytest.fixture(params=["ended", "killed"])
+@pytest.fixture(params=[pytest.param("ended", marks=pytest.mark.long), "killed"])
 def restarted(tmp_path, request):
     """A function that fills a stand-in, restarts it, and gives a client of the new one."""
 
@@ -138,6 +138,7 @@ def test_a_record_that_was_cut_off_is_dropped(tmp_path):
     second.stop()
 
 
+@pytest.mark.long
 def test_three_hundred_objects_are_back_in_seconds(tmp_path):
     first = start(trail_every=0, data=tmp_path)
     s3 = client(first.url)
