@@ -253,8 +253,9 @@ def an_inspector_sees_who_touched_it_and_proves_it_unchanged(story: Story) -> No
         shown = page.locator("main").inner_text()
         for sentence in ("Tomasz Nowak registered KRAS-001", "Chidi Okafor signed KRAS-001", "Ellen Marsh"):
             assert sentence in shown, sentence
-        # A minute that ends between two reads parts them into two lines.
-        assert sum(int(files) for files in re.findall(r"read (\d+) files", shown)) > 1
+        # The stand-in and its bucket are shared by all tests: what another one does there meanwhile may part the reads into runs.
+        runs = re.findall(r" read (?:(\d+) files )?.* through role ", shown)
+        assert sum(int(files or 1) for files in runs) >= 15, shown
         assert "CloudTrail · version named in the event" in shown
 
 
