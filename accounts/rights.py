@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from django.db.models import Q
 
-from accounts import accountability, codes, founding, qualifications
+from accounts import accountability, codes, founding, passkeys, qualifications
 from accounts.models import CodeDevice, Letter, LetterWaiver, Policy, Qualification, Suspicion, User
 
 TESTED_WITHIN = timedelta(days=366)
@@ -149,13 +149,17 @@ def _training(user: User, now: datetime) -> Finding:
 
 
 def _device(user: User, now: datetime) -> Finding:
+    """A device for one-time codes, or a passkey (tested as it is made): whichever showed last that it works."""
     device = codes.device_in_use(user)
-    if device is None or device.last_tested_at is None:
+    tests = [device.last_tested_at] if device else []
+    tests += [passkey.last_used_at or passkey.created_at for passkey in passkeys.in_use(user)]
+    tested = max((when for when in tests if when), default=None)
+    if tested is None:
         return Finding(False, "You have no device for one-time codes.", "/account/", "See your account", "link")
-    if now - device.last_tested_at > TESTED_WITHIN:
-        sentence = f"Your device was last tested {device.last_tested_at:%d %b %Y}: test it first."
+    if now - tested > TESTED_WITHIN:
+        sentence = f"Your device was last tested {tested:%d %b %Y}: test it first."
         return Finding(False, sentence, "/account/device/test/", "Test your device")
-    return Finding(True, f"Tested {device.last_tested_at:%d %b %Y}.")
+    return Finding(True, f"Tested {tested:%d %b %Y}.")
 
 
 CONDITIONS: tuple[Condition, ...] = (

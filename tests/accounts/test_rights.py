@@ -2,6 +2,7 @@
 11.100, 11.200(a)(3), 11.300)."""
 
 import os
+import secrets
 import threading
 
 import psycopg
@@ -29,6 +30,7 @@ from audit.actions import Action
 from audit.models import Entry
 from signatures.models import Signature
 from tests import acts, builders
+from tests.accounts.authenticator import Authenticator
 from tests.signatures.test_ceremony import Table, refused
 
 EARLIER = "now() - interval '400 days'"
@@ -46,7 +48,17 @@ SPOILT = {
 }  # fmt: skip
 
 
-TABLES = ("user", "acknowledgement", "letter", "policy", "qualification", "codedevice", "suspicion", "founding")
+TABLES = (
+    "user",
+    "acknowledgement",
+    "letter",
+    "policy",
+    "qualification",
+    "codedevice",
+    "passkey",
+    "suspicion",
+    "founding",
+)
 
 
 def as_owner(sql: str) -> None:
@@ -108,6 +120,22 @@ def test_compliance_a_device_is_tested_again_after_a_year(people, ticking):
     transitions.retest_device(people.reviewer, credentials=people.credentials(people.reviewer))
     assert gaps(people.reviewer) == []
     assert Entry.objects.filter(action=Action.CODE_TESTED).count() == 1
+
+
+@pytest.mark.compliance("11.300(e)")
+def test_compliance_a_passkey_alone_is_a_tested_device_for_a_year_too(people, ticking):
+    reviewer, challenge = people.reviewer, secrets.token_bytes(32)
+    made = Authenticator().make(challenge, user=reviewer.pk.bytes)
+    told = {"credentials": people.credentials(reviewer), "sitting": acts.sitting(reviewer)}
+    transitions.add_passkey(reviewer, made=made, challenge=challenge, name="Security key", **told)
+    as_owner("UPDATE accounts_codedevice SET withdrawn_at = now()")
+    assert gaps(reviewer) == []
+    as_owner(f"UPDATE accounts_passkey SET created_at = {EARLIER}")
+    assert gaps(reviewer) == ["device"]
+    as_owner("UPDATE accounts_passkey SET last_used_at = now()")
+    assert gaps(reviewer) == []
+    as_owner("UPDATE accounts_passkey SET withdrawn_at = now()")
+    assert gaps(reviewer) == ["device"]
 
 
 @pytest.mark.compliance("11.100(c)")
