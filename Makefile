@@ -7,8 +7,8 @@ MANAGE := $(BIN)/python -W ignore manage.py
 STAMP := .venv/.installed
 PINNED := -r requirements.txt -r requirements-dev.txt
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
-# How many processes share the tests: one more than there are cores, because browsers and servers keep them waiting.
-WORKERS ?= $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )))
+# How many processes share the tests: two more than there are cores, because browsers and servers keep them waiting.
+WORKERS ?= $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) + 2 )))
 # Tests and demo start many processes; each would compile the same modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 

@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 from records.models import Draft
 from tests.browser.site import Site, on, site_on
-from tests.browser.visitor import BY_AXE, FOUR, Visitor, visitor
+from tests.browser.visitor import Visitor, visitor
 from tests.records.test_drafts import PNG
 
 PASTE = """([area, data]) => {
@@ -125,17 +125,3 @@ def test_sections_are_arranged_by_keyboard_and_what_was_typed_stays(author):
     title.press("Enter")
     expect(page.get_by_text("of the draft, with history")).to_be_visible()
     expect(page.get_by_label("Title of section 2")).to_have_value("Purpose, moved")
-
-
-@pytest.mark.parametrize(
-    "path",
-    ["", "new/", "new/?type=SOP", "?on=2026-03-02", "URS-0001/", "URS-0001/?as=pages", "URS-0001/changes/?from=1&to=draft",
-     "URS-0001/history/", "URS-0001/drafts/?revision=2", "URS-0001/audit/", "VP-0001/", "FS-0001/", "FS-0001/edit/",
-     "FS-0001/submit/", "URS-0001/edit/"],
-)  # fmt: skip
-def test_pages_of_documents_have_no_fault_wide_and_narrow_light_and_dark(author, path):
-    author.open(f"/documents/{path}")
-    faults: list[str] = []
-    for width, scheme in FOUR:
-        faults += author.faults(width, scheme, axe=(width, scheme) in BY_AXE)
-    assert not faults, "\n".join(faults)

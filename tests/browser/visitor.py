@@ -15,9 +15,9 @@ from tests.firm import next_code
 
 TYPING_SECONDS = 15
 WIDE, NARROW, HEIGHT = 1440, 390, 1000
-FOUR = ((WIDE, "light"), (WIDE, "dark"), (NARROW, "dark"), (NARROW, "light"))
-# axe takes its time: each width and each scheme once in the short run, the other two pairs in the long one.
-BY_AXE = ((WIDE, "light"), (NARROW, "dark"))
+# The short run opens every page at both widths and in both schemes; the long one in the other two pairs as well.
+SHORT = ((WIDE, "light"), (NARROW, "dark"))
+LONG = ((WIDE, "dark"), (NARROW, "light"))
 AXE = (Path(__file__).resolve().parent.parent / "vendor" / "axe.min.js").read_text()
 # Whatever reaches beyond the window's right edge, unless it scrolls in a box of its own or is kept for screen readers.
 TOO_WIDE = """() => document.documentElement.scrollWidth <= innerWidth ? [] :

@@ -22,8 +22,11 @@ def with_field(**fields):
 
 
 def bomb(size):
+    """Gzip that unpacks to `size` bytes of blanks: one packed portion, which needs nothing before it, again and again."""
     packing = zlib.compressobj(9, wbits=31)
-    return b"".join([*(packing.compress(b" " * 1_000_000) for _ in range(size // 1_000_000)), packing.flush()])
+    head = packing.compress(b"") + packing.flush(zlib.Z_FULL_FLUSH)
+    portion = packing.compress(b" " * 1_000_000) + packing.flush(zlib.Z_FULL_FLUSH)
+    return head + portion * (size // 1_000_000) + packing.flush()
 
 
 BAD = {
