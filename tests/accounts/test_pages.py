@@ -333,17 +333,16 @@ def empty_founding(people):
         owner.execute("UPDATE accounts_founding SET ended_at = NULL")
 
 
-@pytest.mark.parametrize("address", ["/people/", "/people/{pk}/", "/people/{pk}/trail/", "/people/areas/", "/account/"])
-def test_a_page_takes_as_many_queries_for_many_as_for_few(people, office, address):
-    page = address.format(pk=people.author.pk)
+def test_pages_take_as_many_queries_for_many_as_for_few(people, office):
+    pages = ["/people/", "/people/{pk}/", "/people/{pk}/trail/", "/people/areas/", "/account/"]
 
-    def queries() -> int:
+    def queries(page: str) -> int:
         with CaptureQueriesContext(connection) as caught:
-            assert office.get(page).status_code == 200
+            assert office.get(page.format(pk=people.author.pk)).status_code == 200
         return len(caught)
 
-    office.get("/account/")
-    few = queries()
+    {page: queries(page) for page in pages}  # what a process asks once
+    few = {page: queries(page) for page in pages}
     for number in range(12):
         carol = invite(people, username=f"carol{number}", email=f"carol{number}@lab.example")
         transitions.create_area(f"Room {number}", by=people.administrator)
@@ -352,6 +351,6 @@ def test_a_page_takes_as_many_queries_for_many_as_for_few(people, office, addres
         )
         people.sitting(people.administrator)
         transitions.set_areas(carol, [], by=people.administrator, reason=REASON)
-    assert queries() == few
-    assert few <= 35
+    assert {page: queries(page) for page in pages} == few
+    assert max(few.values()) <= 35
     assert Job.objects.filter(kind=tasks.SEND).count() == 12

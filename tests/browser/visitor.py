@@ -36,11 +36,11 @@ SETTLED = """() => document.fonts.ready.then(() => Promise.all(document.getAnima
 class Visitor:
     """A context of the browser with one page. `complaints` holds console errors, breaches of the policy, failed loads."""
 
-    def __init__(self, browser: Browser, site: Site, username: str = "") -> None:
+    def __init__(self, browser: Browser, site: Site, username: str = "", agent: str | None = None) -> None:
         self.site, self.username = site, username
         self.complaints: list[str] = []
         self.context: BrowserContext = browser.new_context(
-            base_url=site.url, viewport={"width": WIDE, "height": HEIGHT}, reduced_motion="reduce"
+            base_url=site.url, viewport={"width": WIDE, "height": HEIGHT}, reduced_motion="reduce", user_agent=agent
         )
         self.page: Page = self.context.new_page()
         self.page.on("console", self._heard)
@@ -90,6 +90,7 @@ class Visitor:
     def _axe(self) -> list[str]:
         if not self.page.evaluate("'axe' in window"):
             self.page.evaluate(AXE)
+            self.context.add_init_script(AXE)  # from now on each page has it from its beginning, which is quicker
         return [
             f"axe {fault['id']}: {fault['help']}: {[node['target'] for node in fault['nodes']][:4]}"
             for fault in self.page.evaluate(LOOK_AT)["violations"]
@@ -109,8 +110,9 @@ class Visitor:
 
 
 @contextmanager
-def visitor(browser: Browser, site: Site, username: str = "") -> Iterator[Visitor]:
-    one = Visitor(browser, site, username)
+def visitor(browser: Browser, site: Site, username: str = "", agent: str | None = None) -> Iterator[Visitor]:
+    """`agent` is what the browser calls itself, where it is not to say the truth."""
+    one = Visitor(browser, site, username, agent)
     try:
         yield one
     finally:

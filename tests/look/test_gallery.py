@@ -24,17 +24,18 @@ def opened(browser: Browser, address: str, width: int = 1440, **options) -> Page
     return page
 
 
-# Each width and each scheme once here, the other two pairs in the long run.
+# Each page in one pair here, so that each width and each scheme has two; all four pairs of each in the long run.
+LOOKS = [(1440, "light"), (390, "dark"), (1440, "dark"), (390, "light")]
+
+
 @pytest.mark.parametrize(
-    ("width", "scheme"),
+    ("name", "width", "scheme"),
     [
-        (1440, "light"),
-        (390, "dark"),
-        pytest.param(1440, "dark", marks=pytest.mark.long),
-        pytest.param(390, "light", marks=pytest.mark.long),
+        pytest.param(name, *look, marks=() if at == number else pytest.mark.long)
+        for number, name in enumerate(PAGES)
+        for at, look in enumerate(LOOKS)
     ],
 )
-@pytest.mark.parametrize("name", PAGES)
 def test_a_page_is_accessible_fits_and_keeps_to_the_policy(site, chromium, name, width, scheme):
     context = chromium.new_context(viewport={"width": width, "height": 1000}, color_scheme=scheme)
     page = context.new_page()

@@ -1,13 +1,11 @@
 """What quilt3 itself says about our manifests. It runs in an environment of its own, `.run/quilt3-env`."""
 
 import base64
-import fcntl
 import hashlib
 import json
 import os
 import random
 import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -17,33 +15,10 @@ from hypothesis import strategies as st
 
 from records import manifest
 from records.manifest import Entry, Hash
+from tests.own_environment import python_with
 
 ROOT = Path(__file__).resolve().parents[2]
-REQUIREMENTS = ROOT / "tests/quilt3/requirements.txt"
-ENVIRONMENT = ROOT / ".run/quilt3-env"
 ANSWER_SECONDS = 60
-
-
-def quilt3_python():
-    """The Python that has quilt3, made on first use; other test processes wait for it."""
-    python, stamp = ENVIRONMENT / "bin/python", ENVIRONMENT / "requirements.sha256"
-    wanted = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()
-    ENVIRONMENT.parent.mkdir(exist_ok=True)
-    with open(ENVIRONMENT.with_suffix(".lock"), "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not stamp.exists() or stamp.read_text() != wanted:
-            subprocess.run([sys.executable, "-m", "venv", "--clear", ENVIRONMENT], check=True)
-            # As `make install` does: by uv, ten times as fast, or by pip where uv finds no way.
-            by_uv = [Path(sys.executable).with_name("uv"), "pip", "install", "-q", "--python", python]
-            by_pip = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
-            for install in (by_uv, by_pip):
-                wanted_set = [*install, "--require-hashes", "-r", REQUIREMENTS]
-                done = subprocess.run(wanted_set, capture_output=True, text=True)
-                if done.returncode == 0:
-                    break
-            assert done.returncode == 0, f"quilt3 could not be installed for the tests:\n{done.stderr}"
-            stamp.write_text(wanted)
-    return python
 
 
 class Quilt3:
@@ -61,7 +36,7 @@ class Quilt3:
             "PYTHONUTF8": "1",
         }
         self.process = subprocess.Popen(
-            [quilt3_python(), ROOT / "tests/quilt3/ask.py"],
+            [python_with("quilt3"), ROOT / "tests/quilt3/ask.py"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
