@@ -42,7 +42,6 @@ class Request(models.Model):
     version = models.OneToOneField(Version, models.PROTECT, primary_key=True, related_name="request")
     opened_at = models.DateTimeField(db_default=Now())
     opened_by = models.ForeignKey(User, models.PROTECT, related_name="+")
-    closed_at = models.DateTimeField(null=True)
     template = models.ForeignKey(
         RouteTemplate,
         models.PROTECT,

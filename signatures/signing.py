@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 from django.db import transaction
 from django.http import HttpRequest
@@ -154,10 +155,23 @@ def _check(act: Act, signer: User) -> None:
 
 
 def _write(act: Act, signer: User, reason: str, components: str, key: PortalKey) -> Signature:
-    now = clock.now()
+    row = _row(act, signer, reason, components, key)
+    step = str(act.step.pk) if act.step else ""
+    row.statement = statement.build(row, step=step, policy=qualifications.policy_in_force(signer))
+    row.statement_sha256 = hashlib.sha256(row.statement).hexdigest()
+    row.seal = sealing.seal(row.statement, key)
+    row.save(force_insert=True)
+    if act.step:
+        act.step.signature = row
+        act.step.save(update_fields=["signature"])
+    trail.record(Action.SIGNATURE_APPLIED, act.version, by=signer, reason=row.reason, detail=_told(row))
+    return row
+
+
+def _row(act: Act, signer: User, reason: str, components: str, key: PortalKey) -> Signature:
     last = Signature.objects.filter(signer=signer).order_by("-signed_at").first()
     acknowledged = accountability.acknowledged(signer)
-    row = Signature(
+    return Signature(
         id=uuid.uuid4(),
         version=act.version,
         signer=signer,
@@ -166,7 +180,7 @@ def _write(act: Act, signer: User, reason: str, components: str, key: PortalKey)
         meaning=act.meaning,
         sentence=_sentence(act),
         reason=reason.strip(),
-        signed_at=now,
+        signed_at=clock.now(),
         about=act.about,
         outcome=act.outcome,
         accountability=acknowledged.revision if acknowledged else "",
@@ -179,54 +193,24 @@ def _write(act: Act, signer: User, reason: str, components: str, key: PortalKey)
         previous_sha256=last.statement_sha256 if last else "",
         key=key,
     )
-    row.statement = statement.build(
-        act.version,
-        signature_id=str(row.pk),
-        signer=str(signer.pk),
-        printed_name=row.printed_name,
-        role=row.role,
-        meaning=row.meaning,
-        sentence=row.sentence,
-        reason=row.reason,
-        step=str(act.step.pk) if act.step else "",
-        signed_at=now,
-        components=components,
-        policy=qualifications.policy_in_force(signer),
-        accountability=row.accountability,
-        about=str(row.about_id or ""),
-        about_sha256=row.about.statement_sha256 if row.about else "",
-        outcome=row.outcome,
-        intent=str(act.intent.pk),
-        reviewed_to=statement.as_text(row.reviewed_to),
-        list_sha256=row.list_sha256,
-        previous=row.previous_sha256,
-        key=key.pk,
-    )
-    row.statement_sha256 = hashlib.sha256(row.statement).hexdigest()
-    row.seal = sealing.seal(row.statement, key)
-    row.save(force_insert=True)
-    if act.step:
-        act.step.signature = row
-        act.step.save(update_fields=["signature"])
-    trail.record(
-        Action.SIGNATURE_APPLIED,
-        act.version,
-        by=signer,
-        reason=row.reason,
-        detail={
-            "signature": str(row.pk),
-            "meaning": row.meaning,
-            "statement_sha256": row.statement_sha256,
-            "top_hash": row.top_hash,
-            "rendition_sha256": row.rendition_sha256,
-            **({"reviewed_to": row.reviewed_to} if row.reviewed_to else {}),
-            **({"list_sha256": row.list_sha256} if row.list_sha256 else {}),
-            **({"about": str(row.about_id)} if row.about_id else {}),
-            **({"outcome": row.outcome} if row.outcome else {}),
-            **founding.mark(),
-        },
-    )
-    return row
+
+
+def _told(row: Signature) -> dict[str, Any]:
+    """What the trail keeps of a signature; what there is none of is left out."""
+    said = {
+        "signature": str(row.pk),
+        "meaning": row.meaning,
+        "statement_sha256": row.statement_sha256,
+        "top_hash": row.top_hash,
+        "rendition_sha256": row.rendition_sha256,
+    }
+    maybe = {
+        "reviewed_to": row.reviewed_to,
+        "list_sha256": row.list_sha256,
+        "about": str(row.about_id or ""),
+        "outcome": row.outcome,
+    }
+    return said | {name: value for name, value in maybe.items() if value} | founding.mark()
 
 
 def _sentence(act: Act) -> str:

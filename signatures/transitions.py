@@ -12,13 +12,12 @@ from accounts.models import Qualification, Sitting, User
 from accounts.permissions import may
 from audit import reasons, trail
 from audit.actions import Action
-from audit.clock import Now
 from records import transitions as records
 from records.models import Version
 from records.transitions import lock, move
 from signatures import mail
 from signatures.meanings import Meaning, Outcome
-from signatures.models import Request, Signature, Step
+from signatures.models import Signature, Step
 from signatures.queries import OPEN_STATES, who_could_sign
 from signatures.requests import complete, lapse_rest
 from signatures.signing import signing
@@ -213,13 +212,11 @@ def _ask_again(about: Signature, why: str, *, by: User) -> None:
 def _consequence(signature: Signature, signer: User, reason: str, approved: Approved | None) -> None:
     if signature.meaning == Meaning.REJECTION:
         move(signature.version, "reject", by=signer, reason=reason)
-        _close(signature.version)
         return
     if step := Step.objects.filter(signature=signature).select_related("version__record").first():
         lapse_rest(step, by=signer)
     if complete(signature.version):
         version = move(signature.version, "approve", by=signer)
-        _close(version)
         if approved:
             approved(version, signer)
     else:
@@ -279,7 +276,3 @@ def _check_reassign(step: Step, to: User, by: User, reason: str) -> None:
         wrong, status = told, 400
     if wrong:
         raise ReassignRefused(wrong, step.version, by, status)
-
-
-def _close(version: Version) -> None:
-    Request.objects.filter(version=version).update(closed_at=Now())

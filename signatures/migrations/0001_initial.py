@@ -259,7 +259,6 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("opened_at", models.DateTimeField(db_default=audit.clock.Now())),
-                ("closed_at", models.DateTimeField(null=True)),
                 (
                     "opened_by",
                     models.ForeignKey(

@@ -17,7 +17,7 @@ MODULES = (
     "backup,buster,cookieflags,crlf,csp,csrf,exec,file,htaccess,http_headers,https_redirect,ldap,methods,permanentxss,redirect,"
     "shellshock,spring4shell,sql,timesql,upload,xss,xxe"
 )
-CRAWL_SECONDS, MODULE_SECONDS, WHOLE_SECONDS = 120, 60, 1500
+CRAWL_SECONDS, MODULE_SECONDS, WHOLE_SECONDS = 90, 30, 1500
 INFORMATIONAL = 0
 # Finding -> why it is none. The portal of the tests is served in the clear on this machine alone; in production
 # `manage.py check --deploy` refuses to start without https, secure cookies and HSTS.
