@@ -5,7 +5,7 @@ Events alike about one place (the same call on the same trail, say) count on in 
 was. A try that AWS refused is told as well.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -47,6 +47,16 @@ class Alarming:
     file_id: int
     ordinal: int
     actor_id: int
+
+
+def found(events: Sequence[Event]) -> list[tuple[int, Kind]]:
+    """The events of a file to raise an alarm of, by index."""
+    return [
+        (ordinal, kind)
+        for ordinal, event in enumerate(events)
+        if (event.event_name in WATCHED or type(event.request) is Parameters and event.request.bypass is not None)
+        and (kind := kind_of(event)) is not None
+    ]
 
 
 def kind_of(event: Event) -> Kind | None:

@@ -7,12 +7,12 @@ events, left behind by a worker that was killed, is harmless.
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
 from typing import Any, TypeVar
 
 import msgspec
 from django.db import connection, transaction
 
-from audit.clock import Now
 from cloudtrail.actors import (
     ISSUERS,
     Attribution,
@@ -64,14 +64,14 @@ def admit(identities: Iterable[Identity], issues: Sequence[Issue] = ()) -> dict[
     who = {fingerprint(one): one for one in [*identities, *(issue.holder for issue in issues)]}
     with transaction.atomic(durable=True):
         _alone()
-        known = set(Actor.objects.filter(fingerprint__in=who).values_list("fingerprint", flat=True))
-        # First as unresolved: what they lead to may be among the credentials that name them as holders.
-        Actor.objects.bulk_create(
-            [_actor(mark, one) for mark, one in who.items() if mark not in known], ignore_conflicts=True
-        )
         ids = dict(Actor.objects.filter(fingerprint__in=who).values_list("fingerprint", "pk"))
-        fresh = _store(issues, ids)
-        _draw([pk for mark, pk in ids.items() if mark not in known], fresh)
+        fresh = _unknown(issues)
+        new = {mark: _actor(mark, one) for mark, one in who.items() if mark not in ids}
+        # Concluded before they are stored: what they lead to may be among the credentials that name them as holders.
+        _conclude(new.values(), _Issues(fresh))
+        ids |= {actor.fingerprint: actor.pk for actor in Actor.objects.bulk_create(new.values(), batch_size=500)}
+        explained = _store(fresh, ids)
+        _draw((), explained, [actor.pk for actor in new.values()])
     return ids
 
 
@@ -98,24 +98,26 @@ def _actor(mark: str, who: Identity) -> Actor:
     )
 
 
-def _store(issues: Sequence[Issue], ids: dict[str, int]) -> set[str]:
-    """Store the credentials that are new; returns the access keys, and those of the same acts, that they may explain."""
+def _unknown(issues: Sequence[Issue]) -> list[Issue]:
+    """Those that are not stored yet, each once."""
     if not issues:
+        return []
+    asked = {one.access_key for one in issues}
+    known = set(Credential.objects.filter(access_key__in=asked).values_list("access_key", "event_id"))
+    new = {(one.access_key, one.event_id): one for one in issues}
+    return [one for key, one in new.items() if key not in known]
+
+
+def _store(fresh: Sequence[Issue], ids: dict[str, int]) -> set[str]:
+    """Store new credentials; returns the access keys, and those of the same acts, that they may explain."""
+    if not fresh:
         return set()
-    known = set(
-        Credential.objects.filter(access_key__in={one.access_key for one in issues}).values_list(
-            "access_key", "event_id"
-        )
-    )
-    new = {(one.access_key, one.event_id): one for one in issues if (one.access_key, one.event_id) not in known}
-    Credential.objects.bulk_create(
-        [_credential(one, ids[fingerprint(one.holder)]) for one in new.values()], ignore_conflicts=True
-    )
-    shared = {one.shared_event_id for one in new.values() if one.shared_event_id}
+    Credential.objects.bulk_create([_credential(one, ids[fingerprint(one.holder)]) for one in fresh], batch_size=500)
+    shared = {one.shared_event_id for one in fresh if one.shared_event_id}
     same_act = (
         Credential.objects.filter(shared_event_id__in=shared).values_list("access_key", flat=True) if shared else ()
     )
-    return {one.access_key for one in new.values()} | set(same_act)
+    return {one.access_key for one in fresh} | set(same_act)
 
 
 def _credential(one: Issue, holder: int) -> Credential:
@@ -124,29 +126,56 @@ def _credential(one: Issue, holder: int) -> Credential:
     return Credential(holder_id=holder, **told)
 
 
-def _draw(actors: Collection[int], access_keys: Collection[str]) -> int:
-    """Conclude who these actors are, and the sessions of these access keys, and whoever depends on them."""
-    todo = {actor.pk: actor for actor in Actor.objects.filter(pk__in=actors)}
-    todo |= {actor.pk: actor for actor in Actor.objects.filter(access_key__in=access_keys)}
+def _draw(actors: Collection[int], access_keys: Collection[str], settled: Collection[int] = ()) -> int:
+    """Conclude who these actors are, and the sessions of these access keys, and whoever depends on them.
+
+    `settled` are those who were concluded already, with all that is known now.
+    """
+    done = set(settled)
+    todo = _actors(pk__in=actors) | _actors(access_key__in=access_keys)
     issues = _Issues()
-    enforced = set(Trail.objects.filter(source_identity_enforced=True).values_list("account", flat=True))
-    settled: set[int] = set()
     changed: list[Actor] = []
-    while todo:
-        issues.expect({actor.access_key for actor in todo.values() if actor.access_key})
-        keys = set()
-        for actor in todo.values():
-            found = attribute(msgspec.convert(actor.identity, Identity), issues, enforced)
-            if _apply(actor, found):
-                changed.append(actor)
-            keys.add(actor.pk)
-        settled |= keys
+    while todo := {pk: actor for pk, actor in todo.items() if pk not in done}:
+        changed += _conclude(todo.values(), issues)
+        done |= todo.keys()
         # A chain is followed to its root each time, so those who depend on these are the ones further down.
-        handed = set(Credential.objects.filter(holder__in=keys).values_list("access_key", flat=True))
-        below = Actor.objects.filter(access_key__in=handed).exclude(pk__in=settled) if handed else ()
-        todo = {actor.pk: actor for actor in below}
-    Actor.objects.bulk_update(changed, ["standing", "name", "role", "hops", "listed", "attributed_at"], batch_size=500)
+        handed = set(Credential.objects.filter(holder__in=todo).values_list("access_key", flat=True))
+        todo = _actors(access_key__in=handed)
+    _update(changed)
     return len(changed)
+
+
+def _actors(**asked: Collection[object]) -> dict[int, Actor]:
+    return {actor.pk: actor for actor in Actor.objects.filter(**asked)} if all(asked.values()) else {}
+
+
+def _conclude(actors: Collection[Actor], issues: "_Issues") -> list[Actor]:
+    """Conclude who these are, on the rows; returns those that are told otherwise now."""
+    issues.expect({actor.access_key for actor in actors if actor.access_key})
+    enforced = set(Trail.objects.filter(source_identity_enforced=True).values_list("account", flat=True))
+    return [
+        actor
+        for actor in actors
+        if _apply(actor, attribute(msgspec.convert(actor.identity, Identity), issues, enforced))
+    ]
+
+
+CONCLUDED = ("standing", "name", "role", "hops", "listed")
+
+
+def _update(changed: Sequence[Actor]) -> None:
+    """Write conclusions that were drawn again."""
+    if not changed:
+        return
+    rows = [{"id": actor.pk} | {name: getattr(actor, name) for name in CONCLUDED} for actor in changed]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE cloudtrail_actor SET ({', '.join(CONCLUDED)}, attributed_at)"  # noqa: S608 - names of our own
+            f" = ({', '.join('told.' + name for name in CONCLUDED)}, audit_now())"
+            " FROM jsonb_to_recordset(%s) AS told(id bigint, standing text, name text, role text, hops jsonb, listed text)"
+            " WHERE cloudtrail_actor.id = told.id",
+            [msgspec.json.encode(rows).decode()],
+        )
 
 
 def _apply(actor: Actor, found: Attribution) -> bool:
@@ -155,35 +184,44 @@ def _apply(actor: Actor, found: Attribution) -> bool:
     if (actor.standing, actor.name, actor.role, actor.hops, actor.listed) == told:
         return False
     actor.standing, actor.name, actor.role, actor.hops, actor.listed = told
-    actor.attributed_at = Now()
     return True
 
 
 class _Issues:
     """The lookup of `actors.attribute`, from the database; each question is asked once."""
 
-    def __init__(self) -> None:
+    def __init__(self, fresh: Sequence[Issue] = ()) -> None:
+        self._fresh = fresh
         self._by_key: dict[str, list[Issue]] = {}
         self._by_act: dict[str, list[Issue]] = {}
 
     def expect(self, access_keys: Collection[str]) -> None:
         """Fetch what is known of these keys at once."""
-        missing = [key for key in access_keys if key not in self._by_key]
-        found = defaultdict(list)
-        for one in (
-            Credential.objects.filter(access_key__in=missing).select_related("holder").order_by("time", "event_id")
-        ):
-            found[one.access_key].append(_issue(one))
-        self._by_key |= {key: found[key] for key in missing}
+        missing = {key for key in access_keys if key not in self._by_key}
+        if missing:
+            found = defaultdict(list)
+            for one in self._told(access_key__in=missing):
+                found[one.access_key].append(one)
+            for one in self._fresh:
+                if one.access_key in missing:
+                    found[one.access_key].append(one)
+            self._by_key |= {key: sorted(found[key], key=_when) for key in missing}
 
     def __call__(self, access_key: str, shared_event_id: str) -> Sequence[Issue]:
         if access_key:
             self.expect([access_key])
             return self._by_key[access_key]
         if shared_event_id not in self._by_act:
-            same = Credential.objects.filter(shared_event_id=shared_event_id).select_related("holder")
-            self._by_act[shared_event_id] = [_issue(one) for one in same.order_by("time", "event_id")]
+            fresh = [one for one in self._fresh if one.shared_event_id == shared_event_id]
+            self._by_act[shared_event_id] = sorted([*self._told(shared_event_id=shared_event_id), *fresh], key=_when)
         return self._by_act[shared_event_id]
+
+    def _told(self, **asked: Any) -> list[Issue]:
+        return [_issue(row) for row in Credential.objects.filter(**asked).select_related("holder")]
+
+
+def _when(one: Issue) -> tuple[datetime, str]:
+    return one.time, one.event_id
 
 
 def _issue(row: Credential) -> Issue:

@@ -9,12 +9,13 @@ import hashlib
 import os
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 from django.db import connection, transaction
 from django.db.models import prefetch_related_objects
 
@@ -336,7 +337,7 @@ def store(readings: Sequence[Reading], directory: Directory, tally: Tally) -> No
                 batch.add(row, reading.parsed)
                 _settle(row, reading.parsed, now)
             settled.append(row)
-        LogFile.objects.bulk_update(settled, SETTLED)
+        _write(settled)
         batch.copy()
         alarms.tell(batch.alarming)
     for reading in readings:
@@ -359,49 +360,55 @@ class Batch:
         self._ids = directory.ids
         self._earlier = _told_earlier(files)
         self._here: set[Key] = set()
-        self._files: list[ParsedFile] = []
+        self._files: list[tuple[ParsedFile, list[Key]]] = []
 
     def add(self, row: LogFile, parsed: ParsedFile) -> None:
         """Add the lines of one file, and count on its row what was seen before."""
         texts, further = lines(parsed, row.pk, self._ids)
         row.seen_before = row.conflicts = 0
         keys = parsed.keys()
-        fresh = set(keys)
-        if len(fresh) == len(keys) and fresh.isdisjoint(self._here) and fresh.isdisjoint(self._earlier):
-            self.events += texts
-            self.touches += further.values()
-            self._watch(row, parsed, range(len(texts)))
-        else:
-            new = list(self._new(row, parsed, keys))
-            self.events += [texts[ordinal] for ordinal in new]
-            self.touches += [further[ordinal] for ordinal in new if ordinal in further]
-            self._watch(row, parsed, new)
-        self._here |= fresh
-        self._files.append(parsed)
+        before = self._told_before(row, parsed, keys)
+        if before:
+            texts = [text for ordinal, text in enumerate(texts) if ordinal not in before]
+            further = {ordinal: text for ordinal, text in further.items() if ordinal not in before}
+        self.events += texts
+        self.touches += further.values()
+        self._watch(row, parsed, before)
+        self._here.update(keys)
+        self._files.append((parsed, keys))
 
-    def _watch(self, row: LogFile, parsed: ParsedFile, ordinals: Iterable[int]) -> None:
+    def _watch(self, row: LogFile, parsed: ParsedFile, before: Collection[int]) -> None:
         """Note the events to raise an alarm of."""
-        for ordinal in ordinals:
-            event = parsed.events[ordinal]
-            if (kind := alarms.kind_of(event)) is not None:
+        for ordinal, kind in alarms.found(parsed.events):
+            if ordinal not in before:
                 place = (parsed.times[ordinal], row.pk, ordinal, self._ids[parsed.identities[ordinal]])
-                self.alarming.append(alarms.Alarming(event, kind, *place))
+                self.alarming.append(alarms.Alarming(parsed.events[ordinal], kind, *place))
 
-    def _new(self, row: LogFile, parsed: ParsedFile, keys: list[Key]) -> Iterator[int]:
-        """The events that nobody told before. One event id told in two ways is a contradiction: both are kept."""
-        before = {key: set(self._earlier.get(key, ())) for key in keys}
-        for file in self._files:
-            for ordinal, key in enumerate(file.keys()):
-                if key in before:
-                    before[key].add(self._told(file, ordinal))
-        for ordinal, key in enumerate(keys):
-            telling = self._told(parsed, ordinal)
-            if telling in before[key]:
-                row.seen_before += 1
-                continue
-            row.conflicts += bool(before[key])
-            before[key].add(telling)
-            yield ordinal
+    def _told_before(self, row: LogFile, parsed: ParsedFile, keys: list[Key]) -> set[int]:
+        """The events that somebody told before. One event id told in two ways is a contradiction: both are kept.
+
+        Only events of which the time and id were seen already are looked at closely: nearly always none.
+        """
+        once = set(keys)
+        doubtful = (once & self._earlier.keys()) | (once & self._here)
+        if len(once) < len(keys):
+            doubtful |= {key for key, times in Counter(keys).items() if times > 1}
+        told_before: set[int] = set()
+        if not doubtful:
+            return told_before
+        before = {key: set(self._earlier.get(key, ())) for key in doubtful}
+        for file, theirs in self._files:
+            for ordinal in _places(theirs, doubtful):
+                before[theirs[ordinal]].add(self._told(file, ordinal))
+        for ordinal in _places(keys, doubtful):
+            tellings, telling = before[keys[ordinal]], self._told(parsed, ordinal)
+            if telling in tellings:
+                told_before.add(ordinal)
+            else:
+                row.conflicts += bool(tellings)
+                tellings.add(telling)
+        row.seen_before = len(told_before)
+        return told_before
 
     def _told(self, file: ParsedFile, ordinal: int) -> Telling:
         return told(file.events[ordinal], self._ids[file.identities[ordinal]])
@@ -410,6 +417,10 @@ class Batch:
         """Write the lines into the tables of the running transaction."""
         _copy("cloudtrail_event", COLUMNS, self.events)
         _copy("cloudtrail_touch", TOUCH_COLUMNS, self.touches)
+
+
+def _places(keys: list[Key], wanted: set[Key]) -> list[int]:
+    return [ordinal for ordinal, key in enumerate(keys) if key in wanted]
 
 
 def _told_earlier(files: Sequence[ParsedFile]) -> dict[Key, set[Telling]]:
@@ -437,10 +448,24 @@ def _copy(table: str, columns: tuple[str, ...], texts: list[str]) -> None:
         copy.write("".join(texts))
 
 
-SETTLED = (
-    "state", "reason", "attempts", "content_size", "sha256_raw", "sha256_content", "events", "seen_before", "conflicts",
-    "first_event_at", "last_event_at", "settled_at",
-)  # fmt: skip
+SETTLED = {
+    "state": "text", "reason": "text", "attempts": "integer", "content_size": "bigint", "sha256_raw": "text",
+    "sha256_content": "text", "events": "integer", "seen_before": "integer", "conflicts": "integer",
+    "first_event_at": "timestamptz", "last_event_at": "timestamptz", "settled_at": "timestamptz",
+}  # fmt: skip
+"""What storing writes into a row of the ledger, with the types of the columns."""
+
+
+def _write(rows: Sequence[LogFile]) -> None:
+    """Write what became of the files into the ledger, in one statement."""
+    told = [{"id": row.pk} | {name: getattr(row, name) for name in SETTLED} for row in rows]
+    types = ", ".join(f"{name} {kind}" for name, kind in SETTLED.items())
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE cloudtrail_logfile SET ({', '.join(SETTLED)}) = ({', '.join('told.' + name for name in SETTLED)})"  # noqa: S608
+            f" FROM jsonb_to_recordset(%s) AS told(id bigint, {types}) WHERE cloudtrail_logfile.id = told.id",
+            [msgspec.json.encode(told).decode()],
+        )
 
 
 def _settle(row: LogFile, parsed: ParsedFile, now: datetime) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from django.conf import settings
 from django.contrib.auth.hashers import check_password
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper as Cursor
@@ -16,11 +15,9 @@ from django.test import Client
 from accounts.models import Sitting, User
 from audit import chain, trail
 from audit.actions import Action
-from cloudtrail import transitions as cloudtrail
-from cloudtrail.events import decode, gunzip
-from demo import load
 from portal.bench import ground, scale
 from portal.bench.figures import Figure, p95, queries, ratio, samples, seconds
+from portal.bench.ingesting import ingest
 from portal.bench.validating import validate
 from portal.consequences import approved, signed
 from records import registration, verification
@@ -34,7 +31,6 @@ SIGNINGS = 12
 CHAIN_ENTRIES = 1_000_000
 PAGE_ROUNDS = 30
 WRITERS, CHANGES_EACH = 8, 200
-TRAIL_FILES, EVENTS_EACH = 200, 500
 
 
 def register() -> list[Figure]:
@@ -205,35 +201,6 @@ def browser(user: User) -> Client:
     session["sitting"] = str(Sitting.objects.create(user=user, address="127.0.0.1").pk)
     session.save()
     return client
-
-
-def ingest() -> list[Figure]:
-    """Log files into the database, duplicates kept out, against gunzip, SHA-256 and typed decode of the same files alone."""
-    folder = settings.HOME_DIR / "trail"
-    paths = load.write(folder, TRAIL_FILES, EVENTS_EACH)
-    raw = [path.read_bytes() for path in paths]
-    total = TRAIL_FILES * EVENTS_EACH
-    alone = total / seconds(lambda: [_read_alone(data) for data in raw], 3)
-    began = time.perf_counter()
-    tally, _ = cloudtrail.load(folder)
-    rate = total / (time.perf_counter() - began)
-    if tally.events != total:
-        raise SystemExit(f"{tally.events} events were stored, {total} were written")
-    return [
-        ratio(
-            "ingest",
-            rate,
-            alone,
-            "of gunzip, hash and decode",
-            f"{rate:,.0f} of {alone:,.0f} events/s, {total:,} events",
-        )
-    ]
-
-
-def _read_alone(data: bytes) -> int:
-    content = gunzip(data)
-    hashlib.sha256(content).digest()
-    return len(decode(content))
 
 
 MEASURES: dict[str, Callable[[], list[Figure]]] = {

@@ -1,0 +1,94 @@
+"""How fast log files become rows, and how many bytes those take: against what the same process reaches without a database.
+
+The limit is one process that does to the same bytes, in memory, what cannot be left out: gunzip, SHA-256 as delivered and of
+the content, typed decode, and the line of each event as COPY takes it. It looks for no duplicates, knows every actor, and
+stores nothing. Ours is `load`, as the command does it: files from disk into the ledger and the table of events with its two
+indexes, duplicates and contradictions looked for, actors attributed, alarms raised, everything committed durably. It is one
+process as well, and its one server process. Beside it stands what the same process reaches when the same lines go into a
+table without an index, in a transaction for each batch.
+"""
+
+import os
+import shutil
+import time
+
+from django.conf import settings
+from django.db import connection, transaction
+
+from cloudtrail import transitions
+from cloudtrail.events import ParsedFile, parse
+from cloudtrail.rows import COLUMNS, lines
+from demo import load
+from portal.bench import ground
+from portal.bench.figures import Figure, ratio, seconds
+
+EVENTS = int(os.environ.get("BENCH_EVENTS", "1000000"))
+EVENTS_EACH = 1500
+SAMPLE = 80
+"""Files on which the limits are measured, before and after."""
+STORED = ("cloudtrail_event", "cloudtrail_touch", "cloudtrail_actor", "cloudtrail_credential", "cloudtrail_logfile")
+
+
+def ingest() -> list[Figure]:
+    """Events a second and bytes an event, duplicates kept out."""
+    folder = settings.HOME_DIR / "trail"
+    paths, told_again = load.write(folder, max(2, EVENTS // EVENTS_EACH), EVENTS_EACH)
+    total = len(paths) * EVENTS_EACH
+    sample = [path.read_bytes() for path in paths[-SAMPLE:]]
+    _make_plain_table()
+    alone, copied = _alone(sample), _copied(sample)
+    began = time.perf_counter()
+    tally, aside = transitions.load(folder)
+    rate = total / (time.perf_counter() - began)
+    alone, copied = (alone + _alone(sample)) / 2, (copied + _copied(sample)) / 2
+    if (tally.events, tally.seen_before, aside) != (total, told_again, []):
+        raise SystemExit(f"{tally.stored} events were stored of {total}, {told_again} of them told again")
+    shutil.rmtree(folder)
+    size = sum(map(len, sample)) / len(sample) / EVENTS_EACH
+    said = f"{total:,} events in {len(paths)} files, {told_again:,} told again; one process, and one of the server"
+    return [
+        ratio("ingest", rate, alone, "of gunzip, hash, decode, rows", f"{rate:,.0f} of {alone:,.0f} events/s; {said}"),
+        ratio("ingest", rate, copied, "of the same and COPY, no index", f"{rate:,.0f} of {copied:,.0f} events/s"),
+        _stored(tally.stored, size),
+    ]
+
+
+def _rows(parsed: ParsedFile) -> list[str]:
+    return lines(parsed, 1, dict.fromkeys(parsed.identities, 1))[0]
+
+
+def _alone(sample: list[bytes]) -> float:
+    """Events a second, of what cannot be left out."""
+    return len(sample) * EVENTS_EACH / seconds(lambda: [_rows(parse(data)) for data in sample], 3)
+
+
+def _make_plain_table() -> None:
+    with ground.owner() as owner:
+        owner.execute("CREATE TABLE bench_events (LIKE cloudtrail_event)")
+        owner.execute("GRANT INSERT ON bench_events TO PUBLIC")
+
+
+def _copied(sample: list[bytes]) -> float:
+    """Events a second, of the same and COPY into a table without an index, twenty files in a transaction."""
+
+    def store() -> None:
+        for start in range(0, len(sample), 20):
+            with transaction.atomic(durable=True), connection.cursor() as cursor:
+                with cursor.copy(f"COPY bench_events ({', '.join(COLUMNS)}) FROM STDIN") as copy:
+                    for data in sample[start : start + 20]:
+                        copy.write("".join(_rows(parse(data))))
+
+    return len(sample) * EVENTS_EACH / seconds(store, 3)
+
+
+def _stored(events: int, delivered: float) -> Figure:
+    """Bytes of the events, what they touched and who it was, indexes included; the bytes as delivered are not in it."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT sum(pg_table_size(relid)), sum(pg_indexes_size(relid)) FROM unnest(%s::regclass[]) kept,"
+            " pg_partition_tree(kept) WHERE isleaf",
+            [list(STORED)],
+        )
+        table, indexes = (int(size) for size in cursor.fetchone())
+    said = f"{table / events:.0f} in tables, {indexes / events:.0f} in indexes; {delivered:.0f} as delivered"
+    return Figure("bytes stored for each event ingested", round((table + indexes) / events, 1), "bytes", said)
