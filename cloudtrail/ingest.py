@@ -10,7 +10,7 @@ import os
 import uuid
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -234,22 +234,43 @@ def load(root: Path, trail_for: Callable[[str], Trail], tally: Tally, progress: 
     `trail_for` gives the trail of an account. Digests, Insight files and other siblings are no log files and are passed by here.
     """
     directory = Directory()
-    paths = sorted(_log_paths(root))
+    paths = sorted(_log_paths(root), key=lambda found: found[1])
     aside: list[LogFile] = []
     done = 0
-    for portion in _portions(paths):
-        readings = [fetch(_hand_over(path, key, trail_for)) for path, key in portion]
-        tally.trails |= {reading.row.trail_id for reading in readings}
-        store(readings, directory, tally)
-        aside += [reading.row for reading in readings if reading.row.state == LogFile.State.QUARANTINED]
-        done += len(portion)
-        progress(done, len(paths), f"{done} of {len(paths)} files, {tally.stored} events stored")
+    with ThreadPoolExecutor(1) as reader:
+        for readings in _read_ahead(reader, (_hand_over(portion, trail_for) for portion in _portions(paths))):
+            tally.trails |= {reading.row.trail_id for reading in readings}
+            store(readings, directory, tally)
+            aside += [reading.row for reading in readings if reading.row.state == LogFile.State.QUARANTINED]
+            done += len(readings)
+            progress(done, len(paths), f"{done} of {len(paths)} files, {tally.stored} events stored")
     return aside
 
 
+def _read_ahead(pool: Executor, portions: Iterable[Sequence[LogFile]]) -> Iterator[list[Reading]]:
+    """Each portion, read; while the caller stores it, the next one is read."""
+    reading: list[Future[Reading]] = []
+    for portion in portions:
+        following = [pool.submit(fetch, row) for row in portion]
+        if reading:
+            yield [one.result() for one in reading]
+        reading = following
+    if reading:
+        yield [one.result() for one in reading]
+
+
 def _portions(paths: list[tuple[Path, str]]) -> Iterator[list[tuple[Path, str]]]:
-    for start in range(0, len(paths), BATCH):
-        yield paths[start : start + BATCH]
+    portion: list[tuple[Path, str]] = []
+    size = 0
+    for path, key in paths:
+        more = path.stat().st_size
+        if portion and (len(portion) == BATCH or size + more > BATCH_BYTES):
+            yield portion
+            portion, size = [], 0
+        portion.append((path, key))
+        size += more
+    if portion:
+        yield portion
 
 
 LOG_OR_STRANGER = (keys.Kind.LOG, keys.Kind.STRANGER)
@@ -295,20 +316,50 @@ def _key_of(root: Path, path: Path) -> str:
     return "/".join(parts).encode("utf-8", "replace").decode()
 
 
-def _hand_over(path: Path, key: str, trail_for: Callable[[str], Trail]) -> LogFile:
-    """The ledger row of a file on disk; its bytes are kept with it. The same bytes under the same key are the same file."""
-    name = keys.parse(key)
+def _hand_over(portion: Sequence[tuple[Path, str]], trail_for: Callable[[str], Trail]) -> list[LogFile]:
+    """The ledger rows of files on disk; their bytes are kept with them. The same bytes under the same key are the same file."""
+    found = [_on_disk(path, key) for path, key in portion]
+    known = _known(found)
+    new = [row for row in found if (row.key, row.etag) not in known]
+    for row in new:
+        name = keys.parse(row.key)
+        row.trail = trail_for(name.account if name else "")
+        row.delivered_at = name.delivered if name else None
+    if new:
+        with transaction.atomic():
+            # Waits for whoever is at the same files: afterwards their rows are there, with the bytes.
+            LogFile.objects.bulk_create(new, ignore_conflicts=True)
+            known = _known(found)
+            _keep([(known[row.key, row.etag].pk, row.handed_over.data) for row in new])
+    for row in found:
+        known[row.key, row.etag].handed_over = row.handed_over
+    return [known[row.key, row.etag] for row in found]
+
+
+def _on_disk(path: Path, key: str) -> LogFile:
+    """A file as a ledger row that is not stored yet, with its bytes."""
     size = path.stat().st_size
     data = path.read_bytes() if size <= bucket.LARGEST else b""
-    etag = hashlib.sha256(data).hexdigest() if data else f"{size} bytes"
-    file = {"bucket": "", "key": key, "s3_version": "", "etag": etag}
-    row = LogFile.objects.filter(**file).first()
-    if row is None:
-        told = {"trail": trail_for(name.account if name else ""), "size": size, "delivered_at": name and name.delivered}
-        with transaction.atomic():
-            row, _ = LogFile.objects.get_or_create(**file, defaults=told)
-            HandedOver.objects.get_or_create(file=row, defaults={"data": data})
+    row = LogFile(key=key, size=size, etag=hashlib.sha256(data).hexdigest() if data else f"{size} bytes")
+    row.handed_over = HandedOver(data=data)
     return row
+
+
+def _known(files: Sequence[LogFile]) -> dict[tuple[str, str], LogFile]:
+    """The rows that the ledger has of files handed over, by key and hash."""
+    rows = LogFile.objects.filter(bucket="", s3_version="", key__in=[file.key for file in files])
+    return {(row.key, row.etag): row for row in rows}
+
+
+def _keep(handed_over: Sequence[tuple[int, bytes]]) -> None:
+    """Keep the bytes of the files that have none yet; binary, since as text they would be twice as large."""
+    kept = set(HandedOver.objects.filter(file__in=[pk for pk, _ in handed_over]).values_list("file_id", flat=True))
+    with connection.cursor() as cursor:
+        with cursor.copy("COPY cloudtrail_handedover (file_id, data) FROM STDIN (FORMAT BINARY)") as copy:
+            copy.set_types(["int8", "bytea"])
+            for pk, data in handed_over:
+                if pk not in kept:
+                    copy.write_row((pk, data))
 
 
 # --- Storing ----------------------------------------------------------------------------------------------------------
@@ -448,21 +499,19 @@ def _copy(table: str, columns: tuple[str, ...], texts: list[str]) -> None:
         copy.write("".join(texts))
 
 
-SETTLED = {
-    "state": "text", "reason": "text", "attempts": "integer", "content_size": "bigint", "sha256_raw": "text",
-    "sha256_content": "text", "events": "integer", "seen_before": "integer", "conflicts": "integer",
-    "first_event_at": "timestamptz", "last_event_at": "timestamptz", "settled_at": "timestamptz",
-}  # fmt: skip
-"""What storing writes into a row of the ledger, with the types of the columns."""
+SETTLED = (
+    "state", "reason", "attempts", "content_size", "sha256_raw", "sha256_content", "events", "seen_before", "conflicts",
+    "first_event_at", "last_event_at", "settled_at",
+)  # fmt: skip
 
 
 def _write(rows: Sequence[LogFile]) -> None:
     """Write what became of the files into the ledger, in one statement."""
     told = [{"id": row.pk} | {name: getattr(row, name) for name in SETTLED} for row in rows]
-    types = ", ".join(f"{name} {kind}" for name, kind in SETTLED.items())
+    types = ", ".join(f"{name} {LogFile._meta.get_field(name).db_type(connection)}" for name in SETTLED)
     with connection.cursor() as cursor:
         cursor.execute(
-            f"UPDATE cloudtrail_logfile SET ({', '.join(SETTLED)}) = ({', '.join('told.' + name for name in SETTLED)})"  # noqa: S608
+            f"UPDATE cloudtrail_logfile SET ({', '.join(SETTLED)}) = ({', '.join('told.' + name for name in SETTLED)})"  # noqa: S608 - names of our own
             f" FROM jsonb_to_recordset(%s) AS told(id bigint, {types}) WHERE cloudtrail_logfile.id = told.id",
             [msgspec.json.encode(told).decode()],
         )
