@@ -10,7 +10,7 @@ import hashlib
 import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -122,9 +122,16 @@ def canonical(who: Identity) -> bytes:
     return _ENCODER.encode(who)
 
 
-def fingerprint(who: Identity) -> str:
-    """SHA-256 of the canonical text, in hex: the key under which an actor is kept once."""
-    return hashlib.sha256(canonical(who)).hexdigest()
+def fingerprint(who: Identity, *, outside: bool = False) -> str:
+    """SHA-256 of the canonical text, in hex: the key under which an actor is kept once.
+
+    `outside`: of those events of the identity that lie outside of the validity of its access key. They are an actor apart.
+    """
+    return hashlib.sha256(canonical(who) + (b" outside" if outside else b"")).hexdigest()
+
+
+Span = tuple[datetime, datetime]
+"""From the first time to the last one, both included."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +149,30 @@ class Issue:
     source_identity: str = ""
     shared_event_id: str = ""
 
+    @property
+    def valid(self) -> Span:
+        """When the credentials may be used. Where no event says until when, as long as any credentials may live."""
+        return self.time - AHEAD, self.until or self.time + LONGEST
 
+    @property
+    def signed_in(self) -> bool:
+        """Somebody signed in to IAM Identity Center: `access_key` is the id of what they act with from then on."""
+        return self.event_name in SIGN_INS
+
+    def covers(self, used: Span) -> bool:
+        """True if all of that time lies within the validity; how long a sign-in holds is not told."""
+        since, until = self.valid
+        return self.signed_in or (since <= used[0] and used[1] <= until)
+
+
+LONGEST = timedelta(hours=36)
+"""What GetSessionToken and GetFederationToken give at most; nothing temporary lives longer."""
+AHEAD = timedelta(minutes=5)
+"""How far the clocks of two services may differ: what was used that shortly before it was handed out was used after it."""
+SIGN_INS = frozenset({"UserAuthentication", "Authenticate", "Federate"})
+"""Events of IAM Identity Center by which a person signs in, or opens a role or an application."""
+HIDDEN = "HIDDEN_DUE_TO_SECURITY_REASONS"
+"""Written by AWS instead of a user name that may be a mistyped password."""
 ISSUERS = frozenset(
     {"sts.amazonaws.com", "sso.amazonaws.com", "cognito-identity.amazonaws.com", "signin.amazonaws.com"}
 )
@@ -153,6 +183,8 @@ def issue(event: Event, time: datetime) -> Issue | None:
     """The credentials that this event handed out, or None for every other event."""
     if event.event_source not in ISSUERS or event.error_code:
         return None
+    if event.event_name in SIGN_INS:
+        return _sign_in(event, time)
     credentials = getattr(event.response, "credentials", None)
     access_key = getattr(credentials, "access_key", None)
     if not isinstance(access_key, str) or not access_key:
@@ -164,13 +196,30 @@ def issue(event: Event, time: datetime) -> Issue | None:
         event_id=event.event_id,
         event_name=event.event_name,
         time=time,
-        until=expiration(getattr(credentials, "expiration", None)),
+        until=expiration(getattr(credentials, "expiration", None)) or _after(time, request.duration),
         holder=identity(bytes(event.user_identity)),
         role=_text(request.role),
         session_name=_text(request.session_name),
         source_identity=_text(answered) or _text(asked),
         shared_event_id=event.shared_event_id or "",
     )
+
+
+def _sign_in(event: Event, time: datetime) -> Issue | None:
+    """A sign-in that succeeded, if it says who it was and what they act with from then on."""
+    holder = identity(bytes(event.user_identity))
+    name = _text(getattr(event.extra, "user_name", None)) or holder.user_name or ""
+    outcome = event.outcome if isinstance(event.outcome, dict) else {}
+    if not holder.credential_id or name in ("", HIDDEN) or "Failure" in (value for value in outcome.values()):
+        return None
+    return Issue(holder.credential_id, event.event_id, event.event_name, time, None, holder, session_name=name)
+
+
+def _after(time: datetime, seconds: object) -> datetime | None:
+    """So many seconds later, as far as that may be: what a request asked for, where its answer says no end."""
+    if type(seconds) is not int or not 0 < seconds <= LONGEST.total_seconds():
+        return None
+    return time + timedelta(seconds=seconds)
 
 
 def expiration(value: object) -> datetime | None:
@@ -192,7 +241,8 @@ def expiration(value: object) -> datetime | None:
 class Hop(NamedTuple):
     """One step from an event towards whoever is behind it.
 
-    `kind` is what stands there: session, key (handed out by an event), relay, person, provider, service, claim, nobody.
+    `kind` is what stands there: session, key (handed out by an event), expired (a key that was not valid then), relay, person,
+    provider, service, claim, nobody.
     `event` is the id of the event that proves the step, `time` when that was (ISO 8601); both "" where the identity says
     it by itself.
     """
@@ -226,31 +276,52 @@ DEEPEST = 12
 """Longest chain that is followed. AWS allows chaining without end, but each session lives an hour."""
 
 
-def attribute(who: Identity, issues: Lookup, enforced: Collection[str] = ()) -> Attribution:
+def attribute(who: Identity, issues: Lookup, enforced: Collection[str] = (), used: Span | None = None) -> Attribution:
     """Lead an identity back to a person or a service.
 
     `enforced` are the accounts whose trust policies demand a source identity set by the identity provider: only there does
-    a source identity prove something on its own.
+    a source identity prove something on its own. `used` is when it acted: what was handed out explains it only from then
+    until it expired; None where that was held against each event already.
     """
-    found = _trace(who, issues, enforced, ())
+    found = _trace(who, issues, enforced, (), used)
     return Attribution(found.standing, found.name, who.role, found.hops, found.listed)
 
 
-def _trace(who: Identity, issues: Lookup, enforced: Collection[str], walked: tuple[str, ...]) -> Attribution:
-    direct = _direct(who)
+def led_by_key(who: Identity) -> bool:
+    """True if only its access key can say who it was: then it matters when that was valid."""
+    return bool(who.access_key_id) and _direct(who, None) is None
+
+
+def leads_back(who: Identity) -> str:
+    """The id of what it acted with, by which another event may tell who it was; "" where there is none."""
+    return who.access_key_id or who.credential_id or ""
+
+
+def _trace(
+    who: Identity, issues: Lookup, enforced: Collection[str], walked: tuple[str, ...], used: Span | None
+) -> Attribution:
+    direct = _direct(who, _signed_in(who, issues))
     if direct is not None:
         return direct
     handed = None
     if who.access_key_id and who.access_key_id not in walked and len(walked) < DEEPEST:
-        handed = _through_key(who, issues, enforced, (*walked, who.access_key_id))
+        handed = _through_key(who, issues, enforced, (*walked, who.access_key_id), used)
     # A program that took a role for a person says so by the source identity: then the person acted, not the program.
     if handed is not None and (handed.standing is Standing.PROVEN or (handed.name and not who.source_identity)):
+        return handed
+    if handed is not None and handed.hops[-1].kind == EXPIRED:
         return handed
     return _claim(who, enforced, handed.hops if handed is not None else ())
 
 
-def _direct(who: Identity) -> Attribution | None:
-    """What the identity says without any other event; None when it has to be led back."""
+def _signed_in(who: Identity, issues: Lookup) -> Issue | None:
+    """The sign-in to IAM Identity Center that gave what it acted with; None unless all that tell of it name one person."""
+    told = [one for one in issues(who.credential_id, "") if one.signed_in] if who.credential_id else []
+    return told[0] if len({one.session_name for one in told}) == 1 else None
+
+
+def _direct(who: Identity, signed: Issue | None) -> Attribution | None:
+    """What the identity says by itself, or a sign-in says of it; None when it has to be led back."""
     issuer = who.issuer
     match who.type:
         case "IAMUser" if who.user_name:
@@ -266,20 +337,20 @@ def _direct(who: Identity) -> Attribution | None:
         case "WebIdentityUser" if who.user_name or who.principal_id:
             return _web_identity(who)
         case "IdentityCenterUser" if who.on_behalf_of and who.on_behalf_of.user_id:
-            return _identity_center(who)
+            return _identity_center(who, signed)
         case "AWSService":
             return _service(who, who.invoked_by or "an AWS service")
         case None | "" if who.invoked_by:
             return _service(who, who.invoked_by)
         case "AssumedRole" | "Role":
-            return _direct_role(who)
+            return _direct_role(who, signed)
     if who.type == "AWSAccount" and "anonymous" in f"{who.account_id} {who.principal_id}".lower():
         unsigned = Hop("nobody", "The request was not signed: anyone may have sent it")
         return Attribution(Standing.UNRESOLVED, "anonymous", "", (unsigned,))
-    return None
+    return _identity_center(who, signed) if signed else None
 
 
-def _direct_role(who: Identity) -> Attribution | None:
+def _direct_role(who: Identity, signed: Issue | None) -> Attribution | None:
     arn = who.issuer.arn or ""
     if "/aws-service-role/" in arn:
         principal = arn.partition("/aws-service-role/")[2].partition("/")[0]
@@ -289,20 +360,23 @@ def _direct_role(who: Identity) -> Attribution | None:
     if "/aws-reserved/sso.amazonaws.com/" in arn and who.session_name:
         text = f"IAM Identity Center opened session {who.session_name} of its own role {who.role} and named it after the user"
         return _proven(who.session_name, "provider", text, who, f"user_name|{who.session_name}")
-    if who.on_behalf_of and who.on_behalf_of.user_id:
-        return _identity_center(who)
+    if signed or (who.on_behalf_of and who.on_behalf_of.user_id):
+        return _identity_center(who, signed)
     return None
 
 
 def _through_key(
-    who: Identity, issues: Lookup, enforced: Collection[str], walked: tuple[str, ...]
+    who: Identity, issues: Lookup, enforced: Collection[str], walked: tuple[str, ...], used: Span | None
 ) -> Attribution | None:
     """Follow the access key to whoever it was handed to; None when no event tells."""
     key = who.access_key_id or ""
-    handed = _seen_from_all_accounts(key, issues)
-    if not handed:
+    told = _seen_from_all_accounts(key, issues)
+    if not told:
         return None
-    found = [(one, _trace(one.holder, issues, enforced, walked)) for one in handed]
+    handed = [one for one in told if used is None or one.covers(used)]
+    if not handed:
+        return Attribution(Standing.UNRESOLVED, "", who.role, (*_own_hops(who), _not_valid(key, told, used)))
+    found = [(one, _trace(one.holder, issues, enforced, walked, (one.time, one.time))) for one in handed]
     known = [(one, back) for one, back in found if back.standing in (Standing.PROVEN, Standing.SERVICE)]
     if len({(back.standing, back.name) for _, back in known}) > 1:
         hop = Hop(
@@ -317,6 +391,23 @@ def _through_key(
         text += f"; other accounts tell the same act as shared event {one.shared_event_id}"
     hop = Hop("key", text, one.event_id, one.time.isoformat())
     return Attribution(back.standing, back.name, who.role, (*_own_hops(who), hop, *back.hops), back.listed)
+
+
+EXPIRED = "expired"
+"""What stands at the end of a way that ends with a key which was not valid then."""
+
+
+def _not_valid(key: str, told: Sequence[Issue], used: Span | None) -> Hop:
+    """Why a key explains nothing: it was used before it was handed out, or after it expired."""
+    one = told[-1]
+    until = one.valid[1]
+    late = used is not None and used[1] > until
+    when = (used[1] if late else used[0]) if used else one.time
+    text = (
+        f"Access key {key} was used at {when:%Y-%m-%d %H:%M:%S} UTC, but was valid only from {one.time:%Y-%m-%d %H:%M:%S}, when"
+        f" {one.event_name} handed it out, until {until:%Y-%m-%d %H:%M:%S} UTC: so that does not say who used it then"
+    )
+    return Hop(EXPIRED, text, one.event_id, one.time.isoformat())
 
 
 def _seen_from_all_accounts(key: str, issues: Lookup) -> list[Issue]:
@@ -365,11 +456,20 @@ def _web_identity(who: Identity) -> Attribution:
     return _proven(subject, "provider", f"{subject} was signed in by {provider}", who)
 
 
-def _identity_center(who: Identity) -> Attribution:
-    behalf = who.on_behalf_of or OnBehalfOf()
+def _identity_center(who: Identity, signed: Issue | None) -> Attribution:
+    """A user of IAM Identity Center, by the id that the event gives, and by the user name that their sign-in gives."""
+    behalf = who.on_behalf_of or (signed and signed.holder.on_behalf_of) or OnBehalfOf()
     store = behalf.identity_store_arn or "an identity store that is not named"
     name = f"Identity Center user {behalf.user_id}"
-    return _proven(name, "provider", f"{name} of {store} was signed in", who, f"user_id|{behalf.user_id}")
+    if signed is None:
+        return _proven(name, "provider", f"{name} of {store} was signed in", who, f"user_id|{behalf.user_id}")
+    user = signed.session_name
+    listed = f"user_id|{behalf.user_id}" if behalf.user_id else f"user_name|{user}"
+    text = f"{user} signed in to IAM Identity Center at {signed.time:%Y-%m-%d %H:%M:%S} UTC ({signed.event_name})"
+    text += f", and acted with what that gave: credential {signed.access_key}"
+    hops = [Hop("key", text, signed.event_id, signed.time.isoformat())]
+    hops += [Hop("provider", f"{user} is {name} of {store}")] if behalf.user_id else []
+    return Attribution(Standing.PROVEN, user, who.role, (*_relay(who), *hops), listed)
 
 
 def _proven(name: str, kind: str, text: str, who: Identity, listed: str = "") -> Attribution:

@@ -54,7 +54,7 @@ def found(events: Sequence[Event]) -> list[tuple[int, Kind]]:
     return [
         (ordinal, kind)
         for ordinal, event in enumerate(events)
-        if (event.event_name in WATCHED or type(event.request) is Parameters and event.request.bypass is not None)
+        if (event.event_name in WATCHED or (type(event.request) is Parameters and event.request.bypass is not None))
         and (kind := kind_of(event)) is not None
     ]
 

@@ -6,8 +6,9 @@ events, left behind by a worker that was killed, is harmless.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import msgspec
@@ -18,12 +19,15 @@ from cloudtrail.actors import (
     Attribution,
     Identity,
     Issue,
+    Span,
     Standing,
     attribute,
     canonical,
     fingerprint,
     identity,
     issue,
+    leads_back,
+    led_by_key,
 )
 from cloudtrail.events import ParsedFile
 from cloudtrail.models import Actor, Credential, Trail
@@ -33,46 +37,139 @@ REMEMBERED = 200_000
 """Distinct raw identities that a worker keeps in memory (some 100 MB at most)."""
 
 
+OUTSIDE = b"outside "
+"""In front of a raw identity whose event lies outside of the validity of its access key: no JSON begins like that."""
+
+
 class Directory:
     """Actor ids by raw `userIdentity`. A worker keeps one, so that most identities cost a look into a dictionary."""
 
     def __init__(self) -> None:
         self.ids: dict[bytes, int] = {}
+        self._keys: dict[bytes, str] = {}
+        self._valid: dict[str, list[Span]] = {}
 
     def admit(self, files: Sequence[ParsedFile]) -> None:
-        """Make sure that every identity of these files has an actor; afterwards `ids` holds them."""
-        raws = set().union(*(file.identities for file in files))
+        """Make sure that every identity of these files has an actor; afterwards `ids` holds them.
+
+        Where it is known how long an access key was valid, the identities of events outside of that are marked in the files,
+        and are actors of their own.
+        """
+        raws = {raw.removeprefix(OUTSIDE) for file in files for raw in set(file.identities)}
         issues = [
             found
             for file in files
             for event, time in zip(file.events, file.times, strict=True)
             if event.event_source in ISSUERS and (found := issue(event, time)) is not None
         ]
-        new = raws - self.ids.keys()
-        if not new and not issues:
-            return
         if len(self.ids) > REMEMBERED:
-            self.ids.clear()
-            new = raws
-        identities = {raw: identity(raw) for raw in new}
-        ids = admit(identities.values(), issues)
-        self.ids |= {raw: ids[fingerprint(who)] for raw, who in identities.items()}
+            self.__init__()  # type: ignore[misc]  # forget everything: it is in the database
+        new = {raw: identity(raw) for raw in raws - self._keys.keys()}
+        self._keys |= {raw: (who.access_key_id or "") if led_by_key(who) else "" for raw, who in new.items()}
+        keyed = {raw: key for raw in raws if (key := self._keys[raw])}
+        if new or issues or not self._valid.keys() >= set(keyed.values()) or uses(files, keyed, self._valid):
+            self._admit(files, new, issues, keyed)
+
+    def _admit(
+        self, files: Sequence[ParsedFile], new: dict[bytes, Identity], issues: Sequence[Issue], keyed: dict[bytes, str]
+    ) -> None:
+        with transaction.atomic(durable=True):
+            _alone()
+            fresh = _unknown(issues)
+            self._valid |= _validity(set(keyed.values()) - self._valid.keys(), fresh)
+            used = uses(files, keyed, self._valid)
+            outside = {raw: identity(raw.removeprefix(OUTSIDE)) for raw in used if raw.startswith(OUTSIDE)}
+            new |= {raw.removeprefix(OUTSIDE): who for raw, who in outside.items()}
+            spans = {
+                fingerprint(new[raw] if raw in new else identity(raw)): used[raw] for raw in used if raw not in outside
+            }
+            spans |= {fingerprint(who, outside=True): used[raw] for raw, who in outside.items()}
+            ids = admit(new.values(), fresh, outside.values(), spans)
+        self.ids |= {raw: ids[fingerprint(who)] for raw, who in new.items()}
+        self.ids |= {raw: ids[fingerprint(who, outside=True)] for raw, who in outside.items()}
 
 
-def admit(identities: Iterable[Identity], issues: Sequence[Issue] = ()) -> dict[str, int]:
-    """Store what is new of identities and credentials, and heal what they explain; actor ids by fingerprint."""
-    who = {fingerprint(one): one for one in [*identities, *(issue.holder for issue in issues)]}
-    with transaction.atomic(durable=True):
-        _alone()
-        ids = dict(Actor.objects.filter(fingerprint__in=who).values_list("fingerprint", "pk"))
-        fresh = _unknown(issues)
-        new = {mark: _actor(mark, one) for mark, one in who.items() if mark not in ids}
+def uses(files: Sequence[ParsedFile], keyed: dict[bytes, str], valid: dict[str, list[Span]]) -> dict[bytes, Span]:
+    """When identities acted of whose access key no validity is known, or outside of it: these are marked in the files."""
+    found: dict[bytes, Span] = {}
+    for file in files:
+        if file.first is None or file.last is None:
+            continue
+        span = (file.first, file.last)
+        doubtful = {
+            raw: spans
+            for raw in set(file.identities)
+            if (key := keyed.get(raw.removeprefix(OUTSIDE))) and not _within(span, spans := valid.get(key, []))
+        }
+        if not doubtful:
+            continue
+        for ordinal, raw in enumerate(file.identities):
+            spans = doubtful.get(raw)
+            time = file.times[ordinal]
+            if spans is None or _within((time, time), spans):
+                continue
+            if spans and not raw.startswith(OUTSIDE):
+                raw = file.identities[ordinal] = OUTSIDE + raw
+            first, last = found.get(raw, (time, time))
+            found[raw] = (min(first, time), max(last, time))
+    return found
+
+
+def _within(used: Span, valid: Iterable[Span]) -> bool:
+    return any(since <= used[0] and used[1] <= until for since, until in valid)
+
+
+def _validity(access_keys: Collection[str], fresh: Sequence[Issue]) -> dict[str, list[Span]]:
+    """When access keys were valid, as far as any event tells."""
+    found: dict[str, list[Span]] = defaultdict(list)
+    stored = Credential.objects.filter(access_key__in=access_keys).select_related("holder") if access_keys else ()
+    for one in [*(_issue(row) for row in stored), *fresh]:
+        if one.access_key in access_keys and not one.signed_in:
+            found[one.access_key].append(one.valid)
+    return found
+
+
+def admit(
+    identities: Iterable[Identity],
+    fresh: Sequence[Issue],
+    outside: Iterable[Identity] = (),
+    spans: Mapping[str, Span] = MappingProxyType({}),
+) -> dict[str, int]:
+    """Store what is new of identities and credentials, and heal what they explain; actor ids by fingerprint.
+
+    `outside` are identities that acted outside of the validity of their keys; `spans` say, by fingerprint, when.
+    """
+    who = {fingerprint(one): one for one in [*identities, *(issue.holder for issue in fresh)]}
+    apart = {fingerprint(one, outside=True): one for one in outside}
+    ids = dict(Actor.objects.filter(fingerprint__in=[*who, *apart]).values_list("fingerprint", "pk"))
+    known = set(ids)
+    issues = _Issues(fresh)
+    for marked, more in ((False, who), (True, apart)):
         # Concluded before they are stored: what they lead to may be among the credentials that name them as holders.
-        _conclude(new.values(), _Issues(fresh))
-        ids |= {actor.fingerprint: actor.pk for actor in Actor.objects.bulk_create(new.values(), batch_size=500)}
-        explained = _store(fresh, ids)
-        _draw((), explained, [actor.pk for actor in new.values()])
+        new = [_actor(mark, one, spans.get(mark)) for mark, one in more.items() if mark not in known]
+        for actor in new if marked else ():
+            actor.inside_id = ids[fingerprint(more[actor.fingerprint])]
+        _conclude(new, issues)
+        ids |= {actor.fingerprint: actor.pk for actor in Actor.objects.bulk_create(new, batch_size=500)}
+    widened = _widen({mark: span for mark, span in spans.items() if mark in known})
+    explained = _store(fresh, ids)
+    _draw(widened, explained, [pk for mark, pk in ids.items() if mark not in known])
     return ids
+
+
+def _widen(spans: Mapping[str, Span]) -> list[int]:
+    """Note on the actors that they acted at these times as well; returns those about whom that was not known."""
+    if not spans:
+        return []
+    told = [{"mark": mark, "first": first, "last": last} for mark, (first, last) in spans.items()]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE cloudtrail_actor SET used_from = least(used_from, told.first), used_until = greatest(used_until, told.last)"
+            " FROM jsonb_to_recordset(%s) AS told(mark text, first timestamptz, last timestamptz) WHERE fingerprint = told.mark"
+            " AND (used_from IS NULL OR told.first < used_from OR told.last > used_until) RETURNING id",
+            [msgspec.json.encode(told).decode()],
+        )
+        return [pk for (pk,) in cursor.fetchall()]
 
 
 def heal(account: str) -> int:
@@ -87,14 +184,16 @@ def _alone() -> None:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
 
 
-def _actor(mark: str, who: Identity) -> Actor:
+def _actor(mark: str, who: Identity, used: Span | None) -> Actor:
     return Actor(
         fingerprint=mark,
         identity=printable(msgspec.json.decode(canonical(who))),
-        access_key=printable(who.access_key_id or ""),
+        access_key=printable(leads_back(who)),
         account=printable(who.account_id or ""),
         standing=Standing.UNRESOLVED,
         name="",
+        used_from=used and used[0],
+        used_until=used and used[1],
     )
 
 
@@ -156,8 +255,12 @@ def _conclude(actors: Collection[Actor], issues: "_Issues") -> list[Actor]:
     return [
         actor
         for actor in actors
-        if _apply(actor, attribute(msgspec.convert(actor.identity, Identity), issues, enforced))
+        if _apply(actor, attribute(msgspec.convert(actor.identity, Identity), issues, enforced, _used(actor)))
     ]
+
+
+def _used(actor: Actor) -> Span | None:
+    return (actor.used_from, actor.used_until) if actor.used_from and actor.used_until else None
 
 
 CONCLUDED = ("standing", "name", "role", "hops", "listed")

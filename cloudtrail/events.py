@@ -43,6 +43,7 @@ class Parameters(
         "session_name": "roleSessionName",
         "source_identity": "sourceIdentity",
         "key_id": "keyId",
+        "duration": "durationSeconds",
         "bypass": "x-amz-bypass-governance-retention",
     },
 ):
@@ -58,6 +59,7 @@ class Parameters(
     source_identity: Anything = None
     name: Anything = None
     key_id: Anything = None
+    duration: Anything = None
     bypass: Anything = None
 
 
@@ -79,13 +81,19 @@ class Answer(Struct, gc=False, rename={"version": "x-amz-version-id", "source_id
 class Extra(
     Struct,
     gc=False,
-    rename={"received": "bytesTransferredIn", "sent": "bytesTransferredOut", "method": "AuthenticationMethod"},
+    rename={
+        "received": "bytesTransferredIn",
+        "sent": "bytesTransferredOut",
+        "method": "AuthenticationMethod",
+        "user_name": "UserName",
+    },
 ):
-    """`additionalEventData`, as far as S3 events are concerned."""
+    """`additionalEventData`, as far as S3 events and sign-ins are concerned."""
 
     received: Anything = None
     sent: Anything = None
     method: Anything = None
+    user_name: Anything = None
 
 
 class Resource(Struct, gc=False, rename={"arn": "ARN", "arn_prefix": "ARNPrefix"}):
@@ -125,6 +133,7 @@ class Event(Struct, gc=False, rename="camel"):
     extra: Extra | Scalar = msgspec.field(default=None, name="additionalEventData")
     resources: list[Resource | Scalar] | dict[str, Any] | str | None = None
     addendum: Addendum | Scalar = None
+    outcome: Anything = msgspec.field(default=None, name="serviceEventDetails")
 
 
 class _LogFile(Struct, rename={"records": "Records"}):

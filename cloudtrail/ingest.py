@@ -22,7 +22,7 @@ from django.db.models import prefetch_related_objects
 from audit import clock
 from cloudtrail import alarms, bucket, keys
 from cloudtrail.actors import Standing
-from cloudtrail.attribution import Directory
+from cloudtrail.attribution import OUTSIDE, Directory
 from cloudtrail.events import ParsedFile, Unreadable, gunzip, parse
 from cloudtrail.models import Actor, HandedOver, Listing, LogFile, Trail
 from cloudtrail.rows import COLUMNS, TOLD_COLUMNS, TOUCH_COLUMNS, lines, told
@@ -354,12 +354,12 @@ def _known(files: Sequence[LogFile]) -> dict[tuple[str, str], LogFile]:
 def _keep(handed_over: Sequence[tuple[int, bytes]]) -> None:
     """Keep the bytes of the files that have none yet; binary, since as text they would be twice as large."""
     kept = set(HandedOver.objects.filter(file__in=[pk for pk, _ in handed_over]).values_list("file_id", flat=True))
-    with connection.cursor() as cursor:
-        with cursor.copy("COPY cloudtrail_handedover (file_id, data) FROM STDIN (FORMAT BINARY)") as copy:
-            copy.set_types(["int8", "bytea"])
-            for pk, data in handed_over:
-                if pk not in kept:
-                    copy.write_row((pk, data))
+    sql = "COPY cloudtrail_handedover (file_id, data) FROM STDIN (FORMAT BINARY)"
+    with connection.cursor() as cursor, cursor.copy(sql) as copy:
+        copy.set_types(["int8", "bytea"])
+        for pk, data in handed_over:
+            if pk not in kept:
+                copy.write_row((pk, data))
 
 
 # --- Storing ----------------------------------------------------------------------------------------------------------
@@ -462,7 +462,7 @@ class Batch:
         return told_before
 
     def _told(self, file: ParsedFile, ordinal: int) -> Telling:
-        return told(file.events[ordinal], self._ids[file.identities[ordinal]])
+        return told(file.events[ordinal], self._ids[file.identities[ordinal].removeprefix(OUTSIDE)])
 
     def copy(self) -> None:
         """Write the lines into the tables of the running transaction."""
@@ -475,21 +475,39 @@ def _places(keys: list[Key], wanted: set[Key]) -> list[int]:
 
 
 def _told_earlier(files: Sequence[ParsedFile]) -> dict[Key, set[Telling]]:
-    """What the table tells of these files' events already, by time and id. The index on time finds them."""
+    """What the table tells of these files' events already, by time and id. The index on time finds them.
+
+    Whether an event lay outside of the validity of its access key is a conclusion, and makes no other telling of it.
+    """
     times = set().union(*(file.times for file in files))
+    _wait_for(times)
     ids = SEPARATOR.join(event.event_id for file in files for event in file.events)
     found: dict[Key, set[Telling]] = {}
     if not times:
         return found
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT time, event_id, {', '.join(TOLD_COLUMNS)} FROM cloudtrail_event"  # noqa: S608 - names of our own
+            "SELECT time, event_id, coalesce((SELECT inside_id FROM cloudtrail_actor WHERE id = actor_id), actor_id),"  # noqa: S608
+            f" {', '.join(TOLD_COLUMNS[1:])} FROM cloudtrail_event"
             " WHERE time = ANY(%s) AND event_id = ANY(string_to_array(%s, %s))",
             [sorted(times), ids, SEPARATOR],
         )
         for time, event_id, *what in cursor.fetchall():
             found.setdefault((time, event_id), set()).add(tuple(what))
     return found
+
+
+SLOTS, SLOT, SLOT_LOCK = 64, 300, 7244115
+
+
+def _wait_for(times: Collection[datetime]) -> None:
+    """Wait for whoever stores events of the same minutes, until the end of the transaction.
+
+    Else two workers with two files that tell one event would both find it new. Always in the same order: none waits for ever.
+    """
+    slots = sorted({int(time.timestamp()) // SLOT % SLOTS for time in times})
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, slot) FROM unnest(%s::integer[]) slot", [SLOT_LOCK, slots])
 
 
 def _copy(table: str, columns: tuple[str, ...], texts: list[str]) -> None:

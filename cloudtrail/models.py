@@ -327,7 +327,9 @@ class Actor(models.Model):
     id = models.BigAutoField(primary_key=True)
     fingerprint = models.TextField(unique=True, help_text="SHA-256 of the canonical identity")
     identity = models.JSONField(help_text="the fields of userIdentity that tell identities apart")
-    access_key = models.TextField(blank=True, default="")
+    access_key = models.TextField(
+        blank=True, default="", help_text="by which another event may tell who it was; else its credential id"
+    )
     account = models.TextField(blank=True, default="")
     standing = models.TextField(choices=STANDINGS)
     name = models.TextField(blank=True, help_text="a person, a claimed name or a service; never a role")
@@ -337,6 +339,17 @@ class Actor(models.Model):
         blank=True, default="", help_text="what the directory may know the person by, such as user_id|…"
     )
     attributed_at = models.DateTimeField(db_default=Now())
+    used_from = models.DateTimeField(
+        null=True, help_text="first use, where that was not held against the validity of the access key at ingest"
+    )
+    used_until = models.DateTimeField(null=True, help_text="last use, likewise")
+    inside = models.ForeignKey(
+        "self",
+        models.PROTECT,
+        null=True,
+        related_name="outside",
+        help_text="the same identity within the validity of its access key; this one is outside of that",
+    )
 
     class Meta:
         indexes = [

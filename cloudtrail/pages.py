@@ -303,6 +303,7 @@ ICONS = {
     "service": "gear",
     "claim": "chat-left-text",
     "nobody": "question-circle",
+    "expired": "question-circle",
     "directory": "journal-check",
 }
 WHAT = {
@@ -314,6 +315,7 @@ WHAT = {
     "service": "A service",
     "claim": "Only claimed",
     "nobody": "Leads no further",
+    "expired": "Not valid then",
     "directory": "By the firm's directory",
 }
 

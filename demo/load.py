@@ -32,7 +32,7 @@ AGENT = "[aws-cli/2.31.12 lang/python#3.13.7 md/command#s3.cp]"
 
 def write(folder: Path, files: int, events_each: int, seed: int = 1) -> tuple[list[Path], int]:
     """Write so many log files, laid out as CloudTrail delivers them; returns them, and how many events are told again."""
-    chance = random.Random(seed)  # noqa: S311 - the same files in every run
+    chance = random.Random(seed)
     told_again, paths = 0, []
     repeated: list[str] = []
     for number in range(files):

@@ -74,6 +74,58 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="DigestFile",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("bucket", models.TextField(blank=True, help_text="empty for one that was handed over")),
+                ("key", models.TextField()),
+                ("s3_version", models.TextField(blank=True)),
+                (
+                    "etag",
+                    models.TextField(blank=True, help_text="as S3 gives it; SHA-256 for one that was handed over"),
+                ),
+                ("region", models.TextField()),
+                ("aws_name", models.TextField(help_text="name of the trail at AWS")),
+                ("home_region", models.TextField()),
+                ("backfill", models.BooleanField(default=False)),
+                ("starts_at", models.DateTimeField(help_text="as the digest says, else an hour before its name does")),
+                ("ends_at", models.DateTimeField(help_text="as its name says")),
+                ("data", models.BinaryField(help_text="the bytes as delivered")),
+                ("sha256_raw", models.TextField()),
+                ("sha256_content", models.TextField(blank=True)),
+                (
+                    "metadata",
+                    models.JSONField(default=dict, help_text="user fields of the object, the signature among them"),
+                ),
+                ("fingerprint", models.TextField(blank=True, help_text="of the public key that it names")),
+                ("seen_at", models.DateTimeField(db_default=audit.clock.Now())),
+                (
+                    "state",
+                    models.TextField(
+                        blank=True, choices=[("", "Waiting"), ("valid", "Valid"), ("invalid", "Not valid")], default=""
+                    ),
+                ),
+                ("reason", models.TextField(blank=True, default="", help_text="why it is not valid")),
+                ("leads", models.BooleanField(default=False, help_text="of several versions, the one that counts")),
+                ("link", models.TextField(blank=True, default="", help_text="how it stands to the digest before it")),
+                ("missing", models.IntegerField(default=0, help_text="digests that are missing right before it")),
+                (
+                    "gap_since",
+                    models.DateTimeField(
+                        help_text="end of the digest before it, where that is not its own beginning", null=True
+                    ),
+                ),
+                ("listed", models.IntegerField(default=0, help_text="log files that it lists")),
+                ("absent", models.IntegerField(default=0, help_text="of these, not there")),
+                ("unread", models.IntegerField(default=0, help_text="of these, not read yet")),
+                ("mismatched", models.IntegerField(default=0, help_text="of these, not what was delivered")),
+                ("judged_at", models.DateTimeField(null=True)),
+            ],
+            options={
+                "ordering": ["-ends_at", "-id"],
+            },
+        ),
+        migrations.CreateModel(
             name="LogFile",
             fields=[
                 ("id", models.BigAutoField(primary_key=True, serialize=False)),
@@ -179,7 +231,14 @@ class Migration(migrations.Migration):
                 ("id", models.BigAutoField(primary_key=True, serialize=False)),
                 ("fingerprint", models.TextField(help_text="SHA-256 of the canonical identity", unique=True)),
                 ("identity", models.JSONField(help_text="the fields of userIdentity that tell identities apart")),
-                ("access_key", models.TextField(blank=True, default="")),
+                (
+                    "access_key",
+                    models.TextField(
+                        blank=True,
+                        default="",
+                        help_text="by which another event may tell who it was; else its credential id",
+                    ),
+                ),
                 ("account", models.TextField(blank=True, default="")),
                 (
                     "standing",
@@ -205,16 +264,103 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("attributed_at", models.DateTimeField(db_default=audit.clock.Now())),
+                (
+                    "used_from",
+                    models.DateTimeField(
+                        help_text="first use, where that was not held against the validity of the access key at ingest",
+                        null=True,
+                    ),
+                ),
+                ("used_until", models.DateTimeField(help_text="last use, likewise", null=True)),
+                (
+                    "inside",
+                    models.ForeignKey(
+                        help_text="the same identity within the validity of its access key; this one is outside of that",
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="outside",
+                        to="cloudtrail.actor",
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
+            name="Credential",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("access_key", models.TextField()),
+                ("event_id", models.TextField()),
+                ("event_name", models.TextField()),
+                ("time", models.DateTimeField(help_text="handed out, and valid from")),
+                ("until", models.DateTimeField(null=True)),
+                ("role", models.TextField(blank=True, default="", help_text="ARN of the role")),
+                ("session_name", models.TextField(blank=True, default="")),
+                ("source_identity", models.TextField(blank=True, default="")),
+                (
+                    "shared_event_id",
+                    models.TextField(
+                        blank=True, default="", help_text="the same act, as another account's trail tells it"
+                    ),
+                ),
+                (
+                    "holder",
+                    models.ForeignKey(
+                        help_text="whom they were handed to",
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="credentials",
+                        to="cloudtrail.actor",
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
+            name="DigestLine",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("bucket", models.TextField()),
+                ("key", models.TextField()),
+                ("sha256", models.TextField(help_text="of the unpacked bytes")),
+                (
+                    "digest",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="lines", to="cloudtrail.digestfile"
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
+            name="DirectoryEntry",
+            fields=[
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                (
+                    "kind",
+                    models.TextField(
+                        choices=[
+                            ("user_id", "Identity Center user id"),
+                            ("user_name", "Identity Center user name"),
+                            ("service", "Service principal"),
+                        ]
+                    ),
+                ),
+                ("identifier", models.TextField(help_text="as CloudTrail writes it, to the letter")),
+                ("person", models.TextField(help_text="legal name of the person, or of who answers for the service")),
+                ("since", models.DateField()),
+                ("until", models.DateField(blank=True, help_text="last day; empty: still so", null=True)),
+                ("made_at", models.DateTimeField(db_default=audit.clock.Now())),
+                (
+                    "user",
+                    models.ForeignKey(
+                        blank=True,
+                        help_text="if the person has an account here",
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                "indexes": [
-                    models.Index(
-                        condition=models.Q(("access_key", ""), _negated=True),
-                        fields=["access_key"],
-                        name="actor_access_key",
-                    ),
-                    models.Index(fields=["name"], name="actor_name"),
-                ],
+                "ordering": ["kind", "identifier", "-since"],
             },
         ),
         migrations.CreateModel(
@@ -231,6 +377,33 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("data", models.BinaryField()),
+            ],
+        ),
+        migrations.CreateModel(
+            name="Proof",
+            fields=[
+                (
+                    "file",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        primary_key=True,
+                        related_name="proof",
+                        serialize=False,
+                        to="cloudtrail.logfile",
+                    ),
+                ),
+                (
+                    "state",
+                    models.TextField(
+                        choices=[
+                            ("valid", "Proved"),
+                            ("mismatch", "Not as delivered"),
+                            ("not_covered", "Not covered"),
+                            ("undigested", "No digests then"),
+                        ]
+                    ),
+                ),
+                ("decided_at", models.DateTimeField(db_default=audit.clock.Now())),
             ],
         ),
         migrations.CreateModel(
@@ -276,63 +449,12 @@ class Migration(migrations.Migration):
                 on_delete=django.db.models.deletion.PROTECT, related_name="files", to="cloudtrail.trail"
             ),
         ),
-        migrations.CreateModel(
-            name="DigestFile",
-            fields=[
-                ("id", models.BigAutoField(primary_key=True, serialize=False)),
-                ("bucket", models.TextField(blank=True, help_text="empty for one that was handed over")),
-                ("key", models.TextField()),
-                ("s3_version", models.TextField(blank=True)),
-                (
-                    "etag",
-                    models.TextField(blank=True, help_text="as S3 gives it; SHA-256 for one that was handed over"),
-                ),
-                ("region", models.TextField()),
-                ("aws_name", models.TextField(help_text="name of the trail at AWS")),
-                ("home_region", models.TextField()),
-                ("backfill", models.BooleanField(default=False)),
-                ("starts_at", models.DateTimeField(help_text="as the digest says, else an hour before its name does")),
-                ("ends_at", models.DateTimeField(help_text="as its name says")),
-                ("data", models.BinaryField(help_text="the bytes as delivered")),
-                ("sha256_raw", models.TextField()),
-                ("sha256_content", models.TextField(blank=True)),
-                (
-                    "metadata",
-                    models.JSONField(default=dict, help_text="user fields of the object, the signature among them"),
-                ),
-                ("fingerprint", models.TextField(blank=True, help_text="of the public key that it names")),
-                ("seen_at", models.DateTimeField(db_default=audit.clock.Now())),
-                (
-                    "state",
-                    models.TextField(
-                        blank=True, choices=[("", "Waiting"), ("valid", "Valid"), ("invalid", "Not valid")], default=""
-                    ),
-                ),
-                ("reason", models.TextField(blank=True, default="", help_text="why it is not valid")),
-                ("leads", models.BooleanField(default=False, help_text="of several versions, the one that counts")),
-                ("link", models.TextField(blank=True, default="", help_text="how it stands to the digest before it")),
-                ("missing", models.IntegerField(default=0, help_text="digests that are missing right before it")),
-                (
-                    "gap_since",
-                    models.DateTimeField(
-                        help_text="end of the digest before it, where that is not its own beginning", null=True
-                    ),
-                ),
-                ("listed", models.IntegerField(default=0, help_text="log files that it lists")),
-                ("absent", models.IntegerField(default=0, help_text="of these, not there")),
-                ("unread", models.IntegerField(default=0, help_text="of these, not read yet")),
-                ("mismatched", models.IntegerField(default=0, help_text="of these, not what was delivered")),
-                ("judged_at", models.DateTimeField(null=True)),
-                (
-                    "trail",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="digests", to="cloudtrail.trail"
-                    ),
-                ),
-            ],
-            options={
-                "ordering": ["-ends_at", "-id"],
-            },
+        migrations.AddField(
+            model_name="digestfile",
+            name="trail",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="digests", to="cloudtrail.trail"
+            ),
         ),
         migrations.CreateModel(
             name="ObjectVersion",
@@ -443,134 +565,45 @@ class Migration(migrations.Migration):
                 ),
             ],
         ),
-        migrations.CreateModel(
-            name="Credential",
-            fields=[
-                ("id", models.BigAutoField(primary_key=True, serialize=False)),
-                ("access_key", models.TextField()),
-                ("event_id", models.TextField()),
-                ("event_name", models.TextField()),
-                ("time", models.DateTimeField(help_text="handed out, and valid from")),
-                ("until", models.DateTimeField(null=True)),
-                ("role", models.TextField(blank=True, default="", help_text="ARN of the role")),
-                ("session_name", models.TextField(blank=True, default="")),
-                ("source_identity", models.TextField(blank=True, default="")),
-                (
-                    "shared_event_id",
-                    models.TextField(
-                        blank=True, default="", help_text="the same act, as another account's trail tells it"
-                    ),
-                ),
-                (
-                    "holder",
-                    models.ForeignKey(
-                        help_text="whom they were handed to",
-                        on_delete=django.db.models.deletion.PROTECT,
-                        related_name="credentials",
-                        to="cloudtrail.actor",
-                    ),
-                ),
-            ],
-            options={
-                "indexes": [
-                    models.Index(
-                        condition=models.Q(("shared_event_id", ""), _negated=True),
-                        fields=["shared_event_id"],
-                        name="credential_shared",
-                    )
-                ],
-                "constraints": [models.UniqueConstraint(fields=("access_key", "event_id"), name="credential_once")],
-            },
+        migrations.AddIndex(
+            model_name="actor",
+            index=models.Index(
+                condition=models.Q(("access_key", ""), _negated=True), fields=["access_key"], name="actor_access_key"
+            ),
         ),
-        migrations.CreateModel(
-            name="DigestLine",
-            fields=[
-                ("id", models.BigAutoField(primary_key=True, serialize=False)),
-                ("bucket", models.TextField()),
-                ("key", models.TextField()),
-                ("sha256", models.TextField(help_text="of the unpacked bytes")),
-                (
-                    "digest",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="lines", to="cloudtrail.digestfile"
-                    ),
-                ),
-            ],
-            options={
-                "constraints": [models.UniqueConstraint(fields=("key", "digest", "bucket"), name="digest_line_once")],
-            },
+        migrations.AddIndex(
+            model_name="actor",
+            index=models.Index(fields=["name"], name="actor_name"),
         ),
-        migrations.CreateModel(
-            name="DirectoryEntry",
-            fields=[
-                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                (
-                    "kind",
-                    models.TextField(
-                        choices=[
-                            ("user_id", "Identity Center user id"),
-                            ("user_name", "Identity Center user name"),
-                            ("service", "Service principal"),
-                        ]
-                    ),
-                ),
-                ("identifier", models.TextField(help_text="as CloudTrail writes it, to the letter")),
-                ("person", models.TextField(help_text="legal name of the person, or of who answers for the service")),
-                ("since", models.DateField()),
-                ("until", models.DateField(blank=True, help_text="last day; empty: still so", null=True)),
-                ("made_at", models.DateTimeField(db_default=audit.clock.Now())),
-                (
-                    "user",
-                    models.ForeignKey(
-                        blank=True,
-                        help_text="if the person has an account here",
-                        null=True,
-                        on_delete=django.db.models.deletion.PROTECT,
-                        related_name="+",
-                        to=settings.AUTH_USER_MODEL,
-                    ),
-                ),
-            ],
-            options={
-                "ordering": ["kind", "identifier", "-since"],
-                "indexes": [models.Index(fields=["kind", "identifier"], name="cloudtrail__kind_b739fe_idx")],
-            },
+        migrations.AddIndex(
+            model_name="credential",
+            index=models.Index(
+                condition=models.Q(("shared_event_id", ""), _negated=True),
+                fields=["shared_event_id"],
+                name="credential_shared",
+            ),
         ),
-        migrations.CreateModel(
-            name="Proof",
-            fields=[
-                (
-                    "file",
-                    models.OneToOneField(
-                        on_delete=django.db.models.deletion.PROTECT,
-                        primary_key=True,
-                        related_name="proof",
-                        serialize=False,
-                        to="cloudtrail.logfile",
-                    ),
-                ),
-                (
-                    "state",
-                    models.TextField(
-                        choices=[
-                            ("valid", "Proved"),
-                            ("mismatch", "Not as delivered"),
-                            ("not_covered", "Not covered"),
-                            ("undigested", "No digests then"),
-                        ]
-                    ),
-                ),
-                ("decided_at", models.DateTimeField(db_default=audit.clock.Now())),
-                (
-                    "digest",
-                    models.ForeignKey(
-                        null=True,
-                        on_delete=django.db.models.deletion.PROTECT,
-                        related_name="proofs",
-                        to="cloudtrail.digestfile",
-                    ),
-                ),
-            ],
+        migrations.AddConstraint(
+            model_name="credential",
+            constraint=models.UniqueConstraint(fields=("access_key", "event_id"), name="credential_once"),
+        ),
+        migrations.AddConstraint(
+            model_name="digestline",
+            constraint=models.UniqueConstraint(fields=("key", "digest", "bucket"), name="digest_line_once"),
+        ),
+        migrations.AddIndex(
+            model_name="directoryentry",
+            index=models.Index(fields=["kind", "identifier"], name="cloudtrail__kind_b739fe_idx"),
+        ),
+        migrations.AddField(
+            model_name="proof",
+            name="digest",
+            field=models.ForeignKey(
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="proofs",
+                to="cloudtrail.digestfile",
+            ),
         ),
         migrations.AddIndex(
             model_name="logfile",

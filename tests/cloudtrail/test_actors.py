@@ -2,6 +2,7 @@
 
 import json
 import random
+from datetime import timedelta
 
 import pytest
 
@@ -175,6 +176,87 @@ def test_a_key_that_was_handed_to_two_people_proves_neither():
         given.assume_role("ASIA1", by=given.iam_user("tomasz", "AKIAT")),
     )
     assert told(given.session("ASIA1"), handed) == (Standing.UNRESOLVED, "")
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "standing"),
+    [
+        (timedelta(0), timedelta(hours=1), Standing.PROVEN),
+        (timedelta(minutes=-1), timedelta(0), Standing.PROVEN),  # clocks of two services differ
+        (timedelta(hours=-1), timedelta(0), Standing.UNRESOLVED),
+        (timedelta(0), timedelta(hours=1, seconds=1), Standing.UNRESOLVED),
+        (timedelta(days=9), timedelta(days=9), Standing.UNRESOLVED),
+    ],
+)
+def test_a_key_explains_only_what_lies_between_its_issue_and_its_expiry(first, last, standing):
+    handed = issues_of(given.assume_role("ASIA1", by=given.iam_user(), name="anna"))
+    found = attribute(who(given.session("ASIA1", name="anna")), handed, (), (given.NOON + first, given.NOON + last))
+    assert found.standing is standing
+    assert found.name == ("maja" if standing is Standing.PROVEN else "")
+    if standing is Standing.UNRESOLVED:
+        assert "valid only from 2026-04-12 12:00:00, when AssumeRole handed it out, until" in found.hops[-1].text
+
+
+def test_a_chain_is_broken_where_an_expired_key_took_the_next_role():
+    handed = issues_of(
+        given.assume_role("ASIA1", by=given.iam_user()),
+        given.assume_role("ASIA2", by=given.session("ASIA1"), at=given.NOON + timedelta(hours=3)),
+    )
+    assert told(given.session("ASIA2"), handed) == (Standing.UNRESOLVED, "")
+
+
+def test_where_an_answer_says_no_end_the_duration_asked_for_counts():
+    event = given.assume_role("ASIA1", by=given.iam_user())
+    del event["responseElements"]["credentials"]["expiration"]
+    file = parse(given.packed([event]))
+    assert issue(file.events[0], file.times[0]).until == given.NOON + timedelta(hours=1)
+    event["requestParameters"]["durationSeconds"] = "soon"
+    file = parse(given.packed([event]))
+    found = issue(file.events[0], file.times[0])
+    assert (found.until, found.valid[1]) == (None, given.NOON + timedelta(hours=36))
+
+
+def sign_in(name="anna@firm.example", event_name="UserAuthentication", outcome="Success", user="9067", **more):
+    """How IAM Identity Center tells that somebody signed in."""
+    behalf = {"userId": user, "identityStoreArn": "arn:aws:identitystore::111122223333:identitystore/d-1"}
+    identity_ = {"type": "IdentityCenterUser", "accountId": given.ACCOUNT, "credentialId": "c-1", "onBehalfOf": behalf}
+    return given.s3(event_name, "", by=identity_, eventSource="signin.amazonaws.com", resources=None,
+                    additionalEventData={"AuthWorkflowID": "w", "CredentialType": "PASSWORD", "UserName": name},
+                    serviceEventDetails={event_name: outcome}) | more  # fmt: skip
+
+
+def test_a_sign_in_names_whoever_acts_with_what_it_gave():
+    signed = issues_of(sign_in())
+    bearer = {"type": "Unknown", "accountId": given.ACCOUNT, "credentialId": "c-1"}
+    assert told(bearer) == (Standing.UNRESOLVED, "")
+    found = attribute(who(bearer), signed)
+    assert (found.standing, found.name, found.listed) == (Standing.PROVEN, "anna@firm.example", "user_id|9067")
+    assert "signed in to IAM Identity Center at 2026-04-12 12:00:00 UTC (UserAuthentication)" in found.hops[0].text
+    assert found.hops[0].event
+    known_by_id = bearer | {"type": "IdentityCenterUser", "onBehalfOf": {"userId": "9067", "identityStoreArn": "a"}}
+    assert told(known_by_id) == (Standing.PROVEN, "Identity Center user 9067")
+    assert told(known_by_id, signed) == (Standing.PROVEN, "anna@firm.example")
+
+
+def test_sign_ins_of_two_people_with_one_credential_name_neither():
+    bearer = {"type": "Unknown", "accountId": given.ACCOUNT, "credentialId": "c-1"}
+    assert told(bearer, issues_of(sign_in(), sign_in("tomasz@firm.example"))) == (Standing.UNRESOLVED, "")
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        sign_in(outcome="Failure"),
+        sign_in(errorCode="AccessDenied"),
+        sign_in("HIDDEN_DUE_TO_SECURITY_REASONS"),
+        sign_in("", additionalEventData=None),
+        sign_in(event_name="ListApplications"),
+        sign_in(serviceEventDetails=[[]], eventSource="s3.amazonaws.com"),
+    ],
+)
+def test_what_is_no_sign_in_that_succeeded_and_says_who_proves_nothing(event):
+    file = parse(given.packed([event]))
+    assert issue(file.events[0], file.times[0]) is None
 
 
 def test_a_chain_that_bites_its_tail_ends():

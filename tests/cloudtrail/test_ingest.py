@@ -5,6 +5,7 @@ import json
 import random
 import threading
 from datetime import UTC, datetime, timedelta
+from time import sleep
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -143,6 +144,53 @@ def test_a_late_assume_role_heals_what_it_explains(empty, tmp_path):
     assert set(Event.objects.values_list("actor__standing", "actor__name")) == {("PROVEN", "maja")}
 
 
+def by_key(root, number, *events):
+    load(given.hand_over(root / str(number), {given.log_key(number): given.packed(list(events))}))
+    return sorted(Event.objects.values_list("time", "actor__standing", "actor__name"))
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_a_key_is_held_against_its_expiry_event_by_event(together, empty, tmp_path):
+    role, session = given.assume_role("ASIA1", by=given.iam_user()), given.session("ASIA1", name="anna")
+    inside, late = given.s3(by=session, at=given.NOON + STEPS), given.s3(by=session, at=given.NOON + 61 * STEPS)
+    wanted = [
+        (given.NOON, "PROVEN", "maja"),
+        (given.NOON + STEPS, "PROVEN", "maja"),
+        (given.NOON + 61 * STEPS, "UNRESOLVED", ""),
+    ]
+    if together:
+        assert by_key(tmp_path, 1, inside, late, role) == wanted
+    else:
+        by_key(tmp_path, 1, inside)
+        by_key(tmp_path, 2, role)
+        assert by_key(tmp_path, 3, late) == wanted
+    outside = Actor.objects.get(inside__isnull=False)
+    assert outside.hops[-1]["kind"] == "expired"
+    assert "was used at 2026-04-12 13:01:00 UTC" in outside.hops[-1]["text"]
+    assert outside.inside.name == "maja"
+    by_key(tmp_path, 4, late)  # told again
+    assert Event.objects.count() == 3
+    again = given.assume_role("ASIA1", by=given.iam_user(), at=given.NOON + 50 * STEPS)
+    assert by_key(tmp_path, 5, again)[-1] == (given.NOON + 61 * STEPS, "PROVEN", "maja")
+
+
+def test_an_event_told_before_and_after_its_key_was_explained_is_one_event(empty, tmp_path):
+    late = given.s3(by=given.session("ASIA1"), at=given.NOON + 61 * STEPS)
+    by_key(tmp_path, 1, late)
+    role = given.assume_role("ASIA1", by=given.iam_user())
+    assert by_key(tmp_path, 2, role)[-1][1:] == ("UNRESOLVED", "")
+    assert len(by_key(tmp_path, 3, late)) == 2
+    assert not LogFile.objects.exclude(conflicts=0).exists()
+
+
+def test_a_sign_in_that_comes_late_names_whoever_acted_with_it(empty, tmp_path):
+    who = {"type": "IdentityCenterUser", "accountId": given.ACCOUNT, "credentialId": "c-1"}
+    assert by_key(tmp_path, 1, given.s3(by=who)) == [(given.NOON, "UNRESOLVED", "")]
+    signed = given.s3("UserAuthentication", "", by=who | {"onBehalfOf": {"userId": "9067"}}, eventSource="signin.amazonaws.com",
+                      additionalEventData={"UserName": "anna"}, serviceEventDetails={"UserAuthentication": "Success"})  # fmt: skip
+    assert {told[1:] for told in by_key(tmp_path, 2, signed)} == {("PROVEN", "anna")}
+
+
 def test_no_session_token_reaches_the_tables(empty, tmp_path):
     load(given.hand_over(tmp_path, {given.log_key(): given.packed([given.assume_role("ASIA1", by=given.iam_user())])}))
     assert "SECRET" not in repr([list(model.objects.values()) for model in (Event, Actor, Credential)])
@@ -222,6 +270,29 @@ def test_two_workers_with_the_same_files_store_each_event_once(empty, tmp_path):
     assert Event.objects.count() == 47
     assert sum(file.events_stored for file in LogFile.objects.all()) == 47
     assert not Actor.objects.filter(access_key="ASIA0").exclude(standing="PROVEN").exists()
+
+
+def test_two_workers_with_two_files_that_tell_the_same_events_store_each_once(empty, tmp_path, monkeypatch):
+    transitions._trail_handed_over("", given.ACCOUNT)
+    copy, events, faults = ingest._copy, story(3), []
+    monkeypatch.setattr(ingest, "_copy", lambda *told: (sleep(0.2), copy(*told)))
+
+    def work(number):
+        try:
+            transitions.load(given.hand_over(tmp_path / str(number), {given.log_key(number): given.packed(events)}))
+        except Exception as error:
+            faults.append(error)
+        finally:
+            connection.close()
+
+    workers = [threading.Thread(target=work, args=[number]) for number in range(3)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert not faults
+    assert Event.objects.count() == 47
+    assert sorted(LogFile.objects.values_list("seen_before", flat=True)) == [0, 47, 47]
 
 
 def test_one_id_told_in_two_ways_is_kept_twice_and_counted(empty, tmp_path):
