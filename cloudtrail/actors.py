@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import Struct
 
-from cloudtrail.events import Event, Parameters
+from cloudtrail.events import Event, Extra, Parameters, read
 
 
 class Standing(StrEnum):
@@ -196,7 +196,7 @@ def issue(event: Event, time: datetime) -> Issue | None:
         event_id=event.event_id,
         event_name=event.event_name,
         time=time,
-        until=expiration(getattr(credentials, "expiration", None)) or _after(time, request.duration),
+        until=expiration(getattr(credentials, "expiration", None)) or _after(time, read(request.duration)),
         holder=identity(bytes(event.user_identity)),
         role=_text(request.role),
         session_name=_text(request.session_name),
@@ -208,9 +208,11 @@ def issue(event: Event, time: datetime) -> Issue | None:
 def _sign_in(event: Event, time: datetime) -> Issue | None:
     """A sign-in that succeeded, if it says who it was and what they act with from then on."""
     holder = identity(bytes(event.user_identity))
-    name = _text(getattr(event.extra, "user_name", None)) or holder.user_name or ""
-    outcome = event.outcome if isinstance(event.outcome, dict) else {}
-    if not holder.credential_id or name in ("", HIDDEN) or "Failure" in (value for value in outcome.values()):
+    name = _text(read(event.extra.user_name)) if isinstance(event.extra, Extra) else ""
+    name = name or holder.user_name or ""
+    outcome = read(event.outcome)
+    failed = isinstance(outcome, dict) and "Failure" in outcome.values()
+    if failed or not holder.credential_id or name in ("", HIDDEN):
         return None
     return Issue(holder.credential_id, event.event_id, event.event_name, time, None, holder, session_name=name)
 

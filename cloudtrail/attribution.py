@@ -63,8 +63,9 @@ class Directory:
             if event.event_source in ISSUERS and (found := issue(event, time)) is not None
         ]
         if len(self.ids) > REMEMBERED:
-            self.__init__()  # type: ignore[misc]  # forget everything: it is in the database
-        new = {raw: identity(raw) for raw in raws - self._keys.keys()}
+            for known in (self.ids, self._keys, self._valid):
+                known.clear()
+        new = {raw: identity(raw) for raw in raws - self.ids.keys()}
         self._keys |= {raw: (who.access_key_id or "") if led_by_key(who) else "" for raw, who in new.items()}
         keyed = {raw: key for raw in raws if (key := self._keys[raw])}
         if new or issues or not self._valid.keys() >= set(keyed.values()) or uses(files, keyed, self._valid):

@@ -28,6 +28,14 @@ Anything = Any
 Scalar = str | int | float | bool | list[Any] | None
 
 
+def read(raw: Raw) -> Any:
+    """The value of a field that few events have and few readers ask for; None where there is none, or none to be read."""
+    try:
+        return msgspec.json.decode(raw) if bytes(raw) else None
+    except (ValueError, RecursionError):
+        return None
+
+
 class Unreadable(Exception):
     """A log file that cannot be read as one; the text is the reason, in a sentence for the quarantine list."""
 
@@ -59,7 +67,7 @@ class Parameters(
     source_identity: Anything = None
     name: Anything = None
     key_id: Anything = None
-    duration: Anything = None
+    duration: Raw = Raw()
     bypass: Anything = None
 
 
@@ -93,7 +101,7 @@ class Extra(
     received: Anything = None
     sent: Anything = None
     method: Anything = None
-    user_name: Anything = None
+    user_name: Raw = Raw()
 
 
 class Resource(Struct, gc=False, rename={"arn": "ARN", "arn_prefix": "ARNPrefix"}):
@@ -133,7 +141,7 @@ class Event(Struct, gc=False, rename="camel"):
     extra: Extra | Scalar = msgspec.field(default=None, name="additionalEventData")
     resources: list[Resource | Scalar] | dict[str, Any] | str | None = None
     addendum: Addendum | Scalar = None
-    outcome: Anything = msgspec.field(default=None, name="serviceEventDetails")
+    outcome: Raw = msgspec.field(default=Raw(), name="serviceEventDetails")
 
 
 class _LogFile(Struct, rename={"records": "Records"}):
