@@ -98,18 +98,17 @@ def uses(files: Sequence[ParsedFile], keyed: dict[bytes, str], valid: dict[str, 
             continue
         span = (file.first, file.last)
         doubtful = {
-            raw: spans
+            raw: valid.get(key, [])
             for raw in set(file.identities)
-            if (key := keyed.get(raw.removeprefix(OUTSIDE))) and not _within(span, spans := valid.get(key, []))
+            if (key := keyed.get(raw.removeprefix(OUTSIDE))) and not _within(span, valid.get(key, []))
         }
         if not doubtful:
             continue
         for ordinal, raw in enumerate(file.identities):
-            spans = doubtful.get(raw)
-            time = file.times[ordinal]
-            if spans is None or _within((time, time), spans):
+            time, known = file.times[ordinal], doubtful.get(raw)
+            if known is None or _within((time, time), known):
                 continue
-            if spans and not raw.startswith(OUTSIDE):
+            if known and not raw.startswith(OUTSIDE):
                 raw = file.identities[ordinal] = OUTSIDE + raw
             first, last = found.get(raw, (time, time))
             found[raw] = (min(first, time), max(last, time))

@@ -351,7 +351,7 @@ def _known(files: Sequence[LogFile]) -> dict[tuple[str, str], LogFile]:
     return {(row.key, row.etag): row for row in rows}
 
 
-def _keep(handed_over: Sequence[tuple[int, bytes]]) -> None:
+def _keep(handed_over: Sequence[tuple[int, bytes | memoryview]]) -> None:
     """Keep the bytes of the files that have none yet; binary, since as text they would be twice as large."""
     kept = set(HandedOver.objects.filter(file__in=[pk for pk, _ in handed_over]).values_list("file_id", flat=True))
     sql = "COPY cloudtrail_handedover (file_id, data) FROM STDIN (FORMAT BINARY)"

@@ -347,6 +347,7 @@ class Actor(models.Model):
         "self",
         models.PROTECT,
         null=True,
+        db_index=False,
         related_name="outside",
         help_text="the same identity within the validity of its access key; this one is outside of that",
     )

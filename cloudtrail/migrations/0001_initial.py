@@ -275,6 +275,7 @@ class Migration(migrations.Migration):
                 (
                     "inside",
                     models.ForeignKey(
+                        db_index=False,
                         help_text="the same identity within the validity of its access key; this one is outside of that",
                         null=True,
                         on_delete=django.db.models.deletion.PROTECT,

@@ -82,8 +82,8 @@ ALTER TABLE cloudtrail_logfile ENABLE ALWAYS TRIGGER keep;
 
 CREATE FUNCTION cloudtrail_keep_actor() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 BEGIN
-  IF (OLD.id, OLD.fingerprint, OLD.identity, OLD.access_key, OLD.account)
-     IS DISTINCT FROM (NEW.id, NEW.fingerprint, NEW.identity, NEW.access_key, NEW.account) THEN
+  IF (OLD.id, OLD.fingerprint, OLD.identity, OLD.access_key, OLD.account, OLD.inside_id)
+     IS DISTINCT FROM (NEW.id, NEW.fingerprint, NEW.identity, NEW.access_key, NEW.account, NEW.inside_id) THEN
     RAISE EXCEPTION 'actor % is kept as it is: only who is behind it may be told better', OLD.id
       USING ERRCODE = 'restrict_violation';
   END IF;
