@@ -139,7 +139,8 @@ class Event(Struct, gc=False, rename="camel"):
     request: Parameters | Scalar = msgspec.field(default=None, name="requestParameters")
     response: Answer | Scalar = msgspec.field(default=None, name="responseElements")
     extra: Extra | Scalar = msgspec.field(default=None, name="additionalEventData")
-    resources: list[Resource | Scalar] | dict[str, Any] | str | None = None
+    # A tuple, not a list: the garbage collector looks once at a tuple of such structs, and at a list for ever.
+    resources: tuple[Resource | Scalar, ...] | dict[str, Any] | str | None = None
     addendum: Addendum | Scalar = None
     outcome: Raw = msgspec.field(default=Raw(), name="serviceEventDetails")
 

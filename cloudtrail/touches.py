@@ -143,7 +143,7 @@ def _nothing_further(event: Event, main: Touch) -> bool:
         return False
     if event.resources is None:
         return True
-    if type(event.resources) is not list:
+    if type(event.resources) is not tuple:
         return False
     bucket = f"arn:aws:s3:::{main.bucket}"
     for resource in event.resources:
@@ -207,7 +207,7 @@ def _prefixes(event: Event) -> list[tuple[str, str]]:
 def _split(event: Event, field: str) -> list[tuple[str, str]]:
     """(bucket, key) of every S3 resource that gives `field`: arn:aws:s3:::bucket[/key], in any partition."""
     found = []
-    for resource in event.resources if isinstance(event.resources, list) else ():
+    for resource in event.resources if isinstance(event.resources, tuple) else ():
         arn = _text(getattr(resource, field)) if isinstance(resource, Resource) else ""
         parts = arn.split(":", 5)
         if len(parts) == 6 and parts[2] == "s3" and parts[3] == parts[4] == "":
