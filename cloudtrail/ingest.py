@@ -466,6 +466,7 @@ class Batch:
 
     def copy(self) -> None:
         """Write the lines into the tables of the running transaction."""
+        self.events.sort()  # by time: then the index on it grows at its end
         _copy("cloudtrail_event", COLUMNS, self.events)
         _copy("cloudtrail_touch", TOUCH_COLUMNS, self.touches)
 
