@@ -10,11 +10,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 
 import msgspec
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 from msgspec import Struct
@@ -98,7 +100,7 @@ _JUDGED = {
     Verdict.VALID: "is what CloudTrail delivered",
     Verdict.MISMATCH: "is not what CloudTrail delivered: its hash differs",
     Verdict.MISSING: "was delivered, and is not there",
-    Verdict.UNREADABLE: "is not what CloudTrail delivered: it is no single gzip member",
+    Verdict.UNREADABLE: "is not what CloudTrail delivered: it is no single gzip member, or far too large",
 }
 
 
@@ -269,13 +271,19 @@ def verify(digest: Digest, keys: Iterable[Key]) -> Fault | None:
 
 def _signed(digest: Digest, key: Key) -> bool:
     try:
-        public = load_der_public_key(key.value)
+        public = _public(key.value)
         if not isinstance(public, RSAPublicKey):
             return False
         public.verify(bytes.fromhex(digest.signature), digest.string_to_sign, padding.PKCS1v15(), SHA256())
     except (InvalidSignature, UnsupportedAlgorithm, ValueError):
         return False
     return True
+
+
+@lru_cache(maxsize=64)
+def _public(value: bytes) -> PublicKeyTypes:
+    """A few keys sign thousands of digests."""
+    return load_der_public_key(value)
 
 
 # --- A chain ----------------------------------------------------------------------------------------------------------
@@ -348,12 +356,23 @@ def hours(since: datetime, until: datetime) -> tuple[datetime, ...]:
 # --- A log file -------------------------------------------------------------------------------------------------------
 
 
-def compare(line: Line, raw: bytes | None) -> Verdict:
-    """What a log file is worth, by the bytes that lie at its place now (None: nothing does)."""
+def hashed(raw: bytes | None) -> str:
+    """The SHA-256 of a log file's unpacked bytes, in hex; a `Verdict` where nothing lies (None), or no single gzip member."""
     if raw is None:
         return Verdict.MISSING
     try:
-        content = gunzip(raw)
+        return hashlib.sha256(gunzip(raw)).hexdigest()
     except Unreadable:
         return Verdict.UNREADABLE
-    return Verdict.VALID if hashlib.sha256(content).hexdigest() == line.sha256 else Verdict.MISMATCH
+
+
+def held(line: Line, found: str) -> Verdict:
+    """What a log file is worth whose bytes came to `found` (see `hashed`)."""
+    if isinstance(found, Verdict):
+        return found
+    return Verdict.VALID if found == line.sha256 else Verdict.MISMATCH
+
+
+def compare(line: Line, raw: bytes | None) -> Verdict:
+    """What a log file is worth, by the bytes that lie at its place now (None: nothing does)."""
+    return held(line, hashed(raw))

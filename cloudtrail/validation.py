@@ -4,7 +4,7 @@ Both judge every digest anew, by its bytes and signature. Of a trail that was ha
 bucket.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from django.db import connection
@@ -13,17 +13,17 @@ from cloudtrail import bucket, digests, keys, proof, public_keys, reread
 from cloudtrail.digests import HOUR, Judged, Key, Line, Verdict
 from cloudtrail.keys import DigestName
 from cloudtrail.models import DigestFile, Trail
-from cloudtrail.quick import Reader
-from cloudtrail.reread import PORTION, Fetched, Outcome, Told, portions, silent
+from cloudtrail.quick import Found, Look, Reader
+from cloudtrail.reread import PORTION, Outcome, Told, portions, silent
 from storage.s3 import StorageError
 
 
 class InBucket:
     """A trail's bucket as it is now. Public keys are asked of AWS; of the archive, where AWS gives none."""
 
-    def __init__(self, of: Trail) -> None:
+    def __init__(self, of: Trail, reader: Reader) -> None:
         self._of = of
-        self._reader = Reader()
+        self._reader = reader
 
     def digest_keys(self, since: datetime, until: datetime) -> Iterator[tuple[str, str]]:
         of = self._of
@@ -35,9 +35,8 @@ class InBucket:
                 if name is not None and since <= name.end <= until and of.aws_name in ("", name.trail):
                     yield of.bucket, key
 
-    def get(self, bucket: str, key: str) -> Fetched | None:
-        found = self._reader.get(bucket, key)
-        return Fetched(*found) if found else None
+    def each(self, places: Sequence[tuple[str, str]], look: Look[Found]) -> list[Found]:
+        return self._reader.each(places, look)
 
     def public_keys(self, name: DigestName, since: datetime, until: datetime) -> list[Key]:
         try:
@@ -51,7 +50,8 @@ def anew(of: Trail, since: datetime, until: datetime, told: Told = silent) -> Ou
     """Read everything again. Raises `StorageError`."""
     if of.offline:
         return as_ingested(of, since, until, told)
-    return reread.validate(InBucket(of), since, until, told)
+    with Reader() as reader:
+        return reread.validate(InBucket(of, reader), since, until, told)
 
 
 def as_ingested(of: Trail, since: datetime, until: datetime, told: Told = silent) -> Outcome:
