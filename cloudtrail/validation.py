@@ -54,6 +54,9 @@ def anew(of: Trail, since: datetime, until: datetime, told: Told = silent) -> Ou
         return reread.validate(InBucket(of, reader), since, until, told)
 
 
+READ = ("bucket", "key", "region", "data", "metadata", "starts_at", "ends_at")
+
+
 def as_ingested(of: Trail, since: datetime, until: datetime, told: Told = silent) -> Outcome:
     """Judge the digests by their kept bytes, and the files by the hashes that the ledger holds of them.
 
@@ -63,7 +66,7 @@ def as_ingested(of: Trail, since: datetime, until: datetime, told: Told = silent
     archives: dict[str, list[Key]] = {}
     before: dict[tuple[object, ...], Judged] = {}
     rows = DigestFile.objects.filter(trail=of, ends_at__gte=since, ends_at__lte=until + HOUR)
-    newest = rows.order_by("ends_at", "key", "-id").distinct("ends_at", "key")
+    newest = rows.order_by("ends_at", "key", "-id").distinct("ends_at", "key").only(*READ)
     # A digest that was handed over may need the one after it (`proof.signed_by_successors`): those are taken all at once.
     for portion in portions(newest.iterator(chunk_size=PORTION), 10**6 if of.offline else PORTION):
         lines: list[Line] = []

@@ -17,6 +17,7 @@ from django.test.utils import CaptureQueriesContext
 
 from audit import clock, trail
 from audit.models import Access, Entry
+from cloudtrail.models import Proof
 from cloudtrail.queries import Match
 from jobs import queue
 from jobs.models import Job
@@ -97,6 +98,26 @@ def test_the_view_tells_what_the_raw_files_tell_and_who_it_was(firm_with_history
     wide = {event["eventID"] for event in events_in(told.files) if reaches(event, keys)}
     assert set(found) - set(answers) == wide
     assert {"PROVEN", "CLAIMED", "SERVICE", "UNRESOLVED"} <= {line.who.standing for line in found.values()}
+
+
+@pytest.mark.compliance("A3")
+def test_compliance_each_line_says_what_the_digests_prove_of_the_file_that_tells_of_it(firm, tmp_path):
+    for _ in range(3):
+        hand(tmp_path, read(firm))
+    lines = [line for line in timeline.lines(asked(firm)) if line.touched]
+    assert {line.proof for line in lines} == {"pending"}
+    altered, proved = lines[0].touched.file_id, lines[1].touched.file_id
+    Proof.objects.create(file_id=altered, state="mismatch")
+    Proof.objects.create(file_id=proved, state="valid")
+    said = {line.touched.file_id: line.proof for line in timeline.lines(asked(firm)) if line.touched}
+    assert (said.pop(altered), said.pop(proved), set(said.values())) == ("mismatch", "valid", {"pending"})
+    acts = [line for line in timeline.lines(asked(firm)) if not line.touched]
+    assert acts and not any(line.proof for line in acts)
+    page = firm.client(firm.reviewer).get("/records/KRAS-001/audit/").content.decode()
+    assert "1 proved by digest, 1 file not as delivered, 1 digest pending" in page
+    made = reports.report(asked(firm), "somebody")
+    told = json.loads(b"".join(reports.body(made, "json")))["lines"]
+    assert Counter(line["proof"] for line in told if line["bucket"]) == Counter(["mismatch", "valid", "pending"])
 
 
 def test_acts_signatures_and_reads_in_the_portal_stand_beside_cloudtrail(firm, tmp_path):
