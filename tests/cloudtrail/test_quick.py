@@ -3,6 +3,7 @@
 import socket
 import threading
 from contextlib import contextmanager, suppress
+from itertools import takewhile
 from urllib.parse import unquote
 
 import pytest
@@ -39,7 +40,7 @@ def serving(answers, asked):
 
     def speak(connection):
         with connection, connection.makefile("rb") as lines:
-            while head := b"".join(iter(lines.readline, b"\r\n")):
+            while head := b"".join(takewhile(bytes.strip, lines)):
                 asked.append(head.decode())
                 key = unquote(head.decode().split(" ")[1]).partition("/b/")[2]
                 connection.sendall(answers[key])
