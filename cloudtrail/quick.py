@@ -91,7 +91,7 @@ class Reader:
         asyncio.run_coroutine_threadsafe(self._leave(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
-        self._others.shutdown()
+        self._others.shutdown(cancel_futures=True)
         self._loop.close()
 
     def each(self, places: Sequence[tuple[str, str]], look: Look[Found]) -> list[Found]:

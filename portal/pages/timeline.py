@@ -130,6 +130,11 @@ class Line:
         return self.place[0]
 
     @property
+    def proved(self) -> str:
+        """What the digests say of the log file that tells of it, in a few words; "" for acts in the portal."""
+        return in_short([self.proof])
+
+    @property
     def cursor(self) -> str:
         return "~".join((self.at.isoformat(), *(str(number) for number in self.place[1:])))
 
@@ -545,7 +550,7 @@ class Group:
 
     @property
     def proof(self) -> str:
-        """What the digests say of the log files that tell of it, in a few words; "" for acts in the portal."""
+        """As that of one line, counted where they differ."""
         return in_short(line.proof for line in self.lines)
 
     def told(self, names: sentences.Names) -> tuple[str, str]:

@@ -1,8 +1,11 @@
 """Objects are read quickly where S3 answers plainly, and by boto3 where it does not: nothing is taken for what it is not."""
 
 import socket
+import ssl
 import threading
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from itertools import takewhile
 from urllib.parse import unquote
 
@@ -10,6 +13,10 @@ import pytest
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from cloudtrail import bucket, quick
 from cloudtrail.quick import Fetched, Reader
@@ -35,7 +42,7 @@ ODD = {
 
 
 @contextmanager
-def serving(answers, asked):
+def serving(answers, asked, tls=None):
     """Answers a key with bytes; what comes behind an odd answer is silence, or the end where it broke off."""
 
     def speak(connection):
@@ -57,7 +64,7 @@ def serving(answers, asked):
 
     def speak_quietly(connection):
         with suppress(OSError):  # the reader hung up, which is its good right
-            speak(connection)
+            speak(tls.wrap_socket(connection, server_side=True) if tls else connection)
 
     with socket.create_server(("127.0.0.1", 0)) as server:
         threading.Thread(target=accept, daemon=True).start()
@@ -101,6 +108,36 @@ def test_compliance_of_what_is_far_too_large_no_byte_is_read(settings):
     """The server never sends a body: whoever waited for one would wait for long."""
     huge = b'HTTP/1.1 200 OK\r\nContent-Length: %d\r\nETag: "x"\r\n\r\n' % (bucket.LARGEST + 1)
     assert read(settings, {"huge": huge}, ["huge"]) == [Fetched(b"", {})]
+
+
+def test_whom_tls_does_not_trust_is_not_read(settings, monkeypatch, tmp_path):
+    monkeypatch.setattr(quick, "_carefully", lambda name, key: Fetched(b"by boto3", {}))
+    certificate, another = tmp_path / "certificate.pem", tmp_path / "another.pem"
+    context, _ = _of_its_own(certificate), _of_its_own(another)
+    with serving({"a": PLAIN}, [], context) as url:
+        settings.S3_ENDPOINT_URL = url.replace("http://", "https://")
+        for bundle, data in ((another, b"by boto3"), (certificate, b"abc")):
+            monkeypatch.setenv("AWS_CA_BUNDLE", str(bundle))
+            with Reader() as reader:
+                assert reader.each([("b", "a")], lambda found: found.data) == [data]
+
+
+def _of_its_own(path):
+    """What a server needs to speak TLS by a certificate that nobody but the file at `path` vouches for."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1, now - timedelta(days=1), now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    path.write_bytes(made.public_bytes(Encoding.PEM))
+    path.with_suffix(".key").write_bytes(secret)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path, path.with_suffix(".key"))
+    return context
 
 
 def test_a_proxy_is_left_to_boto3(settings, monkeypatch):
