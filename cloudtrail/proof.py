@@ -268,10 +268,10 @@ def _alarm(of: Trail, kind: Kind, found: list[str]) -> None:
 class Kept(Protocol):
     """What is needed of a `DigestFile` to read it."""
 
-    bucket: str
-    key: str
-    data: bytes
-    metadata: dict[str, str]
+    bucket: Any
+    key: Any
+    data: Any
+    metadata: Any
 
 
 def digest_of(row: Kept) -> Digest:

@@ -86,7 +86,8 @@ def as_ingested(of: Trail, since: datetime, until: datetime, told: Told = silent
                 sound += 1
             else:
                 reread.count_file(line, digests.held(line, found.get(line.key, Verdict.MISSING)), outcome, told)
-        outcome.files[Verdict.VALID.value] += sound
+        if sound:
+            outcome.files[Verdict.VALID.value] += sound
     return outcome
 
 

@@ -108,6 +108,8 @@ def test_compliance_a_file_that_is_not_what_was_delivered_is_never_proved_and_ra
     assert Counter(states(pulled)) == Counter(valid=5, mismatch=1)
     assert alarms() == {"trail_altered"}
     assert sum(DigestFile.objects.values_list("mismatched", flat=True)) == 1
+    by_ledger = validation.as_ingested(pulled.registered, pulled.begin, pulled.end)
+    assert (by_ledger.files["valid"], by_ledger.files.total(), len(by_ledger.findings)) == (5, 6, 1)
 
 
 @pytest.mark.compliance("F17")
