@@ -66,10 +66,16 @@ def fetch_whole(found: Listed, bucket: str) -> tuple[bytes, dict[str, str]]:
 
 
 def newest(bucket: str, key: str) -> tuple[bytes, dict[str, str]] | None:
-    """What lies at a key now, with its user metadata; None where nothing does. Raises `StorageError`."""
+    """What lies at a key now, with its user metadata; None where nothing does. Raises `StorageError`.
+
+    Of what is too large to be a file of CloudTrail's no byte is read: no bytes are given, which are no such file either.
+    """
     try:
         with s3.plainly(bucket, key):
             answer = s3.client().get_object(Bucket=bucket, Key=key)
+            if answer["ContentLength"] > LARGEST:
+                answer["Body"].close()
+                return b"", answer["Metadata"]
             return answer["Body"].read(), answer["Metadata"]
     except s3.ObjectGone:
         return None

@@ -7,14 +7,17 @@ the CloudTrail user guide, "Custom implementations of log file integrity validat
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
+from typing import Any
 
 import msgspec
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 from msgspec import Struct
@@ -98,7 +101,7 @@ _JUDGED = {
     Verdict.VALID: "is what CloudTrail delivered",
     Verdict.MISMATCH: "is not what CloudTrail delivered: its hash differs",
     Verdict.MISSING: "was delivered, and is not there",
-    Verdict.UNREADABLE: "is not what CloudTrail delivered: it is no single gzip member",
+    Verdict.UNREADABLE: "is not what CloudTrail delivered: it is no single gzip member, or far too large",
 }
 
 
@@ -112,8 +115,7 @@ class Key:
     ends: datetime
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(Struct, frozen=True, rename={"bucket": "s3Bucket", "key": "s3Object", "sha256": "hashValue"}):
     """A log file as a digest lists it; `sha256` is of its unpacked bytes, in hex."""
 
     bucket: str
@@ -160,12 +162,6 @@ class Digest:
         return (self.start or end - HOUR), end + KEY_MARGIN
 
 
-class _Line(Struct, rename={"bucket": "s3Bucket", "key": "s3Object", "sha256": "hashValue"}):
-    bucket: str
-    key: str
-    sha256: str
-
-
 class _Digest(
     Struct,
     rename={
@@ -190,7 +186,7 @@ class _Digest(
     previous_bucket: str | None = None
     previous_key: str | None = None
     previous_sha256: str | None = None
-    lines: list[_Line] | None = None
+    lines: tuple[Line, ...] | None = None
 
 
 _DECODER = msgspec.json.Decoder(_Digest)
@@ -207,24 +203,24 @@ def read(raw: bytes, bucket: str, key: str, metadata: Mapping[str, str]) -> Dige
     name = parse_digest(key)
     if name is None:
         raise ValueError(f"{key} is not the name of a digest file")
-    bare = Digest(
-        bucket,
-        key,
-        name,
-        signature=metadata.get("signature", ""),
-        algorithm=metadata.get("signature-algorithm", ""),
-        generated=_time(metadata.get("backfill-generation-timestamp", "")),
-    )
+    generated = _time(metadata.get("backfill-generation-timestamp", ""))
+    about: dict[str, Any] = {
+        "signature": metadata.get("signature", ""),
+        "algorithm": metadata.get("signature-algorithm", ""),
+        "generated": generated,
+    }
     try:
         content = gunzip(raw)
         told = _DECODER.decode(content)
     except (Unreadable, ValueError, RecursionError):
-        return replace(bare, fault=Fault.FORMAT)
+        return Digest(bucket, key, name, fault=Fault.FORMAT, **about)
     start, end = _time(told.start), _time(told.end)
-    if start is None or end is None or (name.backfill and bare.generated is None):
-        return replace(bare, fault=Fault.FORMAT)
-    return replace(
-        bare,
+    if start is None or end is None or (name.backfill and generated is None):
+        return Digest(bucket, key, name, fault=Fault.FORMAT, **about)
+    return Digest(
+        bucket,
+        key,
+        name,
         sha256=hashlib.sha256(content).hexdigest(),
         start=start,
         end=end,
@@ -236,11 +232,20 @@ def read(raw: bytes, bucket: str, key: str, metadata: Mapping[str, str]) -> Dige
         previous_key=told.previous_key or "",
         previous_sha256=told.previous_sha256 or "",
         previous_signature=told.previous_signature or "",
-        lines=tuple(Line(line.bucket, line.key, line.sha256.lower()) for line in told.lines or ()),
+        lines=tuple([_small(line) for line in told.lines or ()]),
+        **about,
     )
 
 
+def _small(line: Line) -> Line:
+    """With its hash in small letters, as ours are."""
+    small = line.sha256.lower()
+    return line if small == line.sha256 else Line(line.bucket, line.key, small)
+
+
 def _time(text: str) -> datetime | None:
+    if not text:
+        return None
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
@@ -269,13 +274,19 @@ def verify(digest: Digest, keys: Iterable[Key]) -> Fault | None:
 
 def _signed(digest: Digest, key: Key) -> bool:
     try:
-        public = load_der_public_key(key.value)
+        public = _public(key.value)
         if not isinstance(public, RSAPublicKey):
             return False
         public.verify(bytes.fromhex(digest.signature), digest.string_to_sign, padding.PKCS1v15(), SHA256())
     except (InvalidSignature, UnsupportedAlgorithm, ValueError):
         return False
     return True
+
+
+@lru_cache(maxsize=64)
+def _public(value: bytes) -> PublicKeyTypes:
+    """A few keys sign thousands of digests."""
+    return load_der_public_key(value)
 
 
 # --- A chain ----------------------------------------------------------------------------------------------------------
@@ -348,12 +359,23 @@ def hours(since: datetime, until: datetime) -> tuple[datetime, ...]:
 # --- A log file -------------------------------------------------------------------------------------------------------
 
 
-def compare(line: Line, raw: bytes | None) -> Verdict:
-    """What a log file is worth, by the bytes that lie at its place now (None: nothing does)."""
+def hashed(raw: bytes | None) -> str:
+    """The SHA-256 of a log file's unpacked bytes, in hex; a `Verdict` where nothing lies (None), or no single gzip member."""
     if raw is None:
         return Verdict.MISSING
     try:
-        content = gunzip(raw)
+        return hashlib.sha256(gunzip(raw)).hexdigest()
     except Unreadable:
         return Verdict.UNREADABLE
-    return Verdict.VALID if hashlib.sha256(content).hexdigest() == line.sha256 else Verdict.MISMATCH
+
+
+def held(line: Line, found: str) -> Verdict:
+    """What a log file is worth whose bytes came to `found` (see `hashed`)."""
+    if found in (Verdict.MISSING, Verdict.UNREADABLE):
+        return Verdict(found)
+    return Verdict.VALID if found == line.sha256 else Verdict.MISMATCH
+
+
+def compare(line: Line, raw: bytes | None) -> Verdict:
+    """What a log file is worth, by the bytes that lie at its place now (None: nothing does)."""
+    return held(line, hashed(raw))

@@ -114,7 +114,7 @@ def parse_digest(key: str) -> DigestName | None:
     if found is None:
         return None
     try:
-        end = datetime.strptime(found["time"], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
+        end = datetime.fromisoformat(found["time"]).replace(tzinfo=UTC)
     except ValueError:
         return None
     return DigestName(

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from django.db import connection, transaction
 from django.db.models import Q
@@ -265,7 +265,16 @@ def _alarm(of: Trail, kind: Kind, found: list[str]) -> None:
         raise_alarm(kind, of, f"{of}: {found[0]}{more}", detail={"findings": found[:TOLD]})
 
 
-def digest_of(row: DigestFile) -> Digest:
+class Kept(Protocol):
+    """What is needed of a `DigestFile` to read it."""
+
+    bucket: Any
+    key: Any
+    data: Any
+    metadata: Any
+
+
+def digest_of(row: Kept) -> Digest:
     """The digest as it was delivered. One that was handed over is taken to lie where it says."""
     digest = digests.read(bytes(row.data), row.bucket, row.key, row.metadata)
     return digest if row.bucket else replace(digest, bucket=digest.said_bucket)
@@ -331,7 +340,7 @@ def _judge_chain(
     return valid
 
 
-def signed_by_successors(rows: Sequence[DigestFile]) -> list[Digest]:
+def signed_by_successors(rows: Sequence[Kept]) -> list[Digest]:
     """The digests. Of one handed over without its object's fields, the digest after it repeats the signature."""
     chain = [digest_of(row) for row in rows]
     told = {(one.previous_bucket, one.previous_key): one.previous_signature for one in chain if one.previous_key}

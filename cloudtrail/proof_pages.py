@@ -1,5 +1,7 @@
 """What the page about a trail's proof shows: hours, digests with their verdicts, archived keys."""
 
+from collections import Counter
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any
@@ -150,6 +152,32 @@ def said(row: DigestFile) -> list[str]:
     if row.state and not row.leads:
         found.append("Another version of the same digest counts.")
     return found
+
+
+PENDING = "pending"
+SHORT = {
+    Proof.State.VALID: "proved by digest",
+    Proof.State.MISMATCH: "file not as delivered",
+    Proof.State.NOT_COVERED: "in no digest",
+    Proof.State.UNDIGESTED: "no digests then",
+    PENDING: "digest pending",
+}
+"""What stands beside an event's line: the proof of the file that tells of it."""
+
+
+def by_file(files: Iterable[int]) -> dict[int, str]:
+    """What the digests say of each of these log files (by id): a `Proof.State`, or `PENDING`. One query."""
+    wanted = set(files)
+    decided = dict(Proof.objects.filter(file__in=wanted).values_list("file_id", "state")) if wanted else {}
+    return {file: decided.get(file, PENDING) for file in wanted}
+
+
+def in_short(states: Iterable[str]) -> str:
+    """The proof of one line or of several alike, in a few words."""
+    counted = Counter(state for state in states if state)
+    if len(counted) == 1:
+        return SHORT[next(iter(counted))]
+    return ", ".join(f"{counted[state]} {words}" for state, words in SHORT.items() if counted[state])
 
 
 def of_file(file: LogFile) -> str:

@@ -1,12 +1,12 @@
 """Validate a trail anew, by what lies in its bucket now: every digest, and every file that a digest lists.
 
 Nothing that ingest has stored is asked, so that the answer stands by itself, as that of `aws cloudtrail validate-logs` does.
-Digests and files are fetched by a bounded pool, a portion at a time: memory does not grow with their number.
+Digests and files are fetched a portion at a time, and of a file only the verdict is kept: memory does not grow with their
+number.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
@@ -15,30 +15,25 @@ from typing import NamedTuple, Protocol, TypeVar
 from cloudtrail import digests
 from cloudtrail.digests import Digest, Judged, Key, Line, Link, Verdict
 from cloudtrail.keys import DigestName
+from cloudtrail.quick import Found, Look
 
 Item = TypeVar("Item")
 
-FETCHERS = 16
-PORTION = 64
-"""Digests, or files, that are held at a time."""
-
-
-class Fetched(NamedTuple):
-    """An object's bytes and its user metadata."""
-
-    data: bytes
-    metadata: dict[str, str]
+PORTION = 96
+"""Digests that are held at a time."""
+FILES = 2000
+"""Files that are named at a time."""
 
 
 class Source(Protocol):
-    """Where digests, files and public keys come from. Each may be called from several threads at once."""
+    """Where digests, files and public keys come from."""
 
     def digest_keys(self, since: datetime, until: datetime) -> Iterator[tuple[str, str]]:
         """Bucket and key of the digests whose hours end in [since, until], in the order of their keys."""
         ...
 
-    def get(self, bucket: str, key: str) -> Fetched | None:
-        """The newest version of an object, or None where there is none."""
+    def each(self, places: Sequence[tuple[str, str]], look: Look[Found]) -> list[Found]:
+        """What `look` says of the newest version of each object, or of None where there is none. It may run in any thread."""
         ...
 
     def public_keys(self, name: DigestName, since: datetime, until: datetime) -> list[Key]:
@@ -87,24 +82,20 @@ def validate(source: Source, since: datetime, until: datetime, told: Told = sile
     outcome = Outcome()
     known: dict[str, list[Key]] = {}
     before: dict[tuple[object, ...], Judged] = {}
-    with ThreadPoolExecutor(FETCHERS) as pool:
-        for portion in portions(source.digest_keys(since, until + digests.HOUR), PORTION):
-            fetched = pool.map(lambda place: (place, source.get(*place)), portion)
-            sound: list[Line] = []
-            for (bucket, key), found in fetched:
-                if found is None:  # gone since it was listed: the next one in its chain tells
-                    continue
-                digest = digests.read(found.data, bucket, key, found.metadata)
-                judged = digests.follow(
-                    digest, _fault(source, digest, known), before.get(digest.name.chain), begins=since
-                )
-                before[digest.name.chain] = judged
-                count(judged, outcome, told)
-                if judged.fault is None:
-                    sound += digest.lines
-            for lines in portions(sound, PORTION):
-                for line, verdict in zip(lines, pool.map(lambda line: _look(source, line), lines), strict=True):
-                    count_file(line, verdict, outcome, told)
+    for places in portions(source.digest_keys(since, until + digests.HOUR), PORTION):
+        sound: list[Line] = []
+        for (bucket, key), found in zip(places, source.each(places, lambda found: found), strict=True):
+            if found is None:  # gone since it was listed: the next one in its chain tells
+                continue
+            digest = digests.read(found.data, bucket, key, found.metadata)
+            judged = digests.follow(digest, _fault(source, digest, known), before.get(digest.name.chain), begins=since)
+            before[digest.name.chain] = judged
+            count(judged, outcome, told)
+            if judged.fault is None:
+                sound += digest.lines
+        for lines in portions(sound, FILES):
+            for line, verdict in zip(lines, _verdicts(source, lines), strict=True):
+                count_file(line, verdict, outcome, told)
     return outcome
 
 
@@ -118,9 +109,11 @@ def _fault(source: Source, digest: Digest, known: dict[str, list[Key]]) -> diges
     return fault
 
 
-def _look(source: Source, line: Line) -> Verdict:
-    found = source.get(line.bucket, line.key)
-    return digests.compare(line, found.data if found else None)
+def _verdicts(source: Source, lines: Sequence[Line]) -> list[Verdict]:
+    """What lies at the places of these lines, held against them."""
+    places = [(line.bucket, line.key) for line in lines]
+    found = source.each(places, lambda found: digests.hashed(found.data if found else None))
+    return [digests.held(line, one) for line, one in zip(lines, found, strict=True)]
 
 
 def count(judged: Judged, outcome: Outcome, told: Told = silent) -> None:

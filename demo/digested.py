@@ -1,6 +1,7 @@
 """A month of a trail with its digests, for measurements: laid down in a folder, and served as S3 and CloudTrail would, thinly.
 
-`python -m demo.digested FOLDER PORT [MILLISECONDS]` answers every request after so long, from memory; it checks no signature.
+`python -m demo.digested FOLDER PORT MILLISECONDS HOURS FILES` makes one with so many files in each hour, and answers every
+request after so long, from memory; it checks no signature.
 """
 
 import asyncio
@@ -149,4 +150,6 @@ async def _serve(folder: Path, port: int, delay: float) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]) / 1000 if len(sys.argv) > 3 else 0))
+    _folder, (_port, _milliseconds, _hours, _files) = Path(sys.argv[1]), map(int, sys.argv[2:])
+    write(_folder, _hours, _files)
+    asyncio.run(_serve(_folder, _port, _milliseconds / 1000))

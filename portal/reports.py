@@ -30,7 +30,7 @@ TIMELINE = "timeline.report"
 
 COLUMNS = (
     "time_utc", "source", "kind", "standing", "who", "role", "what", "known_by", "subject", "bucket", "key", "version_id",
-    "call", "error", "bytes_in", "bytes_out", "source_ip", "reason", "reference",
+    "call", "error", "bytes_in", "bytes_out", "source_ip", "reason", "reference", "proof",
 )  # fmt: skip
 ON_PAPER = (
     Column("Time (UTC)", 13, mono=True),
@@ -140,7 +140,7 @@ def row(line: Line) -> list[Any]:
                  touched.error_code, touched.bytes_in, touched.bytes_out, touched.source_ip]  # fmt: skip
     return [
         iso(line.at), line.source, line.kind.value, line.who.standing, line.who.name, line.role, line.sentence, line.known,
-        line.subject, *on_s3, line.reason, line.reference,
+        line.subject, *on_s3, line.reason, line.reference, line.proof,
     ]  # fmt: skip
 
 
@@ -206,6 +206,7 @@ def as_pdf(report: Report, title: str = "Audit view") -> bytes:
 def _printed(group: Group, names: dict[tuple[str, str], str]) -> list[str]:
     line, more = group.newest, len(group.lines) - 1
     sentence, known = group.told(names)
+    known += f" · {group.proof}" if group.proof else ""
     reference = line.reference + (f" and {more} more" if more else "")
     return [utc(line.at, "s").removesuffix(" UTC"), line.who.name, line.who.standing, sentence, known, reference]
 

@@ -67,7 +67,7 @@ resource "aws_iam_role_policy" "portal" {
         Effect = "Allow"
         Action = [
           "s3:GetAccountPublicAccessBlock", "cloudtrail:DescribeTrails", "cloudtrail:GetTrailStatus",
-          "cloudtrail:GetEventSelectors", "iam:GetAccountAuthorizationDetails"
+          "cloudtrail:GetEventSelectors", "cloudtrail:ListPublicKeys", "iam:GetAccountAuthorizationDetails"
         ]
         Resource = "*" # these know no narrower resource, or are asked for every trail
       },

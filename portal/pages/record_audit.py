@@ -205,6 +205,7 @@ def entry(group: Group, names: sentences.Names) -> Context:
         "source": _dot(line),
         "sentence": sentence,
         "detail": known,
+        "proof": group.proof,
         "who": line.who.standing,
         "url": "" if many else line.url,
         "parts": group.lines if many else [],

@@ -32,6 +32,7 @@ from cloudtrail.actors import Standing
 from cloudtrail.directory import Register
 from cloudtrail.kinds import Kind as S3Kind
 from cloudtrail.models import Actor, DirectoryEntry
+from cloudtrail.proof_pages import by_file, in_short
 from cloudtrail.queries import Object, Touched
 from records.models import File, Record, Version
 from storage.models import S3Request
@@ -122,10 +123,16 @@ class Line:
     subject: str = ""
     reason: str = ""
     touched: Touched | None = None
+    proof: str = ""  # of the log file that tells of it: a `Proof.State`, or pending
 
     @property
     def at(self) -> datetime:
         return self.place[0]
+
+    @property
+    def proved(self) -> str:
+        """What the digests say of the log file that tells of it, in a few words; "" for acts in the portal."""
+        return in_short([self.proof])
 
     @property
     def cursor(self) -> str:
@@ -301,7 +308,11 @@ def _s3(told: Told, after: Place | None, limit: int) -> list[Line]:
         told.objects, asked.since, until, actors=actors, spans=spans, kind=asked.kind or None, after=cursor, limit=limit + 1
     )  # fmt: skip
     through = _through_the_portal(told, found.lines)
-    return [_event(touched, told, through.get(touched.request_id, UNKNOWN)) for touched in found.lines]
+    proofs = by_file(touched.file_id for touched in found.lines)
+    return [
+        _event(touched, told, through.get(touched.request_id, UNKNOWN), proofs[touched.file_id])
+        for touched in found.lines
+    ]
 
 
 UNKNOWN = "in the portal's role, but the portal knows of no such request"
@@ -459,7 +470,7 @@ def _view(row: Access) -> Line:
     )
 
 
-def _event(touched: Touched, told: Told, through: str = UNKNOWN) -> Line:
+def _event(touched: Touched, told: Told, through: str = UNKNOWN, proof: str = "") -> Line:
     day = touched.time.astimezone(UTC).date()
     entry = told.register.known(touched.listed, day)
     who = listed_person(entry) if entry else s3_person(touched.standing, touched.name, touched.role, told.directory)
@@ -490,6 +501,7 @@ def _event(touched: Touched, told: Told, through: str = UNKNOWN) -> Line:
         role=touched.role,
         subject=told.names.get((touched.bucket, touched.key), ""),
         touched=named,
+        proof=proof,
     )  # fmt: skip
 
 
@@ -535,6 +547,11 @@ class Group:
     @property
     def newest(self) -> Line:
         return self.lines[0]
+
+    @property
+    def proof(self) -> str:
+        """As that of one line, counted where they differ."""
+        return in_short(line.proof for line in self.lines)
 
     def told(self, names: sentences.Names) -> tuple[str, str]:
         """The sentence of them all, and how they are known."""

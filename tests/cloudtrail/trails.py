@@ -9,7 +9,7 @@ import itertools
 import json
 import random
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -21,7 +21,7 @@ from xml.sax.saxutils import escape
 
 from cloudtrail.digests import Key
 from cloudtrail.keys import DigestName, LogName
-from cloudtrail.reread import Fetched
+from cloudtrail.quick import Fetched
 from standin import digests as signing
 
 ACCOUNT, REGION, NAME = "111122223333", "eu-central-1", "gxp-trail"
@@ -106,8 +106,8 @@ class Trail:
             if "/CloudTrail-Digest/" in key and since <= _end(key) <= until:
                 yield bucket, key
 
-    def get(self, bucket: str, key: str) -> Fetched | None:
-        return self.objects.get((bucket, key))
+    def each(self, places: Sequence[tuple[str, str]], look: Callable[[Fetched | None], Any]) -> list[Any]:
+        return [look(self.objects.get(place)) for place in places]
 
     def public_keys(self, name: DigestName, since: datetime, until: datetime) -> list[Key]:
         return [
@@ -363,7 +363,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(200, self._listing(bucket, query))
 
     def _object(self, bucket: str, key: str) -> None:
-        found = self.of[bucket].get(bucket, key)
+        found = self.of[bucket].objects.get((bucket, key))
         if found is None:
             self._answer(
                 404, b"<Error><Code>NoSuchKey</Code><Message>The specified key does not exist.</Message></Error>"

@@ -17,6 +17,8 @@ from django.test.utils import CaptureQueriesContext
 
 from audit import clock, trail
 from audit.models import Access, Entry
+from cloudtrail.models import Proof
+from cloudtrail.proof_pages import by_file
 from cloudtrail.queries import Match
 from jobs import queue
 from jobs.models import Job
@@ -97,6 +99,25 @@ def test_the_view_tells_what_the_raw_files_tell_and_who_it_was(firm_with_history
     wide = {event["eventID"] for event in events_in(told.files) if reaches(event, keys)}
     assert set(found) - set(answers) == wide
     assert {"PROVEN", "CLAIMED", "SERVICE", "UNRESOLVED"} <= {line.who.standing for line in found.values()}
+
+
+@pytest.mark.compliance("A3")
+def test_compliance_each_line_says_what_the_digests_prove_of_the_file_that_tells_of_it(firm, tmp_path):
+    for _ in range(3):
+        hand(tmp_path, read(firm))
+    files = sorted(line.touched.file_id for line in timeline.lines(asked(firm)) if line.touched)
+    proofs = dict(zip(files, ("mismatch", "valid", "not_covered"), strict=True))
+    for file, state in proofs.items():
+        Proof.objects.update_or_create(file_id=file, defaults={"state": state})
+    assert {line.touched.file_id: line.proof for line in timeline.lines(asked(firm)) if line.touched} == proofs
+    assert by_file([*files, -1]) == proofs | {-1: "pending"}
+    acts = [line for line in timeline.lines(asked(firm)) if not line.touched]
+    assert acts and not any(line.proof for line in acts)
+    page = firm.client(firm.reviewer).get("/records/KRAS-001/audit/").content.decode()
+    assert "1 proved by digest, 1 file not as delivered, 1 in no digest" in page
+    made = reports.report(asked(firm), "somebody")
+    told = json.loads(b"".join(reports.body(made, "json")))["lines"]
+    assert Counter(line["proof"] for line in told if line["bucket"]) == Counter(proofs.values())
 
 
 def test_acts_signatures_and_reads_in_the_portal_stand_beside_cloudtrail(firm, tmp_path):
