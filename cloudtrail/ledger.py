@@ -13,7 +13,6 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Q, QuerySet, prefetch_related_objects
 
-from audit import clock
 from audit.clock import Now
 from cloudtrail.models import LogFile, Trail
 
@@ -75,9 +74,7 @@ def next_try(attempts: int) -> timedelta:
 
 def settling() -> datetime:
     """The time at which the running transaction settles files."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", [SETTLING])
-    return clock.now()
+    return _moment("pg_advisory_xact_lock_shared")
 
 
 def settled_until() -> datetime:
@@ -85,6 +82,15 @@ def settled_until() -> datetime:
 
     The time on a row is older than its commit; who counts by time would pass over a row that another worker commits late.
     """
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [SETTLING])
-        return clock.now()
+    with transaction.atomic():
+        return _moment("pg_advisory_xact_lock")
+
+
+def _moment(lock: str) -> datetime:
+    """Now, with the lock; after what was counted last in any case, so that nothing is passed over if the clock was set back."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {lock}(%s)", [SETTLING])
+        cursor.execute(
+            "SELECT greatest(audit_now(), max(summarised_at) + interval '1 microsecond') FROM cloudtrail_listing"
+        )
+        return cursor.fetchone()[0]  # type: ignore[no-any-return]

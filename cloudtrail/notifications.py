@@ -43,6 +43,10 @@ HIDDEN = 120
 """Seconds for which a message is shown to nobody else; then it comes again unless it was deleted."""
 
 
+SUBSCRIBED = "CloudTrail validation message"
+"""What CloudTrail sends once to a new topic."""
+
+
 class Place(NamedTuple):
     """Where a message says that an object was put."""
 
@@ -103,7 +107,7 @@ def places(body: str, wrapped: bool = False) -> list[Place]:
     except (ValueError, RecursionError) as error:
         raise Unintelligible(str(error)) from error
     if told.message is not None and not wrapped:
-        return places(told.message, wrapped=True)
+        return [] if told.message.startswith(SUBSCRIBED) else places(told.message, wrapped=True)
     if told.records is not None:
         created = [record.s3 for record in told.records if record.event_name.startswith("ObjectCreated:")]
         return [Place(one.bucket.name, unquote_plus(one.object.key)) for one in created]
