@@ -39,7 +39,7 @@ LOOK_BACK = timedelta(days=1)
 FETCHERS = 8
 ATTEMPTS = 80
 """Tries to fetch a file before it goes to quarantine, some three days of them; one that is not there goes at once."""
-LOOK_AGAIN = 0.5
+LOOK_AGAIN = 1
 """Seconds between two looks at what others still hold."""
 COUNTED = 100_000
 """Waiting files are counted up to this number; it only shows how far a pull is."""
