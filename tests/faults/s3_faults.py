@@ -53,7 +53,8 @@ def in_front_of(url: str, fault: Callable[[str, str], Fault]) -> Iterator[str]:
             for name, value in (kept | {"Content-Length": str(length)}).items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(body)
+            if self.command != "HEAD":
+                self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
             pass
