@@ -93,4 +93,4 @@ def _moment(lock: str) -> datetime:
         cursor.execute(
             "SELECT greatest(audit_now(), max(summarised_at) + interval '1 microsecond') FROM cloudtrail_listing"
         )
-        return cursor.fetchone()[0]  # type: ignore[no-any-return]
+        return cursor.fetchone()[0]
