@@ -22,7 +22,7 @@ from tests import conftest
 from tests.cloudtrail import bucket_of_logs
 from tests.cloudtrail.bucket_of_logs import deliver
 
-WAIT = 300  # seconds for four processes to read five thousand files
+WAIT = 900  # seconds at most for four processes to read five thousand files on a busy machine
 
 
 @pytest.fixture
