@@ -6,21 +6,24 @@ with its reason, and the files behind it go on.
 """
 
 import hashlib
+import logging
+import math
 import os
+import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import msgspec
-from django.db import connection, transaction
-from django.db.models import prefetch_related_objects
+import psycopg
+from django.db import DataError, connection, transaction
 
 from audit import clock
-from cloudtrail import alarms, bucket, keys
+from cloudtrail import alarms, bucket, keys, ledger
 from cloudtrail.actors import Standing
 from cloudtrail.attribution import OUTSIDE, Directory
 from cloudtrail.events import ParsedFile, Unreadable, gunzip, parse
@@ -35,13 +38,18 @@ BATCH_BYTES = 32 * 1024 * 1024
 LOOK_BACK = timedelta(days=1)
 """How long after a day's end its folder is listed again: CloudTrail may deliver late."""
 FETCHERS = 8
-ATTEMPTS = 5
-"""Tries to fetch a file before it goes to quarantine; one that is not there goes at once."""
+ATTEMPTS = 80
+"""Tries to fetch a file before it goes to quarantine, some three days of them; one that is not there goes at once."""
+LOOK_AGAIN = 1
+"""Seconds between two looks at what others still hold."""
+COUNTED = 100_000
+"""Waiting files are counted up to this number; it only shows how far a pull is."""
 
 SEPARATOR = "\x1f"
 """Between event ids; one that holds it is not found again, and its event stored again: a stranger's doing, and visible."""
 NO_LOG_FILE = "The key is not the name of a CloudTrail log file."
 
+log = logging.getLogger(__name__)
 Progress = Callable[[int, int, str], None]
 
 
@@ -142,8 +150,6 @@ def note(trail: Trail, listed: Iterable[bucket.Listed]) -> int:
             size=found.size,
             delivered_at=name.delivered if name else None,
         )
-        if name is None:
-            row.state, row.reason, row.settled_at = LogFile.State.QUARANTINED, NO_LOG_FILE, clock.now()
         rows.append(row)
     known = set(
         LogFile.objects.filter(bucket=trail.bucket, key__in=[row.key for row in rows]).values_list(
@@ -151,7 +157,12 @@ def note(trail: Trail, listed: Iterable[bucket.Listed]) -> int:
         )
     )
     new = [row for row in rows if (row.key, row.s3_version, row.etag) not in known]
-    LogFile.objects.bulk_create(new, ignore_conflicts=True, batch_size=1000)
+    with transaction.atomic():
+        now = ledger.settling()
+        for row in new:
+            if row.delivered_at is None:
+                row.state, row.reason, row.settled_at = LogFile.State.QUARANTINED, NO_LOG_FILE, now
+        LogFile.objects.bulk_create(new, ignore_conflicts=True, batch_size=1000)
     return len(new)
 
 
@@ -159,37 +170,46 @@ def note(trail: Trail, listed: Iterable[bucket.Listed]) -> int:
 
 
 def pull(trail: Trail, progress: Progress = silent) -> Tally:
-    """Find new files, then fetch, read and store all that wait. Raises `StorageError` if the bucket cannot be listed."""
+    """Find new files, then read all that wait. Raises `StorageError` if the bucket cannot be listed."""
     tally = Tally(found=0 if trail.offline else discover(trail, progress))
-    directory = Directory()
-    waiting = list(LogFile.objects.filter(trail=trail, state=LogFile.State.SEEN).order_by("delivered_at", "id"))
-    done = 0
-    with ThreadPoolExecutor(FETCHERS) as pool:
-        for batch in batches(waiting):
-            store(list(pool.map(fetch, batch)), directory, tally)
-            done += len(batch)
-            progress(done, len(waiting), f"{done} of {len(waiting)} files, {tally.stored} events stored")
+    read(trail, tally, progress)
     return tally
 
 
-def batches(files: Iterable[LogFile]) -> Iterator[list[LogFile]]:
-    """Files in the portions that are stored in one transaction each. The bytes of those handed over come along."""
-    batch: list[LogFile] = []
-    size = 0
-    for file in files:
-        if batch and (len(batch) == BATCH or size + file.size > BATCH_BYTES):
-            yield _with_bytes(batch)
-            batch, size = [], 0
-        batch.append(file)
-        size += file.size
-    if batch:
-        yield _with_bytes(batch)
+def read(trail: Trail, tally: Tally, progress: Progress = silent, seconds: float = math.inf) -> None:
+    """Fetch, read and store what waits, portion by portion, beside others who do the same; until nothing waits, or for so long.
+
+    What others hold is waited for: they store it, or their lease runs out and it is read here. A file that could not be
+    fetched is left until its next try is due.
+    """
+    directory = Directory()
+    waiting, done, ends = ledger.waiting(trail, COUNTED), 0, time.monotonic() + seconds
+    with ThreadPoolExecutor(FETCHERS) as pool:
+        while time.monotonic() < ends:
+            if portion := ledger.take(trail, BATCH, BATCH_BYTES):
+                _store_what_can_be(list(pool.map(fetch, portion)), directory, tally)
+                done += len(portion)
+            elif ledger.held(trail):
+                time.sleep(LOOK_AGAIN)
+            else:
+                break
+            progress(done, max(done, waiting), f"{done} files read here, {tally.stored} events stored")
 
 
-def _with_bytes(batch: list[LogFile]) -> list[LogFile]:
-    if any(not file.bucket for file in batch):
-        prefetch_related_objects(batch, "handed_over")
-    return batch
+def _store_what_can_be(readings: Sequence[Reading], directory: Directory, tally: Tally) -> None:
+    """Store a portion; where the database refuses it, file by file: only the one with the fault stands aside."""
+    try:
+        store(readings, directory, tally)
+    except (DataError, psycopg.DataError) as error:
+        if len(readings) > 1:
+            for reading in readings:
+                _store_what_can_be([reading], directory, tally)
+        elif readings[0].parsed is not None:
+            log.exception("the database refuses what %s tells", readings[0].row.key)
+            reason = f"The database refuses what it tells: {' '.join(str(error).split())[:160]}"
+            store([replace(readings[0], parsed=None, reason=reason)], directory, tally)
+        else:
+            raise
 
 
 def fetch(row: LogFile) -> Reading:
@@ -205,9 +225,11 @@ def fetch(row: LogFile) -> Reading:
     try:
         return Reading(row, parsed=parse(raw))
     except Unreadable as error:
-        return Reading(
-            row, reason=str(error), sha256=hashlib.sha256(raw).hexdigest(), sha256_content=_content_hash(raw)
-        )
+        reason = str(error)
+    except Exception as error:
+        log.exception("reading %s failed", row.key)
+        reason = f"The portal failed to read it ({type(error).__name__})."
+    return Reading(row, reason=reason, sha256=hashlib.sha256(raw).hexdigest(), sha256_content=_content_hash(raw))
 
 
 def _content_hash(raw: bytes) -> str:
@@ -374,7 +396,7 @@ def store(readings: Sequence[Reading], directory: Directory, tally: Tally) -> No
         # In the order of their ids, so that two workers with the same files wait for each other instead of deadlocking.
         ids = sorted(reading.row.pk for reading in readings)
         rows = LogFile.objects.select_for_update(no_key=True).order_by("id").in_bulk(ids)
-        now = clock.now()
+        now = ledger.settling()
         batch = Batch(directory, good)
         settled = []
         for reading in readings:
@@ -520,7 +542,7 @@ def _copy(table: str, columns: tuple[str, ...], texts: list[str]) -> None:
 
 SETTLED = (
     "state", "reason", "attempts", "content_size", "sha256_raw", "sha256_content", "events", "seen_before", "conflicts",
-    "first_event_at", "last_event_at", "settled_at",
+    "first_event_at", "last_event_at", "settled_at", "leased_by", "leased_until",
 )  # fmt: skip
 
 
@@ -547,6 +569,7 @@ def _settle(row: LogFile, parsed: ParsedFile, now: datetime) -> None:
     row.last_event_at = parsed.last
     row.attempts += 1
     row.settled_at = now
+    row.leased_by, row.leased_until = "", None
 
 
 def _set_aside(row: LogFile, reading: Reading, now: datetime) -> None:
@@ -554,6 +577,7 @@ def _set_aside(row: LogFile, reading: Reading, now: datetime) -> None:
     row.reason = reading.reason
     row.sha256_raw, row.sha256_content = reading.sha256, reading.sha256_content
     row.attempts += 1
+    row.leased_by, row.leased_until = "", now + ledger.next_try(row.attempts) if reading.again else None
     if not reading.again:
         row.state = LogFile.State.QUARANTINED
         row.settled_at = now

@@ -71,6 +71,7 @@ class Listing(models.Model):
     trail = models.OneToOneField(Trail, models.PROTECT, primary_key=True, related_name="listing")
     listed_through = models.DateField(null=True, help_text="every day of delivery up to this one was listed to its end")
     last_listed_at = models.DateTimeField(null=True)
+    tried_at = models.DateTimeField(null=True, help_text="when the latest pull began, whatever came of it")
     summarised_at = models.DateTimeField(
         null=True, help_text="files settled up to here are told in an entry of the trail"
     )
@@ -114,6 +115,10 @@ class LogFile(models.Model):
     last_event_at = models.DateTimeField(null=True)
     seen_at = models.DateTimeField(db_default=Now())
     settled_at = models.DateTimeField(null=True, help_text="when it was stored or put into quarantine")
+    leased_by = models.TextField(default="", blank=True, help_text="the worker that reads it now")
+    leased_until = models.DateTimeField(
+        null=True, help_text="nobody else reads it before; of a file that could not be fetched, its next try"
+    )
 
     objects = LogFileQuerySet.as_manager()
 
@@ -126,6 +131,9 @@ class LogFile(models.Model):
             models.Index(fields=["trail", "-delivered_at", "-id"], name="log_file_of_trail"),
             models.Index(fields=["trail", "settled_at"], name="log_file_settled"),
             models.Index(fields=["trail", "id"], condition=~models.Q(state="stored"), name="log_file_open"),
+            models.Index(
+                fields=["trail", "delivered_at", "id"], condition=models.Q(state="seen"), name="log_file_waiting"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -6,15 +6,16 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Q
+from django.db.models import Count, F, Max, Q, Sum
 
 from accounts.models import User
 from accounts.permissions import demand
 from audit import clock, trail
 from audit.actions import Action
 from audit.reasons import demand_reason
-from cloudtrail import ingest, proof
+from cloudtrail import ingest, ledger, proof
 from cloudtrail.attribution import heal
 from cloudtrail.bucket import TooLarge
 from cloudtrail.faults import faults
@@ -38,6 +39,9 @@ FIELDS = (
 )
 """What a person sets; where files lie (`PLACE`) stays as it is once there are files."""
 PLACE = ("account", "organisation", "bucket", "prefix")
+FILES_A_READER = 200
+READER_SECONDS = 60
+"""Then a reader makes room for other jobs; beat asks for it again while many files wait."""
 
 
 def add_trail(values: Mapping[str, Any], *, by: User) -> Trail:
@@ -83,6 +87,19 @@ def enqueue_pull(pulled: Trail, *, by: trail.HasActor | trail.Actor = trail.SYST
     return queue.enqueue("cloudtrail.pull", args={"trail": str(pulled.pk)}, key=str(pulled.pk), by=by)
 
 
+def enqueue_readers(pulled: Trail) -> None:
+    """A job beside the pull for each so many files that wait; asking again while they are open changes nothing."""
+    waiting = ledger.waiting(pulled, FILES_A_READER * settings.CLOUDTRAIL_READERS)
+    for number in range(waiting // FILES_A_READER):
+        enqueue_reader(pulled, number)
+
+
+def enqueue_reader(pulled: Trail, number: int = 0) -> Job:
+    """A job that reads what waits for a while, without listing the bucket; it has that number among those of its trail."""
+    args = {"trail": str(pulled.pk), "title": f"Read files of {pulled}"}
+    return queue.enqueue("cloudtrail.read", args=args, key=f"{pulled.pk}:{number}")
+
+
 def try_again(file_id: int, *, by: User) -> Job:
     """Take a file out of quarantine, to be read once more. Raises `NotAllowed` if it is not there."""
     with transaction.atomic(durable=True):
@@ -92,6 +109,7 @@ def try_again(file_id: int, *, by: User) -> Job:
             raise trail.NotAllowed("Only a file in quarantine can be tried again.", subject=file.trail, by=by)
         detail = {"key": file.key, "reason": file.reason}
         file.state, file.attempts, file.settled_at = LogFile.State.SEEN, 0, None
+        file.leased_by, file.leased_until = "", None
         file.save()
         trail.record(Action.TRAIL_FILE_RETRIED, file.trail, by=by, detail=detail)
         return enqueue_pull(file.trail, by=by)
@@ -99,7 +117,7 @@ def try_again(file_id: int, *, by: User) -> Job:
 
 # --- The directory ----------------------------------------------------------------------------------------------------
 
-DIRECTORY_LOCK = 7244114
+DIRECTORY_LOCK = 7244116
 KNOWN_BY = ("kind", "identifier", "person", "user", "since", "until")
 
 
@@ -170,6 +188,7 @@ def pull(pulled: Trail, progress: Progress = silent) -> Tally:
 
     Without its digests a trail is read all the same: then nothing of it is proved.
     """
+    Listing.objects.update_or_create(trail=pulled, defaults={"tried_at": clock.now()})
     try:
         _gather(pulled)
         return ingest.pull(pulled, progress)
@@ -189,6 +208,13 @@ def _gather(pulled: Trail) -> None:
         proof.gather(pulled)
     except (StorageError, TooLarge) as error:
         Listing.objects.update_or_create(trail=pulled, defaults={"digest_error": str(error)})
+
+
+def read(pulled: Trail, progress: Progress = silent) -> Tally:
+    """Read what waits for a minute, beside the pull and others; the next pull tells the audit trail what came of it."""
+    tally = Tally()
+    ingest.read(pulled, tally, progress, READER_SECONDS)
+    return tally
 
 
 def load(root: Path, *, name: str = "", progress: Progress = silent) -> tuple[Tally, list[LogFile]]:
@@ -217,32 +243,33 @@ def summarise(told: Trail, action: Action) -> None:
 
     It counts ledger rows and not what one run did, so that the next run tells what a killed one has stored.
     """
+    until = ledger.settled_until()
     with transaction.atomic():
         listing, _ = Listing.objects.select_for_update(no_key=True).get_or_create(trail=told)
-        settled = told.files.filter(settled_at__isnull=False)
+        settled = told.files.filter(settled_at__lte=until)
         if listing.summarised_at is not None:
             settled = settled.filter(settled_at__gt=listing.summarised_at)
-        rows = list(settled.order_by("settled_at", "id"))
-        if not rows:
+        aside = Q(state=LogFile.State.QUARANTINED)
+        came_to = settled.aggregate(
+            last=Max("settled_at"),
+            files_stored=Count("pk", filter=~aside),
+            events_stored=Sum(F("events") - F("seen_before")),
+            events_seen_before=Sum("seen_before"),
+            contradictions=Sum("conflicts"),
+            files_quarantined=Count("pk", filter=aside),
+        )
+        if (last := came_to.pop("last")) is None:
             return
-        aside = [row for row in rows if row.state == LogFile.State.QUARANTINED]
-        detail = {
-            "files_stored": len(rows) - len(aside),
-            "events_stored": sum(row.events_stored for row in rows),
-            "events_seen_before": sum(row.seen_before for row in rows),
-            "contradictions": sum(row.conflicts for row in rows),
-            "quarantined": [{"key": row.key, "reason": row.reason} for row in aside[:50]],
-            "files_quarantined": len(aside),
-        }
-        trail.record(action, told, by=trail.SYSTEM, detail=detail)
-        listing.summarised_at = rows[-1].settled_at
+        first = settled.filter(aside).order_by("settled_at", "id").values("key", "reason")[:50]
+        trail.record(action, told, by=trail.SYSTEM, detail=came_to | {"quarantined": list(first)})
+        listing.summarised_at = last
         listing.save(update_fields=["summarised_at"])
 
 
 def due(pulled: Trail, every: timedelta) -> bool:
-    """True if an enabled trail was not listed for that long."""
+    """True if no pull of the trail was begun for that long."""
     listing = Listing.objects.filter(trail=pulled).first()
-    return listing is None or listing.last_listed_at is None or clock.now() - listing.last_listed_at >= every
+    return listing is None or listing.tried_at is None or clock.now() - listing.tried_at >= every
 
 
 def _trail_handed_over(name: str, account: str) -> Trail:

@@ -22,6 +22,7 @@ app.conf.beat_schedule = {
     "watch over the trail": {"task": "portal.watch_over_trail", "schedule": 3600.0},
     "archive proofs of signatures": {"task": "signatures.archive_pending", "schedule": 60.0},
     "lock dormant accounts": {"task": "accounts.lock_dormant", "schedule": 3600.0},
+    "hear of new log files": {"task": "cloudtrail.hear", "schedule": 10.0},
     "pull trails": {"task": "cloudtrail.pull_all", "schedule": 20.0},
     "compare buckets with events": {"task": "cloudtrail.reconcile_all", "schedule": 3600.0},
     "remind of signatures": {"task": "signatures.remind", "schedule": 3600.0},

@@ -312,6 +312,22 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TIMEZONE = "UTC"
 
+# CloudTrail: how long a worker may be silent about the files that it took to read, and how many jobs read one trail's files
+# beside its pull while many wait.
+CLOUDTRAIL_LEASE_SECONDS = env.int("CLOUDTRAIL_LEASE_SECONDS", default=120)
+CLOUDTRAIL_READERS = env.int("CLOUDTRAIL_READERS", default=2)
+# A queue of SQS in which S3 tells of new log files; without it they are found by listing alone.
+CLOUDTRAIL_QUEUE_URL = env.str("CLOUDTRAIL_QUEUE_URL", default="")
+if CLOUDTRAIL_QUEUE_URL and not (
+    re.fullmatch(r"https://[\w.-]+/\d{12}/[\w-]{1,80}", CLOUDTRAIL_QUEUE_URL)
+    or (EMBEDDED and CLOUDTRAIL_QUEUE_URL.startswith("http://127.0.0.1:"))
+):
+    raise ImproperlyConfigured(
+        "CLOUDTRAIL_QUEUE_URL must be the URL of a standard queue, as https://sqs.REGION.amazonaws.com/ACCOUNT/NAME."
+    )
+if CLOUDTRAIL_LEASE_SECONDS < 1:
+    raise ImproperlyConfigured("CLOUDTRAIL_LEASE_SECONDS must be 1 or more: nobody reads a file in no time.")
+
 # Mail
 EMAIL_BACKEND = env.str(
     "EMAIL_BACKEND",

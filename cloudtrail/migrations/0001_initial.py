@@ -165,6 +165,14 @@ class Migration(migrations.Migration):
                 ("last_event_at", models.DateTimeField(null=True)),
                 ("seen_at", models.DateTimeField(db_default=audit.clock.Now())),
                 ("settled_at", models.DateTimeField(help_text="when it was stored or put into quarantine", null=True)),
+                ("leased_by", models.TextField(blank=True, default="", help_text="the worker that reads it now")),
+                (
+                    "leased_until",
+                    models.DateTimeField(
+                        help_text="nobody else reads it before; of a file that could not be fetched, its next try",
+                        null=True,
+                    ),
+                ),
             ],
             options={
                 "ordering": ["-id"],
@@ -426,6 +434,10 @@ class Migration(migrations.Migration):
                 ),
                 ("last_listed_at", models.DateTimeField(null=True)),
                 (
+                    "tried_at",
+                    models.DateTimeField(help_text="when the latest pull began, whatever came of it", null=True),
+                ),
+                (
                     "summarised_at",
                     models.DateTimeField(
                         help_text="files settled up to here are told in an entry of the trail", null=True
@@ -618,6 +630,12 @@ class Migration(migrations.Migration):
             model_name="logfile",
             index=models.Index(
                 condition=models.Q(("state", "stored"), _negated=True), fields=["trail", "id"], name="log_file_open"
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="logfile",
+            index=models.Index(
+                condition=models.Q(("state", "seen")), fields=["trail", "delivered_at", "id"], name="log_file_waiting"
             ),
         ),
         migrations.AddConstraint(

@@ -1,10 +1,11 @@
 output "settings" {
   description = "What the portal is told: environment variables."
   value = {
-    WORM_BUCKET        = module.frozen.name
-    ANCHOR_BUCKET      = module.anchors.name
-    S3_PERSON_ROLE_ARN = aws_iam_role.reader.arn
-    S3_REGION          = data.aws_region.here.name
+    WORM_BUCKET          = module.frozen.name
+    ANCHOR_BUCKET        = module.anchors.name
+    S3_PERSON_ROLE_ARN   = aws_iam_role.reader.arn
+    S3_REGION            = data.aws_region.here.name
+    CLOUDTRAIL_QUEUE_URL = var.notify_of_files ? aws_sqs_queue.new_files[0].url : ""
   }
 }
 

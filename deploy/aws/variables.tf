@@ -59,3 +59,9 @@ variable "trail_name" {
   type        = string
   default     = "gxp-events"
 }
+
+variable "notify_of_files" {
+  description = "Let S3 tell the portal of new log files through a queue of SQS (CLOUDTRAIL_QUEUE_URL)."
+  type        = bool
+  default     = false
+}

@@ -427,7 +427,7 @@ def test_a_bucket_that_cannot_be_listed_is_said_and_kept(trail):
     assert "no such bucket" in trail.listing.last_error
 
 
-def test_a_file_that_cannot_be_fetched_is_tried_again_and_the_others_go_on(trail, monkeypatch):
+def test_a_file_that_cannot_be_fetched_is_tried_again_and_the_others_go_on(trail, monkeypatch, ticking):
     for number in range(3):
         put(trail, today(number), given.packed([given.s3()]))
     fetch = ingest.bucket.fetch
@@ -441,6 +441,7 @@ def test_a_file_that_cannot_be_fetched_is_tried_again_and_the_others_go_on(trail
     first = pulled()
     assert (first["events_stored"], first["unreachable"]) == (2, 1)
     monkeypatch.setattr(ingest.bucket, "fetch", fetch)
+    ticking.advance(minutes=1)
     assert pulled()["events_stored"] == 1
     assert not LogFile.objects.exclude(state="stored").exists()
 

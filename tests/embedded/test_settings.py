@@ -59,6 +59,8 @@ def test_without_a_required_setting_it_does_not_start_and_says_which(name):
         ({"ALLOWED_HOSTS": "*"}, "ALLOWED_HOSTS"),
         ({"COUNTERSIGN_EMBEDDED": "1"}, "COUNTERSIGN_EMBEDDED"),
         ({"OIDC_ISSUER": "https://id.example.org"}, "Set OIDC_ISSUER, OIDC_CLIENT_ID and OIDC_CLIENT_SECRET, or none of them."),
+        ({"CLOUDTRAIL_QUEUE_URL": "sqs.eu-central-1.amazonaws.com/1/logs"}, "CLOUDTRAIL_QUEUE_URL must be the URL of a standard queue"),
+        ({"CLOUDTRAIL_LEASE_SECONDS": "0"}, "CLOUDTRAIL_LEASE_SECONDS must be 1 or more"),
         ({"OIDC_ISSUER": "http://id.example.org", "OIDC_CLIENT_ID": "a", "OIDC_CLIENT_SECRET": "b"}, "must begin with https://"),
     ],
 )  # fmt: skip

@@ -1,6 +1,6 @@
 """A process that does one act and stands still at one place of it, for whoever kills it there.
 
-`python -m tests.faults.child PLACE sign VERSION USERNAME` or `... PLACE job JOB`. PLACE is `module:function:before` or
+`python -m tests.faults.child PLACE sign VERSION USERNAME`, `... PLACE job JOB` or `... PLACE pull TRAIL`. PLACE is `module:function:before` or
 `:after`; it prints `here` when it gets there, and `done` if it was let go on.
 """
 
@@ -43,11 +43,18 @@ def job(pk: str) -> None:
     queue.run(pk)
 
 
+def pull(pk: str) -> None:
+    from cloudtrail import transitions
+    from cloudtrail.models import Trail
+
+    transitions.pull(Trail.objects.get(pk=pk))
+
+
 if __name__ == "__main__":
     from tests import conftest  # noqa: F401 the tests' servers and their cheap passwords
 
     django.setup()
     place, act, *arguments = sys.argv[1:]
     stand_still_at(place)
-    {"sign": sign, "job": job}[act](*arguments)
+    {"sign": sign, "job": job, "pull": pull}[act](*arguments)
     print("done", flush=True)

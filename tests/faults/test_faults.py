@@ -1,12 +1,7 @@
 """Real processes are killed at each place of an act, connections are cut: nothing is lost, nothing is done twice (§4)."""
 
 import os
-import shutil
 import signal
-import subprocess
-import sys
-import time
-from contextlib import contextmanager
 
 import psycopg
 import pytest
@@ -23,42 +18,10 @@ from records import registration
 from records.models import Verification, Version
 from signatures import signing
 from signatures.models import Intent, Signature
-from tests import acts, builders, conftest
+from tests import acts, builders
 from tests.conftest import superuser
+from tests.faults.killing import killed_at, no_session_left_behind, restart, standing_at
 from tests.firm import RECORDS_BUCKET, metadata, put_package
-
-WAIT = 60  # seconds for a process to get where it is to be killed
-
-
-@contextmanager
-def standing_at(place: str, *act: str):
-    """A process of ours that does the act, stands at the place, and is killed at the end."""
-    process = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-m", "tests.faults.child", place, *act],
-        cwd=conftest.ROOT, stdout=subprocess.PIPE, text=True, env=os.environ.copy(),
-    )  # fmt: skip
-    try:
-        assert process.stdout.readline() == "here\n"
-        yield process
-    finally:
-        process.kill()
-        process.wait(WAIT)
-
-
-def killed_at(place: str, *act: str, by: int = signal.SIGKILL) -> None:
-    with standing_at(place, *act) as process:
-        process.send_signal(by)
-        process.wait(WAIT)
-
-
-def no_session_left_behind() -> None:
-    """The database has noticed that the dead process is gone."""
-    with superuser() as server:
-        server.execute(
-            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s AND pid <> %s",
-            [connection.settings_dict["NAME"], connection.connection.info.backend_pid],
-        )
-
 
 # In the signing: before the transaction, in it before and after the row, and before its commit.
 IN_A_SIGNING = [
@@ -161,32 +124,6 @@ def test_a_database_that_restarts_in_a_signing_signs_nothing_and_work_goes_on_un
     acts.sign(people.reviewer, version)
     assert Signature.objects.count() == 1
     assert chain.walk().fault is None
-
-
-def restart() -> None:
-    """The tests' PostgreSQL ends as for an upgrade, and is there again. Long tests run one at a time."""
-    postmaster = conftest.SERVERS.data / "postmaster.pid"
-    os.kill(int(postmaster.read_text().split()[0]), signal.SIGINT)
-    deadline = time.monotonic() + WAIT
-    while postmaster.exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    conftest.SERVERS.postgres()
-
-
-@pytest.fixture
-def small_disk(tmp_path_factory):
-    """A file system of a few megabytes that the database may use. Needs root, as `make test-long` says."""
-    assert os.getuid() == 0, "this test mounts a small file system: run it as root"
-    folder = conftest.SERVERS.private / "small"
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", folder], check=True)
-    try:
-        shutil.chown(folder, conftest.SERVERS.private.stat().st_uid)
-        yield folder
-    finally:
-        subprocess.run(["umount", "--lazy", folder], check=True)
-        folder.rmdir()
 
 
 @pytest.mark.long

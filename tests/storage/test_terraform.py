@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from cloudtrail import notifications
 from standin.principals import OWNER, PORTAL
 from standin.process import running
 from storage import posture
@@ -16,7 +17,7 @@ from storage.posture import Verdict
 MODULE = Path(__file__).resolve().parents[2] / "deploy" / "aws"
 PREFIX = "tf-gxp"
 NAMES = {Purpose.RECORDS: "records", Purpose.WORM: "countersign", Purpose.TRAIL: "trail", Purpose.ANCHOR: "anchors"}
-SERVICES = ("s3", "s3control", "kms", "iam", "sts", "cloudtrail")
+SERVICES = ("s3", "s3control", "kms", "iam", "sts", "cloudtrail", "sqs")
 ROOT = """
 {providers}
 module "storage" {{
@@ -24,8 +25,10 @@ module "storage" {{
   providers           = {{ aws = aws, aws.copies = aws.copies, aws.anchors = aws.anchors }}
   prefix              = "{prefix}"
   records_writer_arns = ["arn:aws:iam::111122223333:role/ngs-pipeline"]
+  notify_of_files     = true
 }}
 output "buckets" {{ value = module.storage.buckets }}
+output "queue" {{ value = module.storage.settings.CLOUDTRAIL_QUEUE_URL }}
 """
 PROVIDER = """
 provider "aws" {{
@@ -89,6 +92,10 @@ def test_compliance_what_the_terraform_module_makes_passes_every_rule(tmp_path, 
             found = posture.read(Bucket(name=f"{PREFIX}-{name}", purpose=purpose), {})
             poor = {one.rule: (one.found, one.said) for one in found if one.verdict != Verdict.PASSES}
             assert poor == {}, name
+        settings.CLOUDTRAIL_QUEUE_URL = terraform(tmp_path, standin.url, "output", "-raw", "queue").stdout
+        (told,) = notifications._receive()
+        assert '"s3:TestEvent"' in told["Body"], "S3 has tried the queue"
+        assert notifications.places(told["Body"]) == []
 
 
 @pytest.mark.long

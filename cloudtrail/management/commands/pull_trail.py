@@ -13,9 +13,7 @@ from storage.s3 import StorageError
 
 
 class Command(BaseCommand):
-    help = (
-        "Pull new log files of every enabled trail (or of one) from S3. Safe to repeat, and to run beside the worker."
-    )
+    help = "Pull new log files of every enabled trail (or of one) from S3. Safe to repeat; beside workers it shares their work."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("name", nargs="?", default="", help="name of one trail; without it all that are enabled")
