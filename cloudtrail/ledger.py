@@ -19,7 +19,7 @@ from cloudtrail.models import LogFile, Trail
 LEASE = timedelta(seconds=settings.CLOUDTRAIL_LEASE_SECONDS)
 FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=15), timedelta(hours=1)
 """Between two tries to fetch a file; each wait is twice as long as the one before."""
-SETTLING = 7244115
+SETTLING = 7244117
 """Advisory lock: shared by whoever settles files."""
 
 
