@@ -32,7 +32,7 @@ from cloudtrail.actors import (
 from cloudtrail.events import ParsedFile
 from cloudtrail.models import Actor, Credential, Trail
 
-LOCK = 7244113
+LOCK = 7244118
 REMEMBERED = 200_000
 """Distinct raw identities that a worker keeps in memory (some 100 MB at most)."""
 
