@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import islice
 from typing import Any
 
 from django import forms
@@ -28,6 +29,7 @@ from records.kinds import Kind as RecordKind
 from records.models import Record, Version
 
 PRESETS = {"7": "Last 7 days", "30": "Last 30 days", "90": "Last 90 days", "365": "Last 365 days"}
+NEWEST, NEWEST_WITHIN = 5, timedelta(days=90)  # lines on a record's overview
 BARS = 92  # days of an activity picture; a longer period is drawn by weeks
 
 Context = dict[str, Any]
@@ -147,6 +149,18 @@ def record_audit(request: PersonRequest, number: str) -> HttpResponse:
         "filter_words": reports.narrowed(made),
     }
     return render(request, "portal/audit_record.html", context)
+
+
+@require_GET
+def newest(request: PersonRequest, number: str) -> HttpResponse:
+    """What happened last, as the overview of a record shows it: a part that the page asks for once it is there."""
+    record, now = _record(request, number), clock.now()
+    asked = Asked(record, now - NEWEST_WITHIN, now, reader=request.user)
+    told = timeline.tell(asked)
+    groups = islice(timeline.fold(timeline.page(asked, told=told).lines), NEWEST)
+    covered = coverage.coverage(asked.since, asked.until, now, {one.bucket for one in told.objects})
+    context = {"record": record, "days": by_day(groups, told.names), "coverage": coverage.bar(covered)}
+    return render(request, "portal/record_touched.html", context)
 
 
 def _record(request: PersonRequest, number: str) -> Record:
@@ -417,6 +431,7 @@ URLS = [
     for section in ("record", "document")
     for ending, view, name in (
         ("", record_audit, ""),
+        ("newest/", newest, "-newest"),
         ("export/", export, "-export"),
         ("export/job/", ask_for_export, "-job"),
     )

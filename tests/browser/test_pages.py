@@ -16,7 +16,7 @@ from tests.furnished import places
 
 # What is no page of its own: files, images, and parts that a page fetches for itself.
 NO_PAGE = re.compile(
-    r"\.(png|pdf|pem|json|der|jsonl|csv)$|/(raw|images|export|file)/|/progress/$|^/healthz$|/verdict/$"
+    r"\.(png|pdf|pem|json|der|jsonl|csv)$|/(raw|images|export|file)/|/progress/$|^/healthz$|/verdict/$|/newest/$"
 )
 # Pages that are shown with what people typed wrong, or chose: the same URLs in other states.
 STATES = [

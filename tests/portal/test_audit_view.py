@@ -499,3 +499,24 @@ def test_the_command_refuses_a_number_that_there_is_not(firm):
         call_command("audit_view", "KRAS-999")
     with pytest.raises(CommandError, match="--days"):
         call_command("audit_view", "KRAS-001", "--days", "0")
+
+
+# On the overview ------------------------------------------------------------------------------------------------------
+
+
+def test_a_records_overview_asks_for_the_newest_lines_and_shows_five_with_the_hours_that_are_proved(
+    firm_with_history, tmp_path
+):
+    firm = firm_with_history
+    client = firm.client(firm.inspector)
+    assert 'hx-get="/records/KRAS-001/audit/newest/"' in client.get("/records/KRAS-001/").content.decode()
+    groups = list(timeline.fold(timeline.page(asked(firm)).lines))
+    shown = client.get("/records/KRAS-001/audit/newest/").content.decode()
+    assert len(LINES.findall(shown)) == 5 < len(groups)
+    assert "<html" not in shown and 'href="/records/KRAS-001/audit/"' in shown
+    with CaptureQueriesContext(connection) as few:
+        client.get("/records/KRAS-001/audit/newest/")
+    hand(tmp_path, *(read(firm, at=clock.now() - timedelta(hours=number)) for number in range(1, 60)))
+    with CaptureQueriesContext(connection) as many:
+        client.get("/records/KRAS-001/audit/newest/")
+    assert len(many) == len(few)
