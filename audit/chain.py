@@ -11,9 +11,9 @@ from struct import Struct
 from typing import Any
 
 import orjson
-from django.db import connection, transaction
+from django.db import DataError, connection, transaction
 from django.db.backends.utils import CursorWrapper
-from psycopg import Cursor, DataError
+from psycopg import Cursor
 
 from audit.models import Entry
 

@@ -5,12 +5,13 @@ import os
 import re
 import time
 from contextlib import contextmanager
+from hashlib import sha256
 from io import StringIO
 
 import psycopg
 import pytest
 from django.core.management import call_command
-from django.db import transaction
+from django.db import connection, transaction
 
 from audit import chain, reading, trail
 from audit.actions import Action
@@ -151,6 +152,38 @@ def plainly(*arguments: str) -> tuple[int, str]:
     except SystemExit as exit_:
         return exit_.code, out.getvalue()
     return 0, out.getvalue()
+
+
+def test_bytes_that_are_no_json_between_two_good_ends_are_named(people):
+    """By somebody who wrote all hashes behind them anew."""
+    with dba(name_of_database()) as connection:
+        links = connection.execute("SELECT seq, hash, leaf, entry_id FROM audit_link ORDER BY seq").fetchall()
+        at = max(place for place, link in enumerate(links) if link[3] is not None)
+        previous, bad = links[at - 1][1], links[at][3]
+        for seq, _, leaf, entry in links[at:]:
+            written = leaf.replace(b'"detail":', b'"detail":{', 1) if entry == bad else leaf
+            previous = sha256(previous + written).digest()
+            connection.execute("UPDATE audit_link SET leaf = %s, hash = %s WHERE seq = %s", [written, previous, seq])
+    code, said = verify()
+    assert (code, said["fault"]["where"]) == (1, f"entry {bad}")
+    assert said["fault"]["sentence"] == f"The stored bytes of entry {bad} cannot be read."
+
+
+@pytest.mark.parametrize(
+    ("row", "join", "columns", "free"),
+    [("e", chain.OF_ENTRY, chain.ENTRY, ("detail",)), ("c", chain.OF_CHANGE, chain.CHANGE, ("new", "old"))],
+)
+def test_a_leaf_is_two_ends_told_as_bytes_and_the_columns_of_free_form_between_them(people, row, join, columns, free):
+    begins, ends, between = chain.told_as_bytes(row, columns, free)
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT l.leaf, {begins}, {ends}, {between} FROM audit_link l JOIN {join}")
+        laid_out = cursor.fetchall()
+    assert len(laid_out) > 5
+    for leaf, begun, ended, told in laid_out:
+        leaf, begun, ended = bytes(leaf), bytes(begun), bytes(ended)
+        assert leaf.startswith(begun) and leaf.endswith(ended)
+        assert json.loads(b"{" + leaf[len(begun) : len(leaf) - len(ended)] + b"}") == json.loads(told)
+        assert json.loads(told).keys() == set(free)
 
 
 def test_the_command_says_in_a_sentence_whether_the_chain_holds(people):

@@ -87,6 +87,18 @@ def test_compliance_a_clock_behind_its_trail_signs_nothing_and_is_an_alarm(firm,
 
 
 @pytest.mark.compliance("F8", "§2.17")
+def test_compliance_a_clock_behind_the_newest_time_on_record_is_one_alarm_however_often_it_is_seen(
+    people, wall, ticking
+):
+    ticking.advance(hours=-1)
+    for _ in range(2):
+        assert clock_guard.observe("worker").standing == Standing.BACK
+    alarm = Alarm.objects.get(kind=Kind.CLOCK_STEP)
+    assert "behind the newest time on record. Nobody can sign." in alarm.sentence
+    assert alarm.count == 1
+
+
+@pytest.mark.compliance("F8", "§2.17")
 @pytest.mark.parametrize(("since_start", "way"), [(-3600, "ahead"), (3600, "back")])
 def test_compliance_a_database_clock_that_is_set_shows_against_the_time_that_passed(
     people, wall, monkeypatch, since_start, way

@@ -64,6 +64,7 @@ SO_THAT_NOTHING_CAN_BE_WRITTEN = (
         ("ALTER TABLE accounts_user DISABLE TRIGGER ALL", "trigger guard on accounts_user"),
         ("ALTER TABLE audit_link ENABLE TRIGGER append_only", "trigger append_only on audit_link"),
         ("ALTER TABLE audit_link ENABLE REPLICA TRIGGER append_only", "trigger append_only on audit_link"),
+        ("ALTER TABLE cloudtrail_event_default DISABLE TRIGGER append_only", "trigger append_only on cloudtrail_event_default"),
         ("DROP TRIGGER guard ON records_version", "trigger guard on records_version is missing"),
         ("CREATE OR REPLACE FUNCTION audit_refuse() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog"
          " AS $$ BEGIN RETURN NULL; END $$", "function audit_refuse"),

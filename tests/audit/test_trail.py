@@ -154,6 +154,11 @@ def test_a_refused_act_is_an_entry_although_its_work_rolled_back(people):
     assert not Area.objects.filter(name="Renamed").exists()
 
 
+def test_a_refusal_speaks_of_the_portal_and_of_nobody_unless_it_says_more():
+    refused = trail.Refused("No.")
+    assert (refused.by, refused.subject, refused.detail, str(refused)) == (None, trail.PORTAL, {}, "No.")
+
+
 def test_a_refusal_is_of_whom_it_names_else_of_whoever_asked(people):
     named = trail.Refused(
         "No.", by=people.author, subject=people.laboratory, action=Action.AREA_REFUSED, detail={"why": "x"}
