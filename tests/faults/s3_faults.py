@@ -6,11 +6,16 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 Fault = tuple[str, int | float | str]
 """("status", 503), ("code", "ExpiredToken"), ("slow", seconds), ("reset", bytes of the answer that still come), ("", 0)."""
 STATUS = {"ExpiredToken": 400, "AccessDenied": 403, "SlowDown": 503, "InternalError": 500}
+
+
+def _lowered(headers: Message) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
 
 
 @contextmanager
@@ -28,10 +33,11 @@ def in_front_of(url: str, fault: Callable[[str, str], Fault]) -> Iterator[str]:
             if kind == "slow":
                 time.sleep(float(what))
             status, headers, body = self.passed_on()
+            length = int(headers.get("content-length", len(body)))  # that of an answer to HEAD has no body
             if kind == "reset":
                 self.close_connection = True
-                return self.answer(status, headers, body[: int(what)], len(body))
-            return self.answer(status, headers, body, len(body))
+                body = body[: int(what)]
+            return self.answer(status, headers, body, length)
 
         do_HEAD = do_GET
 
@@ -41,15 +47,13 @@ def in_front_of(url: str, fault: Callable[[str, str], Fault]) -> Iterator[str]:
                 request.add_header(name, value)
             try:
                 with urllib.request.urlopen(request) as answer:
-                    return answer.status, dict(answer.headers), answer.read()
+                    return answer.status, _lowered(answer.headers), answer.read()
             except urllib.error.HTTPError as error:
-                return error.code, dict(error.headers), error.read()
+                return error.code, _lowered(error.headers), error.read()
 
         def answer(self, status: int, headers: dict[str, str], body: bytes, length: int) -> None:
             self.send_response_only(status)
-            kept = {
-                name: value for name, value in headers.items() if name.lower() not in ("content-length", "connection")
-            }
+            kept = {name: value for name, value in headers.items() if name not in ("content-length", "connection")}
             for name, value in (kept | {"Content-Length": str(length)}).items():
                 self.send_header(name, value)
             self.end_headers()
