@@ -7,9 +7,10 @@ only; they are found by probing every folder of every key.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,6 +20,7 @@ from django.db.models import Count, Exists, F, Max, OuterRef, Q, QuerySet, Sum
 from psycopg.types.datetime import TimestamptzLoader
 
 from accounts.permissions import may
+from cloudtrail import archive
 from cloudtrail.kinds import NAMES, Kind, kind_of
 from cloudtrail.touches import Reach
 from records.models import File, Record, Version
@@ -73,6 +75,43 @@ class EventQuerySet(QuerySet["Event"]):
         if file.first_event_at is None or file.last_event_at is None:
             return self.none()
         return self.filter(file=file, time__gte=file.first_event_at, time__lte=file.last_event_at)
+
+
+def events_of(file: LogFile, user: User, after: int = -1, limit: int | None = None) -> list[Event]:
+    """Events of a file behind an index that the person may see, in order, archived ones too."""
+    from cloudtrail.models import Event
+
+    stored = Event.objects.of_file(file).filter(ordinal__gt=after).order_by("ordinal").select_related("actor")
+    found = list(stored.visible_to(user)[:limit])
+    return sorted([*found, *_archived_of(file, user, after)], key=lambda event: event.ordinal)[:limit]
+
+
+def _archived_of(file: LogFile, user: User, after: int) -> list[Event]:
+    from cloudtrail.models import Actor, Event
+
+    if file.first_event_at is None or file.last_event_at is None or not may(user, "cloudtrail.read"):
+        return []
+    rows = archive.events(
+        file.first_event_at,
+        file.last_event_at,
+        "file_id = $file AND ordinal > $after",
+        {"file": file.pk, "after": after},
+    )
+    if not rows:
+        return []
+    actors = Actor.objects.in_bulk({row["actor_id"] for row in rows})
+    hidden = _hidden_places({(row["bucket"], row["key"]) for row in rows}, user)
+    found = [Event(**row) for row in rows if (row["bucket"], row["key"]) not in hidden]
+    for event in found:
+        event.actor = actors[event.actor_id]
+    return found
+
+
+def _hidden_places(places: Collection[tuple[str, str]], user: User) -> set[tuple[str, str]]:
+    """Those that belong only to versions that the person may not see; the same rule as `EventQuerySet.visible_to`."""
+    pins = File.objects.filter(key__in={key for _, key in places})
+    seen = pins.filter(version__in=Version.objects.visible_to(user))
+    return set(pins.values_list("bucket", "key")) - set(seen.values_list("bucket", "key"))
 
 
 class Match(StrEnum):
@@ -190,12 +229,12 @@ def touching(
     """
     where, values = _filters(since, until, person, kind, standing, after)
     if actors is not None:
-        where += _CHOSEN if spans else " AND e.actor_id = ANY(%(chosen)s)"
-        values |= {"chosen": list(actors), "span_actors": [one[0] for one in spans]}
-        values |= {"span_since": [one[1] for one in spans], "span_until": [one[2] for one in spans]}
+        where += f" AND ({' OR '.join(['e.actor_id = ANY(%(chosen)s)', *_spans(spans, values)])})"
+        values["chosen"] = list(actors)
     values |= _probes(objects_of(what)) | {"limit": limit + 1}
-    rows = _rows(_sql(where, _PAGE), values)
-    lines = [_touched(row) for row in rows[:limit]]
+    rows = sorted(_everywhere(where, _PAGE, values), key=lambda row: row[:3], reverse=True)
+    known = _known({row[-1] for row in rows[:limit]})
+    lines = [_touched(row, known[row[-1]]) for row in rows[:limit]]
     return Page(lines, lines[-1].cursor if len(rows) > limit else "")
 
 
@@ -211,7 +250,7 @@ def count_touching(
     """How many events `touching` would give in all."""
     where, values = _filters(since, until, person, kind, standing, "")
     values |= _probes(objects_of(what))
-    return int(_rows(_sql(where, _COUNT), values)[0][0])
+    return sum(int(count) for (count,) in _everywhere(where, _COUNT, values))
 
 
 @dataclass(frozen=True)
@@ -255,7 +294,7 @@ def tallies(what: Record | Version | Iterable[Object], since: datetime, until: d
     """Everything that touched a record in [since, until), counted by day, actor, role and kind."""
     where, values = _filters(since, until, None, None, None, "")
     values |= _probes(objects_of(what))
-    rows = _rows(_sql(where, _BY_DAY), values)
+    rows = _everywhere(where, _BY_DAY, values)
     actors = _known({row[1] for row in rows})
     found = []
     for day, actor, call, refused, *counted in rows:
@@ -308,17 +347,39 @@ _SHOWN = (
 )  # fmt: skip
 _DEEPEST = "ORDER BY e.time DESC, e.file_id DESC, e.ordinal DESC LIMIT %(limit)s"
 _EACH = "OFFSET 0"  # keeps the probes apart: else the planner may read the whole period once instead
-_PAGE = """
-SELECT touched.*, a.standing, a.name, a.role, a.listed FROM ({matches}, strpos('sopba', m.reach) LIMIT %(limit)s) touched
-CROSS JOIN LATERAL (SELECT * FROM cloudtrail_actor WHERE id = touched.actor_id OFFSET 0) a
-ORDER BY touched.time DESC, touched.file_id DESC, touched.ordinal DESC
-"""
+_PAGE = "SELECT touched.* FROM ({matches} LIMIT %(limit)s) touched"
 _COUNT = "SELECT count(*) FROM ({matches}) touched"
 _BY_DAY = """
-SELECT (touched.time AT TIME ZONE 'UTC')::date, touched.actor_id, touched.event_name, touched.error_code <> '',
-       count(*), sum(touched.bytes_out)::bigint, min(touched.time), max(touched.time)
+SELECT CAST({day} AS date), touched.actor_id, touched.event_name, touched.error_code <> '',
+       count(*), CAST(sum(touched.bytes_out) AS bigint), min(touched.time), max(touched.time)
 FROM ({matches}) touched GROUP BY 1, 2, 3, 4
 """
+_ARCHIVED = """
+SELECT DISTINCT ON (m.time, m.file_id, m.ordinal) m.* FROM (
+  SELECT {columns} FROM read_parquet(%(files)s) e
+  JOIN (SELECT unnest(from_json(%(probes)s,
+    '[{{"bucket": "VARCHAR", "key": "VARCHAR", "accept": "VARCHAR", "versions": ["VARCHAR"]}}]'), max_depth := 2)) p
+    ON e.bucket = p.bucket AND e.place = p.key
+  WHERE e.place IN ({keys}) AND e.reach <> '' AND contains(p.accept, e.reach)
+    AND CASE WHEN e.reach <> 'p' OR e.key = p.key THEN e.key = p.key ELSE starts_with(e.key, p.key) AND len(list_filter(
+      %(places)s::VARCHAR[], lambda place: starts_with(place, e.bucket || '/' || e.key))) > 0 END
+    AND (e.s3_version = '' OR list_contains(p.versions, e.s3_version)
+      OR CASE WHEN e.main THEN e.reach <> 'o' OR NOT e.event_name = ANY(%(reads)s) ELSE e.reach NOT IN ('o', 's') END)
+    {where}
+) m ORDER BY m.time DESC, m.file_id DESC, m.ordinal DESC
+"""
+"""`_MATCHES` in DuckDB's SQL: a file of `archive` has an event's columns beside everything that it touched."""
+
+
+def _everywhere(where: str, question: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:
+    """Rows from the database and, where the period reaches into months that have left it, from their files.
+
+    An event stands in one of them only, so pages are merged, and counts stand side by side. Raises `archive.Unanswerable`.
+    """
+    rows = _rows(_sql(where, question), values)
+    if files := archive.files(values["since"], values["until"]):
+        rows += _rows_of_files(where, question, {**values, "files": files})
+    return rows
 
 
 def _sql(where: str, question: str) -> str:
@@ -331,7 +392,26 @@ def _sql(where: str, question: str) -> str:
         event_there=_THERE.format("e", _PLACE.format("e")),
         touch_there=_THERE.format("t", _PLACE.format("t")),
     )
-    return question.format(matches=matches)
+    # Where an event touches several of the objects, a page shows the nearest touch.
+    nearest = ", strpos('sopba', m.reach)" if question is _PAGE else ""
+    return question.format(matches=matches + nearest, day="touched.time AT TIME ZONE 'UTC'")
+
+
+def _rows_of_files(where: str, question: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:
+    """Rows as `_rows` gives them. The places are written out, so that DuckDB can leave out what lies elsewhere in a file."""
+    columns = ", ".join(_SHOWN if question is _PAGE else _COUNTED).format("e")
+    places = {f"place{number}": probe["key"] for number, probe in enumerate(orjson.loads(values["probes"]))}
+    keys = ", ".join(f"%({name})s" for name in places)
+    matches = _ARCHIVED.format(columns=columns, keys=keys or "NULL", where=where)
+    nearest = ", strpos('sopba', m.reach)" if question is _PAGE else ""
+    sql = _NAMED.sub(r"$\1", question.format(matches=matches + nearest, day="touched.time"))
+    return [
+        tuple(value.replace(tzinfo=UTC) if type(value) is datetime else value for value in row)
+        for row in archive.ask(sql, values | places)
+    ]
+
+
+_NAMED = re.compile(r"%\((\w+)\)s")
 
 
 def _rows(sql: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:
@@ -376,14 +456,17 @@ def _filters(
     return where, values
 
 
-_CHOSEN = """ AND (e.actor_id = ANY(%(chosen)s) OR EXISTS (
-  SELECT FROM unnest(%(span_actors)s::bigint[], %(span_since)s::timestamptz[], %(span_until)s::timestamptz[])
-    AS s(actor, since, until)
-  WHERE s.actor = e.actor_id AND e.time >= s.since AND e.time < s.until))"""
+def _spans(spans: Collection[tuple[int, datetime, datetime]], values: dict[str, Any]) -> Iterator[str]:
+    """SQL for each actor that is meant for a time only; their values go into `values`."""
+    for number, (actor, since, until) in enumerate(spans):
+        values |= {f"actor_{number}": actor, f"since_{number}": since, f"until_{number}": until}
+        yield f"(e.actor_id = %(actor_{number})s AND e.time >= %(since_{number})s AND e.time < %(until_{number})s)"
+
+
 _KIND_SQL = {
     **dict.fromkeys(NAMES, " AND e.error_code = '' AND e.event_name = ANY(%(names)s)"),
     Kind.REFUSED: " AND e.error_code <> ''",
-    Kind.CONTROL: " AND e.error_code = '' AND e.event_name <> ALL(%(known)s)",
+    Kind.CONTROL: " AND e.error_code = '' AND NOT e.event_name = ANY(%(known)s)",
 }
 
 
@@ -439,9 +522,9 @@ def _folders(key: str) -> list[str]:
     return ["", *(key[: place + 1] for place, char in enumerate(key) if char == "/")]
 
 
-def _touched(row: tuple[Any, ...]) -> Touched:
-    *shown, reach, versions, actor_id, standing, name, role, listed = row
-    return Touched(*shown, _match(reach, shown[-1], versions), actor_id, standing, name, role, listed)
+def _touched(row: tuple[Any, ...], actor: tuple[str, str, str, str]) -> Touched:
+    *shown, reach, versions, actor_id = row
+    return Touched(*shown, _match(reach, shown[-1], versions), actor_id, *actor)
 
 
 def _match(reach: str, version: str, versions: Collection[str] | str) -> Match:
