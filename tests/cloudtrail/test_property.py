@@ -121,9 +121,11 @@ def _demand_the_same_of_a_file(folder, objects, versions, since, until):
 
 
 def _plainly(row):
-    """With the record's versions as a list, which the database gives as JSON."""
-    return repr([sorted(json.loads(one)) if isinstance(one, str) and one.startswith('["') else
-                 sorted(one) if isinstance(one, list) else one for one in row])  # fmt: skip
+    """With the record's versions, the last column but one of a page's rows, as a list: the database gives them as JSON."""
+    if len(row) == len(queries._SHOWN):
+        versions = json.loads(row[-2]) if isinstance(row[-2], str) else row[-2]
+        row = (*row[:-2], sorted(versions), row[-1])
+    return repr([one.isoformat() if hasattr(one, "isoformat") else one for one in row])
 
 
 KEYS_EVERYWHERE = [(bucket, key) for bucket in sorted(set(BUCKETS)) for key in KEYS]
