@@ -524,7 +524,8 @@ def _folders(key: str) -> list[str]:
 
 def _touched(row: tuple[Any, ...], actor: tuple[str, str, str, str]) -> Touched:
     *shown, reach, versions, actor_id = row
-    return Touched(*shown, _match(reach, shown[-1], versions), actor_id, *actor)
+    told: tuple[Any, ...] = (*shown, _match(reach, shown[-1], versions), actor_id, *actor)
+    return Touched(*told)
 
 
 def _match(reach: str, version: str, versions: Collection[str] | str) -> Match:

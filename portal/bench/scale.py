@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import orjson
@@ -246,7 +247,7 @@ def _make(
     """One event for each row of `source`, at any second of the period, by anybody."""
     pins = list(version.files.order_by("ordinal").values_list("key", "s3_version"))
     pins = [pin for pin in pins if "README" not in pin[0]]
-    values = {
+    values: dict[str, Any] = {
         "since": asked.since + timedelta(seconds=1), "file": file, "actors": actors, "bucket": ground.BUCKET,
         "keys": [pin[0] for pin in pins], "versions": [pin[1] for pin in pins], "many": ACTORS,
         "seconds": DAYS * 86400 - 5,
