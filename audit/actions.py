@@ -134,6 +134,7 @@ class Action(TextChoices):
     DIRECTORY_CHANGED = "directory.changed", "changed in the directory"
     TRAIL_PROVED = "trail.proved", "held against its digests the trail"
     BUCKET_RECONCILED = "bucket.reconciled", "compared with CloudTrail's events the versions in the bucket"
+    EVENTS_ARCHIVED = "events.archived", "moved out of the database, under Object Lock, the"
     TRAIL_FILE_RETRIED = "trail.file_retried", "asked for another try of a file of the trail"
 
     # jobs

@@ -23,7 +23,7 @@ import psycopg
 from django.db import DataError, connection, transaction
 
 from audit import clock
-from cloudtrail import alarms, bucket, keys, ledger
+from cloudtrail import alarms, archive, bucket, keys, ledger
 from cloudtrail.actors import Standing
 from cloudtrail.attribution import OUTSIDE, Directory
 from cloudtrail.events import ParsedFile, Unreadable, gunzip, parse
@@ -517,6 +517,10 @@ def _told_earlier(files: Sequence[ParsedFile]) -> dict[Key, set[Telling]]:
         )
         for time, event_id, *what in cursor.fetchall():
             found.setdefault((time, event_id), set()).add(tuple(what))
+    for time, event_id, telling in archive.told_earlier(
+        times, {event.event_id for file in files for event in file.events}
+    ):
+        found.setdefault((time, event_id), set()).add(telling)
     return found
 
 

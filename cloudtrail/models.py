@@ -17,6 +17,7 @@ from audit.trail import Subject
 from cloudtrail.actors import Standing
 from cloudtrail.queries import EventQuerySet, LogFileQuerySet, TrailQuerySet
 from cloudtrail.touches import Reach
+from storage.worm import Pin
 
 STANDINGS = [(standing.value, standing.value) for standing in Standing]
 REACHES = [(reach.value, reach.name.lower()) for reach in Reach]
@@ -480,16 +481,56 @@ class Event(models.Model):
 
 
 class Touch(models.Model):
-    """What an event touched besides its first object: the source of a copy, further resources. Its index is in migration 0002."""
+    """What an event touched besides its first object: the source of a copy, further resources. In partitions by month, as the
+    events are (migration 0002)."""
 
-    id = models.BigAutoField(primary_key=True)
+    pk = models.CompositePrimaryKey("time", "file", "ordinal", "reach", "bucket", "key", "s3_version")
     time = models.DateTimeField()
-    file = models.ForeignKey(LogFile, models.PROTECT, related_name="+", db_index=False)
+    file = models.ForeignKey(LogFile, models.DO_NOTHING, db_constraint=False, related_name="+")
     ordinal = models.IntegerField()
     reach = models.TextField(choices=REACHES)
-    bucket = models.TextField(db_collation="C")
-    key = models.TextField(db_collation="C")
+    bucket = models.TextField()
+    key = models.TextField()
     s3_version = models.TextField()
+
+    class Meta:
+        managed = False
+        db_table = "cloudtrail_touch"
 
     def __str__(self) -> str:
         return f"{self.bucket}/{self.key}"
+
+
+class ArchivedMonth(models.Model):
+    """A month of events that has left the database: the Parquet file that holds them, under Object Lock.
+
+    A month may have several: events that were delivered after the first was written go into another. `rows_sha256` is that of
+    the rows themselves (`archive.hash_of`), so that another writer of the same rows could be held against it.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    month = models.DateField(help_text="its first day")
+    bucket = models.TextField()
+    key = models.TextField()
+    s3_version = models.TextField()
+    size = models.BigIntegerField(help_text="bytes")
+    sha256 = models.CharField(max_length=64, unique=True, help_text="of the file")
+    rows_sha256 = models.CharField(max_length=64)
+    events = models.BigIntegerField()
+    touches = models.BigIntegerField(help_text="what events touched besides their first object")
+    columns = models.JSONField(help_text="names, in the order of the file")
+    buckets = models.JSONField(help_text="of which the events tell, with the time of the first")
+    archived_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["month", "archived_at"]
+
+    def __str__(self) -> str:
+        return f"CloudTrail events of {self.month:%Y-%m}"
+
+    def trail_subject(self) -> Subject:
+        return Subject("archived_month", str(self.id), str(self))
+
+    @property
+    def pin(self) -> Pin:
+        return Pin(self.bucket, self.key, self.s3_version, self.size, self.sha256)

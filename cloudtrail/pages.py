@@ -17,7 +17,7 @@ from cloudtrail.directory import Register
 from cloudtrail.events import Unreadable, gunzip, redacted
 from cloudtrail.events import raw_event as raw_event_json
 from cloudtrail.models import Actor, DirectoryEntry, Event, LogFile, Trail
-from cloudtrail.queries import Match, Touched
+from cloudtrail.queries import Match, Touched, events_of
 from cloudtrail.sentences import actor as actor_words
 from cloudtrail.sentences import amount, sentence, shown
 from cloudtrail.touches import Reach
@@ -230,8 +230,7 @@ def file_facts(file: LogFile) -> list[dict[str, Any]]:
 
 def events_page(file: LogFile, user: User, after: int, limit: int) -> tuple[list[dict[str, Any]], str]:
     """Events of a file that the person may see, in its order, and the cursor of the next page or ""."""
-    events = Event.objects.of_file(file).filter(ordinal__gt=after).order_by("ordinal").select_related("actor")
-    found, register = list(events.visible_to(user)[: limit + 1]), Register()
+    found, register = events_of(file, user, after, limit + 1), Register()
     rows = [
         {"event": event, "sentence": event_sentence(event, register), "standing": event.actor.standing}
         for event in found[:limit]

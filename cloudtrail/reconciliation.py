@@ -17,7 +17,7 @@ from django.db.models import F, Q
 from audit import clock, trail
 from audit.actions import Action
 from audit.alarms import Kind, raise_alarm
-from cloudtrail.models import ObjectVersion, Reconciliation
+from cloudtrail.models import ArchivedMonth, ObjectVersion, Reconciliation
 from records.models import File, Record
 from storage import s3
 from storage.models import Bucket, Purpose
@@ -140,7 +140,8 @@ def _first_event(bucket: str) -> datetime | None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT min(time) FROM cloudtrail_event WHERE bucket = %s AND reach <> ''", [bucket])
         first: datetime | None = cursor.fetchone()[0]
-    return first
+    left = ArchivedMonth.objects.filter(buckets__has_key=bucket).order_by("month").values_list("buckets", flat=True)
+    return datetime.fromisoformat(left[0][bucket]) if left else first
 
 
 def _appeared(row: ObjectVersion, began: datetime | None) -> str:

@@ -157,6 +157,8 @@ def amount(size: int) -> str:
 
 def shown(text: str) -> str:
     """Text from an event, with control and direction marks made visible, so that it cannot disguise itself."""
+    if text.isprintable():
+        return text
     return "".join(char if char.isprintable() else _symbol(char) for char in text)
 
 

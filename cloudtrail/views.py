@@ -16,7 +16,8 @@ from audit import clock, trail
 from cloudtrail import pages, proof_pages, transitions
 from cloudtrail.directory import Register
 from cloudtrail.forms import ChangeTrailForm, TrailForm
-from cloudtrail.models import Event, LogFile, Trail
+from cloudtrail.models import LogFile, Trail
+from cloudtrail.queries import events_of
 from jobs.models import Job
 
 PAGE = 50
@@ -153,7 +154,9 @@ def again(request: PersonRequest, file_id: int) -> HttpResponse:
 @require_GET
 def event_page(request: PersonRequest, file_id: int, ordinal: int) -> HttpResponse:
     file = get_object_or_404(LogFile.objects.visible_to(request.user).select_related("trail"), pk=file_id)
-    event = get_object_or_404(Event.objects.visible_to(request.user).of_file(file), ordinal=ordinal)
+    event = next((one for one in events_of(file, request.user, ordinal - 1, 1) if one.ordinal == ordinal), None)
+    if event is None:
+        raise Http404
     trail.access(request.user, "view", file.trail, {"event": event.event_id})
     raw: dict[str, Any] = pages.raw_event(file, ordinal)
     register = Register()

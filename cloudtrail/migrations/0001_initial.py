@@ -74,6 +74,70 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="Touch",
+            fields=[
+                (
+                    "pk",
+                    models.CompositePrimaryKey(
+                        "time",
+                        "file",
+                        "ordinal",
+                        "reach",
+                        "bucket",
+                        "key",
+                        "s3_version",
+                        blank=True,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("time", models.DateTimeField()),
+                ("ordinal", models.IntegerField()),
+                (
+                    "reach",
+                    models.TextField(
+                        choices=[
+                            ("o", "object"),
+                            ("s", "source"),
+                            ("p", "prefix"),
+                            ("b", "bucket"),
+                            ("a", "all"),
+                            ("", "none"),
+                        ]
+                    ),
+                ),
+                ("bucket", models.TextField()),
+                ("key", models.TextField()),
+                ("s3_version", models.TextField()),
+            ],
+            options={
+                "db_table": "cloudtrail_touch",
+                "managed": False,
+            },
+        ),
+        migrations.CreateModel(
+            name="ArchivedMonth",
+            fields=[
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("month", models.DateField(help_text="its first day")),
+                ("bucket", models.TextField()),
+                ("key", models.TextField()),
+                ("s3_version", models.TextField()),
+                ("size", models.BigIntegerField(help_text="bytes")),
+                ("sha256", models.CharField(help_text="of the file", max_length=64, unique=True)),
+                ("rows_sha256", models.CharField(max_length=64)),
+                ("events", models.BigIntegerField()),
+                ("touches", models.BigIntegerField(help_text="what events touched besides their first object")),
+                ("columns", models.JSONField(help_text="names, in the order of the file")),
+                ("buckets", models.JSONField(help_text="of which the events tell, with the time of the first")),
+                ("archived_at", models.DateTimeField(db_default=audit.clock.Now())),
+            ],
+            options={
+                "ordering": ["month", "archived_at"],
+            },
+        ),
+        migrations.CreateModel(
             name="DigestFile",
             fields=[
                 ("id", models.BigAutoField(primary_key=True, serialize=False)),
@@ -544,39 +608,6 @@ class Migration(migrations.Migration):
             options={
                 "ordering": ["-begins", "region"],
             },
-        ),
-        migrations.CreateModel(
-            name="Touch",
-            fields=[
-                ("id", models.BigAutoField(primary_key=True, serialize=False)),
-                ("time", models.DateTimeField()),
-                ("ordinal", models.IntegerField()),
-                (
-                    "reach",
-                    models.TextField(
-                        choices=[
-                            ("o", "object"),
-                            ("s", "source"),
-                            ("p", "prefix"),
-                            ("b", "bucket"),
-                            ("a", "all"),
-                            ("", "none"),
-                        ]
-                    ),
-                ),
-                ("bucket", models.TextField(db_collation="C")),
-                ("key", models.TextField(db_collation="C")),
-                ("s3_version", models.TextField()),
-                (
-                    "file",
-                    models.ForeignKey(
-                        db_index=False,
-                        on_delete=django.db.models.deletion.PROTECT,
-                        related_name="+",
-                        to="cloudtrail.logfile",
-                    ),
-                ),
-            ],
         ),
         migrations.AddIndex(
             model_name="actor",

@@ -1,9 +1,10 @@
 """The table of events, partitioned by month of the event's time, and the rules that keep what files told.
 
 Two indexes: on the object, by a hash of its key (keys are long and repeated; the key itself is compared as well), or where
-only a prefix is named by a hash of its folder; and on the time, by which files, duplicates and evidence are found. The application's role owns no table, so a SECURITY DEFINER function
-makes its partitions. Events of odd times (before CloudTrail was there, or in the future) go to the default partition, and
-stay there.
+only a prefix is named by a hash of its folder; and on the time, by which files, duplicates and evidence are found. The
+application's role owns no table, so a SECURITY DEFINER function makes its partitions. Events of odd times (before CloudTrail
+was there, or in the future) go to the default partition, and stay there. Another such function drops a month, in the one
+transaction that says in which locked file it is kept, and only if the file has as many rows.
 """
 
 from django.db import migrations
@@ -39,10 +40,20 @@ CREATE TABLE cloudtrail_event (
 CREATE INDEX cloudtrail_event_object ON cloudtrail_event (
   bucket, hashtextextended(CASE reach WHEN 'p' THEN coalesce(substring(key from '^.*/'), '') ELSE key END, 0), time
 ) WHERE reach <> '';
+CREATE TABLE cloudtrail_touch (
+  time timestamptz NOT NULL,
+  file_id bigint NOT NULL,
+  ordinal integer NOT NULL,
+  reach text COLLATE "C" NOT NULL,
+  bucket text COLLATE "C" NOT NULL,
+  key text COLLATE "C" NOT NULL,
+  s3_version text COLLATE "C" NOT NULL
+) PARTITION BY RANGE (time);
 CREATE INDEX cloudtrail_touch_object ON cloudtrail_touch (
   bucket, hashtextextended(CASE reach WHEN 'p' THEN coalesce(substring(key from '^.*/'), '') ELSE key END, 0), time);
 CREATE INDEX cloudtrail_event_time ON cloudtrail_event (time);
 CREATE TABLE cloudtrail_event_default PARTITION OF cloudtrail_event DEFAULT;
+CREATE TABLE cloudtrail_touch_default PARTITION OF cloudtrail_touch DEFAULT;
 """
 
 PARTITION = """
@@ -52,18 +63,58 @@ DECLARE
   first date := date_trunc('month', day::timestamp)::date;
   next date := (date_trunc('month', day::timestamp) + interval '1 month')::date;
   name text := 'cloudtrail_event_' || to_char(first, 'YYYY_MM');
+  touched text := 'cloudtrail_touch_' || to_char(first, 'YYYY_MM');
 BEGIN
   IF first < '2013-11-01' OR first > audit_now() + interval '62 days' OR to_regclass(quote_ident(name)) IS NOT NULL THEN
     RETURN false;
   END IF;
-  PERFORM pg_advisory_xact_lock(7244112);
+  PERFORM pg_advisory_xact_lock(7244119);
   IF to_regclass(quote_ident(name)) IS NOT NULL
      OR EXISTS (SELECT 1 FROM cloudtrail_event_default WHERE time >= first AND time < next) THEN
     RETURN false;
   END IF;
   EXECUTE format('CREATE TABLE %I PARTITION OF cloudtrail_event FOR VALUES FROM (%L) TO (%L)', name,
                  first::timestamptz, next::timestamptz);
+  EXECUTE format('CREATE TABLE %I PARTITION OF cloudtrail_touch FOR VALUES FROM (%L) TO (%L)', touched,
+                 first::timestamptz, next::timestamptz);
   RETURN true;
+END $$;
+"""
+
+ARCHIVE = """
+CREATE FUNCTION cloudtrail_drop_archived(archived uuid) RETURNS void LANGUAGE plpgsql
+SECURITY DEFINER SET search_path = public, pg_temp SET timezone = 'UTC' SET lock_timeout = '10s' AS $$
+DECLARE
+  kept record;
+  events text;
+  touches text;
+  counted bigint;
+BEGIN
+  SELECT *, xmin::text::bigint AS made_in INTO kept FROM cloudtrail_archivedmonth WHERE id = archived;
+  IF kept IS NULL OR kept.made_in <> pg_current_xact_id()::text::bigint % 4294967296 THEN
+    RAISE EXCEPTION 'a month leaves in the transaction that says where it is kept' USING ERRCODE = 'restrict_violation';
+  END IF;
+  IF kept.month <> date_trunc('month', kept.month)::date OR kept.month + interval '2 months' > audit_now() THEN
+    RAISE EXCEPTION 'the month % is not closed', kept.month USING ERRCODE = 'restrict_violation';
+  END IF;
+  events := 'cloudtrail_event_' || to_char(kept.month, 'YYYY_MM');
+  touches := 'cloudtrail_touch_' || to_char(kept.month, 'YYYY_MM');
+  PERFORM pg_advisory_xact_lock(7244119);
+  LOCK TABLE cloudtrail_event, cloudtrail_touch IN ACCESS EXCLUSIVE MODE;
+  EXECUTE format('SELECT count(*) FROM %I', events) INTO counted;
+  IF counted <> kept.events THEN
+    RAISE EXCEPTION 'the month % has % events, its archive %', kept.month, counted, kept.events
+      USING ERRCODE = 'restrict_violation';
+  END IF;
+  EXECUTE format('SELECT count(*) FROM %I', touches) INTO counted;
+  IF counted <> kept.touches THEN
+    RAISE EXCEPTION 'the month % has % further touches, its archive %', kept.month, counted, kept.touches
+      USING ERRCODE = 'restrict_violation';
+  END IF;
+  EXECUTE format('ALTER TABLE cloudtrail_event DETACH PARTITION %I', events);
+  EXECUTE format('ALTER TABLE cloudtrail_touch DETACH PARTITION %I', touches);
+  EXECUTE format('DROP TABLE %I', events);
+  EXECUTE format('DROP TABLE %I', touches);
 END $$;
 """
 
@@ -99,9 +150,10 @@ class Migration(migrations.Migration):
     operations = [
         migrations.RunSQL(
             TABLE,
-            "DROP TABLE cloudtrail_event; DROP INDEX cloudtrail_touch_object;",
+            "DROP TABLE cloudtrail_event; DROP TABLE cloudtrail_touch;",
         ),
         migrations.RunSQL(PARTITION, "DROP FUNCTION cloudtrail_make_partition(date);"),
+        migrations.RunSQL(ARCHIVE, "DROP FUNCTION cloudtrail_drop_archived(uuid);"),
         migrations.RunSQL(
             KEEP,
             "DROP TRIGGER keep ON cloudtrail_logfile; DROP TRIGGER keep ON cloudtrail_actor;"
@@ -117,4 +169,6 @@ class Migration(migrations.Migration):
         AppendOnly("cloudtrail_credential"),
         AppendOnly("cloudtrail_event"),
         AppendOnly("cloudtrail_touch"),
+        Guard("cloudtrail_archivedmonth", subject="archived_month", key="id"),
+        AppendOnly("cloudtrail_archivedmonth"),
     ]

@@ -7,6 +7,7 @@ from functools import cache
 import psycopg
 from django.contrib.auth.models import Group
 from django.db import transaction
+from django.test import Client
 
 from accounts import accountability, codes
 from accounts.identity import Credentials
@@ -26,9 +27,9 @@ from audit.actions import Action
 from audit.clock import Now
 from demo import content
 from portal.consequences import approved, signed
-from records import contract, defining, numbers
+from records import contract, defining, numbers, registration
 from records.models import Draft, Record, RecordType, Version
-from signatures import intents, requests
+from signatures import intents, requests, routes
 from signatures.models import Step
 from signatures.transitions import sign_all
 from storage.models import Bucket
@@ -158,3 +159,24 @@ def sign(version: Version, signer: User) -> None:
         approved=approved,
         signed=signed,
     )
+
+
+def registered(record: Record) -> Version:
+    by = operator()
+    found = registration.look(BUCKET, f"{record.number}/", by=by)
+    return registration.register(
+        record,
+        found.entries,
+        {},
+        by=by,
+        then=lambda version, definition: routes.of_definition(version, definition, by=by),
+    )
+
+
+def browser(user: User) -> Client:
+    client = Client(HTTP_HOST="127.0.0.1")
+    client.force_login(user, backend="accounts.backends.PasswordBackend")
+    session = client.session
+    session["sitting"] = str(Sitting.objects.create(user=user, address="127.0.0.1").pk)
+    session.save()
+    return client

@@ -10,9 +10,7 @@ from functools import partial
 from django.contrib.auth.hashers import check_password
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper as Cursor
-from django.test import Client
 
-from accounts.models import Sitting, User
 from audit import chain, trail
 from audit.actions import Action
 from portal.bench import ground, scale
@@ -20,9 +18,8 @@ from portal.bench.figures import Figure, p95, queries, ratio, samples, seconds
 from portal.bench.ingesting import ingest
 from portal.bench.validating import validate
 from portal.consequences import approved, signed
-from records import registration, verification
-from records.models import Record, Version
-from signatures import routes
+from records import verification
+from records.models import Record
 from signatures.transitions import sign_all
 from storage import s3
 
@@ -41,7 +38,7 @@ def register() -> list[Figure]:
     megabytes = PACKAGE_FILES * FILE_BYTES / 1e6
     alone = megabytes / seconds(lambda: [hashlib.sha256(data).digest() for _ in range(PACKAGE_FILES)], 3)
     began = time.perf_counter()
-    version = registered(record)
+    version = ground.registered(record)
     registering = megabytes / (time.perf_counter() - began)
     verifying = megabytes / seconds(lambda: verification.verify(version, by=ground.operator()), 3)
     return [
@@ -50,25 +47,13 @@ def register() -> list[Figure]:
     ]
 
 
-def registered(record: Record) -> Version:
-    by = ground.operator()
-    found = registration.look(ground.BUCKET, f"{record.number}/", by=by)
-    return registration.register(
-        record,
-        found.entries,
-        {},
-        by=by,
-        then=lambda version, definition: routes.of_definition(version, definition, by=by),
-    )
-
-
 def sign() -> list[Figure]:
     """One signing from the button to the commit, against its password hash alone. Each takes another person's code."""
     taken = []
     for _ in range(SIGNINGS):
         record, signer = ground.record(), ground.person("approver")
         s3.client().put_object(Bucket=ground.BUCKET, Key=f"{record.number}/a.bin", Body=b"a")
-        intent, meaning, credentials, sitting = ground.prepared(registered(record), signer)
+        intent, meaning, credentials, sitting = ground.prepared(ground.registered(record), signer)
         began = time.perf_counter()
         sign_all(
             [intent],
@@ -165,7 +150,7 @@ def pages() -> list[Figure]:
     """Record page and audit view: p50, p95 and queries, against an empty page of the same stack."""
     record = Record.objects.filter(versions__isnull=False, type__kind="data").first() or _small_record()
     reader = ground.person("inspector")
-    client = browser(reader)
+    client = ground.browser(reader)
     empty = seconds(lambda: client.get("/healthz"), PAGE_ROUNDS)
     figures = []
     for name, url in (
@@ -190,17 +175,8 @@ def pages() -> list[Figure]:
 def _small_record() -> Record:
     record = ground.record()
     s3.client().put_object(Bucket=ground.BUCKET, Key=f"{record.number}/README.md", Body=b"# Bench")
-    registered(record)
+    ground.registered(record)
     return record
-
-
-def browser(user: User) -> Client:
-    client = Client(HTTP_HOST="127.0.0.1")
-    client.force_login(user, backend="accounts.backends.PasswordBackend")
-    session = client.session
-    session["sitting"] = str(Sitting.objects.create(user=user, address="127.0.0.1").pk)
-    session.save()
-    return client
 
 
 MEASURES: dict[str, Callable[[], list[Figure]]] = {

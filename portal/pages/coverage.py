@@ -28,7 +28,8 @@ WHERE (enabled AND bucket <> '')
 _BEGIN = "SELECT min(delivered_at), (SELECT count(*) FROM cloudtrail_trail) FROM cloudtrail_logfile"
 _SILENT = """
 SELECT name FROM unnest(%s::text[]) AS name
-WHERE NOT EXISTS (SELECT 1 FROM cloudtrail_event WHERE bucket = name)
+WHERE NOT EXISTS (SELECT 1 FROM cloudtrail_event WHERE bucket = name AND reach <> '')
+  AND NOT EXISTS (SELECT 1 FROM cloudtrail_archivedmonth WHERE buckets ? name)
 """
 
 

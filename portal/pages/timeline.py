@@ -172,7 +172,7 @@ class Asked:
         return replace(self, person="", standing="", kind="")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Cell:
     """How often one person did things of one kind on one day (UTC)."""
 
@@ -195,6 +195,8 @@ class Told:
     names: dict[tuple[str, str], str]
     directory: dict[str, Person] = field(default_factory=dict)
     register: Register = field(default_factory=Register)
+    role: str = field(default_factory=lambda: person_role())
+    met: dict[tuple[str, str, str], Person] = field(default_factory=dict)
 
     @property
     def sees_reading(self) -> bool:
@@ -320,7 +322,7 @@ UNKNOWN = "in the portal's role, but the portal knows of no such request"
 
 def _through_the_portal(told: Told, lines: Iterable[Touched]) -> dict[str, str]:
     """What the portal itself knows of the requests in the role that only it should use, by S3's request id."""
-    role = person_role()
+    role = told.role
     wanted = [line.request_id for line in lines if role and line.role == role and line.request_id]
     if not wanted:
         return {}
@@ -473,7 +475,7 @@ def _view(row: Access) -> Line:
 def _event(touched: Touched, told: Told, through: str = UNKNOWN, proof: str = "") -> Line:
     day = touched.time.astimezone(UTC).date()
     entry = told.register.known(touched.listed, day)
-    who = listed_person(entry) if entry else s3_person(touched.standing, touched.name, touched.role, told.directory)
+    who = listed_person(entry) if entry else _met(touched, told)
     in_portal = who is told.directory.get(touched.name.lower())
     named = replace(touched, name=who.name if entry or in_portal else touched.name, role=role_name(touched.role))
     known = [sentences.small_print(sentences.Run((named,)))]
@@ -483,7 +485,7 @@ def _event(touched: Touched, told: Told, through: str = UNKNOWN, proof: str = ""
         known.append(touched.name)
     if touched.standing == Standing.SERVICE and (owner := told.register.owner(touched.name, day)):
         known.append(f"{owner.person} answers for it")
-    if touched.role and touched.role == person_role():
+    if touched.role and touched.role == told.role:
         known.append(through)
     return Line(
         place=(touched.time, Rank.S3, touched.file_id, touched.ordinal),
@@ -610,7 +612,15 @@ def cells(asked: Asked, told: Told | None = None) -> list[Cell]:
 
 def _counted_person(one: s3_events.Tally, told: Told) -> Person:
     entry = told.register.known(one.listed, one.day)
-    return listed_person(entry) if entry else s3_person(one.standing, one.name, one.role, told.directory)
+    return listed_person(entry) if entry else _met(one, told)
+
+
+def _met(one: Touched | s3_events.Tally, told: Told) -> Person:
+    """Whom CloudTrail names, concluded once for all lines of theirs."""
+    key = (one.standing, one.name, one.role)
+    if key not in told.met:
+        told.met[key] = s3_person(*key, told.directory)
+    return told.met[key]
 
 
 def _counted(rows: QuerySet[Any], column: str) -> Iterable[Any]:

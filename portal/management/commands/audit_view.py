@@ -8,6 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from audit import clock, trail
+from cloudtrail.archive import Unanswerable
 from portal import reports
 from portal.pages.timeline import Asked
 from records.models import Record
@@ -26,6 +27,12 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if not 1 <= options["days"] <= 36500:
             raise CommandError("--days is a number of days, 1 to 36500")
+        try:
+            self._write(options)
+        except Unanswerable as refused:
+            raise CommandError(refused.message) from refused
+
+    def _write(self, options: dict[str, Any]) -> None:
         asked = self._asked(options)
         made = reports.report(asked, "an operator of the system")
         trail.access(trail.SYSTEM, "export", asked.version or asked.record, {
