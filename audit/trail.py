@@ -10,7 +10,6 @@ from typing import Any, Protocol, runtime_checkable
 
 from django.core.exceptions import PermissionDenied
 from django.db import connection, transaction
-from django.db.models.expressions import RawSQL
 
 from audit.actions import Action
 from audit.canonical import canonical
@@ -99,7 +98,10 @@ _judged_at_commit: ContextVar[bool] = ContextVar("judged_at_commit", default=Fal
 
 def held() -> Entry | None:
     """The entry that made the portal read-only, while it is."""
-    return Entry.objects.filter(pk=RawSQL("SELECT audit_held()", ())).first()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT audit_held()")
+        (entry,) = cursor.fetchone()
+    return Entry.objects.filter(pk=entry).first() if entry is not None else None
 
 
 @contextmanager

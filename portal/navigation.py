@@ -1,9 +1,10 @@
 """What the shell of every page shows: the rail, who one is, and how much waits."""
 
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from django.conf import settings
+from django.db import connection
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
@@ -47,9 +48,22 @@ def navigation(request: HttpRequest) -> dict[str, Any]:
 
 
 def waiting(user: User) -> int:
-    """How much waits for the person, in one query: signatures whose turn it is, and readings."""
+    """How much waits for the person: signatures whose turn it is, and readings."""
+    question, values = _question(user, tuple(user.roles))
+    with connection.cursor() as cursor:
+        cursor.execute(question, values)
+        count: int = cursor.fetchone()[0]
+    return count
+
+
+@lru_cache(maxsize=1000)
+def _question(user: User, roles: tuple[str, ...]) -> tuple[str, tuple[Any, ...]]:
+    """One query, whose text follows from who asks and their roles alone. Writing it takes twice as long as the answer does, and
+    it is asked for every page: so it is written once."""
     steps: QuerySet[Any] = Step.objects.awaiting(user).order_by().values_list("pk")
-    return steps.union(qualifications.unread(user).order_by().values_list("pk"), all=True).count()
+    both = steps.union(qualifications.unread(user).order_by().values_list("pk"), all=True)
+    text, values = both.query.sql_with_params()
+    return f"SELECT count(*) FROM ({text}) AS waiting", values  # noqa: S608 the ORM's own text
 
 
 def _rail(request: HttpRequest, user: User) -> list[dict[str, Any]]:

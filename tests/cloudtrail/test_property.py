@@ -81,7 +81,7 @@ def one_database(template_empty, django_db_blocker):
     yield from on_clone(template_empty, django_db_blocker)
 
 
-@settings(max_examples=25, deadline=None, derandomize=True, phases=[Phase.explicit, Phase.generate, Phase.shrink],
+@settings(max_examples=15, deadline=None, derandomize=True, phases=[Phase.explicit, Phase.generate, Phase.shrink],
           suppress_health_check=list(HealthCheck))  # fmt: skip
 @given(any_of.lists(events(), min_size=1, max_size=40), any_of.data())
 @pytest.mark.compliance("F18", "F19")

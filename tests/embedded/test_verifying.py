@@ -19,6 +19,7 @@ def site(firm: Firm, tmp_path) -> Site:
         return Site(connection.info.dbname, tmp_path)
 
 
+@pytest.mark.long
 @pytest.mark.compliance("11.10(a)")
 def test_where_nothing_was_changed_both_commands_say_so_and_exit_0(firm, site):
     walked = site.manage("verify_audit", "--json")
@@ -37,6 +38,7 @@ def test_one_column_of_one_entry_is_named(firm, site):
     assert json.loads(walked.stdout)["fault"]["sentence"] == "The column actor_name of entry 9 is not what was chained."
 
 
+@pytest.mark.long
 @pytest.mark.compliance("11.10(a)")
 def test_one_column_of_a_version_is_named(firm, site):
     as_superuser(

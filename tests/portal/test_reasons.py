@@ -13,6 +13,7 @@ from accounts import transitions as people_verbs
 from audit import alarms, clock, reasons, reviews, trail
 from audit.alarms import Kind
 from audit.models import Entry, ReviewFilter
+from cloudtrail import archive
 from cloudtrail import transitions as trails
 from cloudtrail.models import Trail
 from portal import posture
@@ -33,6 +34,7 @@ PASSED_ON = {
     "audit/trail.py:record": "writes what the verbs have looked at",
     "records/transitions.py:move": "takes the step of a verb that has looked at it",
     "storage/transitions.py:register_bucket": "nothing is changed: a reason may be given",
+    "portal/management/commands/archive_events.py:handle": "gives it to the verb",
     "portal/restoring.py:report": "asks first whether there is anything to report; tested with the restore",
 }
 BAD = ["", "            ", "x", "xxxxxxxxxxxx", "..............", "short one"]
@@ -60,6 +62,7 @@ TRIED: dict[str, Verb] = {
     "audit/alarms.py:acknowledge": lambda f, r: alarms.acknowledge(alarms.raise_alarm(Kind.LOCK_OUT, f.author, "Locked."), by=f.approver, comment=r),
     "audit/reviews.py:make_filter": lambda f, r: reviews.make_filter("Mine", why=r, every_days=7, by=f.approver),
     "audit/reviews.py:retire_filter": lambda f, r: reviews.retire_filter(ReviewFilter.objects.first(), by=f.approver, reason=r),
+    "cloudtrail/archive.py:close": lambda f, r: archive.close(date(2026, 1, 1), by=f.administrator, reason=r),
     "cloudtrail/transitions.py:change_trail": lambda f, r: trails.change_trail(Trail.objects.first().pk, {}, by=f.administrator, reason=r),
     "cloudtrail/transitions.py:enter_in_directory": lambda f, r: trails.enter_in_directory(SERVICE, by=f.administrator, reason=r),
     "cloudtrail/transitions.py:end_in_directory": lambda f, r: trails.end_in_directory(trails.enter_in_directory(SERVICE | {"identifier": f"{uuid.uuid4()}.amazonaws.com"}, by=f.administrator, reason="who answers for it").pk, clock.now().date(), by=f.administrator, reason=r),

@@ -74,7 +74,7 @@ def test_hostile_text_becomes_harmless_html_and_a_pdf(text):
     assert page_count(printed(text, {"cov.png": b"no picture"})) >= 1
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     st.text(
         alphabet=st.one_of(st.sampled_from(list("#*_`~>-+|[]()!<>&:\\ \n\t1.xX\"'/")), st.characters()), max_size=300

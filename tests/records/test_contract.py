@@ -505,7 +505,7 @@ schema_like = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(schema_like, json_value)
 def test_no_schema_and_no_metadata_make_it_fail_otherwise_than_in_sentences(schema, value):
     found = metadata_schema.schema_problems(schema)

@@ -278,7 +278,7 @@ starts = st.sampled_from(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     names,
     starts,

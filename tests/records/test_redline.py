@@ -19,7 +19,7 @@ word = st.sampled_from(
 text = st.one_of(st.lists(word, max_size=30).map("".join), st.text(max_size=40))
 
 
-@settings(max_examples=500)
+@settings(max_examples=150)
 @given(text, text)
 def test_both_texts_can_be_rebuilt_from_the_blocks(old, new):
     blocks = redline(old, new)
@@ -38,7 +38,7 @@ def test_both_texts_can_be_rebuilt_from_the_blocks(old, new):
     assert all((before.op == "equal") != (after.op == "equal") for before, after in pairwise(blocks))
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(text, text)
 def test_the_rows_hold_every_line_of_both_texts_with_its_number(old, new):
     drawn = rows(redline(old, new), context=None)

@@ -85,6 +85,7 @@ def told(s3):
     return answers | {"heads": heads}
 
 
+@pytest.mark.long
 def test_what_was_removed_stays_removed(restarted):
     def fill(standin):
         s3 = client(standin.url)
@@ -100,6 +101,7 @@ def test_what_was_removed_stays_removed(restarted):
     assert s3.list_objects_v2(Bucket="stays")["KeyCount"] == 0
 
 
+@pytest.mark.long
 def test_sessions_and_keys_outlive_a_restart(restarted):
     def fill(standin):
         role = "arn:aws:iam::111122223333:role/countersign-person"
@@ -113,6 +115,7 @@ def test_sessions_and_keys_outlive_a_restart(restarted):
     assert client(standin.url, service="kms").describe_key(KeyId=key)["KeyMetadata"]["Description"] == "records"
 
 
+@pytest.mark.long
 def test_delivered_log_files_outlive_a_restart(restarted):
     def fill(standin):
         client(standin.url).list_buckets()
@@ -154,6 +157,7 @@ def test_three_hundred_objects_are_back_in_seconds(tmp_path):
     assert took < 10
 
 
+@pytest.mark.long
 def test_a_folder_of_another_version_is_refused_with_a_sentence(tmp_path):
     first = start(trail_every=0, data=tmp_path)
     first.stop()
@@ -166,6 +170,7 @@ def test_a_folder_of_another_version_is_refused_with_a_sentence(tmp_path):
         start(trail_every=0, data=tmp_path)
 
 
+@pytest.mark.long
 def test_a_folder_that_is_in_use_is_refused_with_a_sentence(tmp_path):
     first = start(trail_every=0, data=tmp_path)
     with pytest.raises(RuntimeError, match="in use by another stand-in"):
@@ -174,6 +179,7 @@ def test_a_folder_that_is_in_use_is_refused_with_a_sentence(tmp_path):
     start(trail_every=0, data=tmp_path).stop()
 
 
+@pytest.mark.long
 def test_what_is_set_for_account_key_and_trail_outlives_a_restart(restarted):
     def fill(standin):
         keeper = Keeper(standin.url)
