@@ -253,7 +253,7 @@ def an_inspector_sees_who_touched_it_and_proves_it_unchanged(story: Story) -> No
         shown = page.locator("main").inner_text()
         for sentence in ("Tomasz Nowak registered KRAS-001", "Chidi Okafor signed KRAS-001", "Ellen Marsh"):
             assert sentence in shown, sentence
-        # The stand-in and its bucket are shared by all tests: what another one does there meanwhile may part the reads into runs.
+        # The bucket is shared by all tests: what another one changes of its settings meanwhile parts the reads into runs.
         runs = re.findall(r" read (?:(\d+) files )?.* through role ", shown)
         assert sum(int(files or 1) for files in runs) >= 15, shown
         assert "CloudTrail · version named in the event" in shown

@@ -17,6 +17,7 @@ from django.db import OperationalError, close_old_connections, connection
 from audit import chain
 from audit.models import Entry
 from cloudtrail import ingest, transitions
+from cloudtrail import tasks as _handlers  # noqa: F401 jobs are run by what it registers
 from cloudtrail.models import Event, LogFile, Proof
 from jobs import queue
 from jobs.models import Job
