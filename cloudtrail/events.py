@@ -316,9 +316,22 @@ def _refuse_other_text(content: bytes) -> None:
             content.decode()
         except UnicodeDecodeError as error:
             raise Unreadable(f"The file is not valid UTF-8 (byte {error.start}).") from error
-    if content.count(b'"Records"') > 1:
-        # Escaped quotes keep a *value* of this text out of the count; a second list would silently replace the first.
+    if content.count(b'"Records"') > 1 and _names_records_again(content):
         raise Unreadable("The file names “Records” more than once.")
+
+
+class _Outline(Struct, rename={"records": "Records"}):
+    records: msgspec.Raw = msgspec.Raw(b"")
+
+
+def _names_records_again(content: bytes) -> bool:
+    """Whether there is a second list, which would silently take the place of the first. In an event the word is nothing: an
+    object's key may be just that. Malformed text is the decoder's to tell."""
+    try:
+        outline = msgspec.json.decode(content, type=_Outline)
+    except (ValueError, RecursionError):
+        return False
+    return content.replace(bytes(outline.records), b"", 1).count(b'"Records"') > 1
 
 
 def _refuse_other_events(events: list[Event]) -> None:

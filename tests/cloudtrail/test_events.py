@@ -86,6 +86,11 @@ def test_a_bomb_is_refused_quickly_and_within_bounds():
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000  # kB
 
 
+def test_an_event_may_speak_of_a_key_that_is_called_as_the_list_of_events_is():
+    told = parse(given.packed([given.s3(key="Records"), given.s3(key="b")])).events
+    assert len(told) == 2
+
+
 def test_the_cap_is_a_cap():
     raw = given.packed([given.s3() for _ in range(100)])
     with pytest.raises(Unreadable, match="unpacks to more than"):
