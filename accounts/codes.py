@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from urllib.parse import quote
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django_otp.oath import TOTP
 
 from accounts import seeds
@@ -71,18 +72,22 @@ def otpauth_url(device: CodeDevice) -> str:
 
 
 def device_in_use(user: User) -> CodeDevice | None:
-    return CodeDevice.objects.filter(user=user, confirmed_at__isnull=False, withdrawn_at__isnull=True).first()
+    return _in_use(user).first()
 
 
-def spend(device: CodeDevice, code: str) -> bool:
-    """True once for the current code: it is spent and committed before this returns, whatever comes after.
+def _in_use(user: User) -> QuerySet[CodeDevice]:
+    return CodeDevice.objects.filter(user=user, confirmed_at__isnull=False, withdrawn_at__isnull=True)
+
+
+def spend(user: User, code: str) -> bool:
+    """True once for the current code of the person's device: it is spent and committed before this returns, whatever comes after.
 
     Must not be called inside a transaction that could roll back. Raises CodeReused for a right code that was used before.
     """
     with transaction.atomic(durable=True):
-        held = CodeDevice.objects.select_for_update(no_key=True).get(pk=device.pk)
+        held = _in_use(user).select_for_update(no_key=True).first()
         now = clock.now()
-        if held.withdrawn_at or not _fits(held, code, now):
+        if held is None or not _fits(held, code, now):
             return False
         if held.last_step >= step_at(now):
             raise CodeReused(now)

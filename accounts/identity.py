@@ -94,16 +94,17 @@ def confirm(
         raise refused(str(reused), "passkey's answer used before") from None
     except passkeys.Wrong as wrong:
         raise refused(WRONG, f"{_count_failure(user.username, purpose)}, passkey: {wrong}") from None
-    if not factor or not user.usable_at(clock.now()):
+    now = clock.now()
+    if not factor or not user.usable_at(now):
         raise refused(WRONG, _count_failure(user.username, purpose))
     if proof and not sso.use(proof, user):
         raise refused(
             "The identity provider's confirmation was used already. Confirm yourself there again.", "proof used"
         )
     _forget_failures(user.username, purpose)
-    if dormancy.sleeps(user):
+    if user.dormant_at or (purpose == Lockout.Purpose.LOGIN and dormancy.sleeps(user)):
         raise refused(dormancy.SENTENCE, "dormant")
-    return Confirmed(clock.now(), f"{SINGLE_SIGN_ON if proof else PASSWORD} + {factor}")
+    return Confirmed(now, f"{SINGLE_SIGN_ON if proof else PASSWORD} + {factor}")
 
 
 def _spend(user: User, credentials: Credentials) -> str:
@@ -111,8 +112,7 @@ def _spend(user: User, credentials: Credentials) -> str:
     if credentials.passkey:
         passkeys.spend(user, credentials.passkey, credentials.challenge)
         return PASSKEY
-    device = codes.device_in_use(user)
-    return CODE if device is not None and codes.spend(device, credentials.code) else ""
+    return CODE if codes.spend(user, credentials.code) else ""
 
 
 def confirm_password(user: User, password: str) -> None:
@@ -250,8 +250,8 @@ def _begin_try(username: str, purpose: str) -> datetime | None:
     """Count a try as failed before anything is compared, under lock: however many come side by side, no more than
     FAILURES_ALLOWED are looked at. Returns until when the name is locked (UTC), or None where the try may go on."""
     with transaction.atomic(durable=True):
-        Lockout.objects.get_or_create(username_folded=folded(username), purpose=purpose)
-        row = _lockout(username, purpose)
+        locked = Lockout.objects.select_for_update(no_key=True)
+        row, _ = locked.get_or_create(username_folded=folded(username), purpose=purpose)
         now = clock.now()
         if row.locked_until and row.locked_until > now:
             return row.locked_until

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from django.db.models import Q
 
 from accounts import accountability, codes, founding, passkeys, qualifications
-from accounts.models import CodeDevice, Letter, LetterWaiver, Policy, Qualification, Suspicion, User
+from accounts.models import CodeDevice, Letter, LetterWaiver, Policy, Suspicion, User
 
 TESTED_WITHIN = timedelta(days=366)
 RESETS_APART = timedelta(hours=24)
@@ -96,7 +96,7 @@ def _suspicion(user: User, now: datetime) -> Finding:
 
 
 def _hold(user: User, now: datetime) -> Finding:
-    until = held_until(user, codes.device_in_use(user))
+    until = held_until(user, codes.device_in_use(user)) if user.password_reset_at else None
     if until is None or until <= now:
         return Finding(True, "Password and device were not both set anew within a day.")
     sentence = f"Password and device were both set anew within a day: signing opens again {until:%d %b %Y %H:%M} UTC."
@@ -140,12 +140,13 @@ def _training(user: User, now: datetime) -> Finding:
     late = qualifications.overdue(user, GATE, now)
     if late:
         return Finding(False, f"Your training is overdue: read {late[0].label} first.", "/training/", "Your training")
-    if not Qualification.objects.filter(user=user, gate=GATE, met_at__isnull=False).exists():
+    trained_on = qualifications.policy_in_force(user)
+    if not trained_on:
         policy = policy_in_effect(now)
         what = policy.label if policy else "the e-signature SOP"
         url = policy.page if policy else "/training/"
         return Finding(False, f"You are not trained yet: read and sign {what} first.", url, "Read it")
-    return Finding(True, f"Trained on {qualifications.policy_in_force(user)}.")
+    return Finding(True, f"Trained on {trained_on}.")
 
 
 def _device(user: User, now: datetime) -> Finding:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from django.db import connection
 
-from audit import clock, trail
+from audit import trail
 from audit.alarms import Kind, clear, raise_alarm
 from audit.models import ClockReading
 
@@ -33,8 +33,9 @@ SELECT clock_timestamp(), audit_now(), greatest(
 
 @dataclass(frozen=True)
 class Reading:
-    """What one look at the clocks found. `within` is how exactly the offset could be told."""
+    """What one look at the clocks found. `at` is the one clock's time, `within` how exactly the offset could be told."""
 
+    at: datetime
     offset: timedelta
     within: timedelta
     behind: timedelta
@@ -73,6 +74,7 @@ def look() -> Reading:
     after = moment()
     half = (after.since_start - before.since_start) / 2
     return Reading(
+        at=now,
         offset=database - before.wall - half,
         within=half,
         behind=newest - now if newest else timedelta(),
@@ -87,7 +89,7 @@ def observe(role: str = "web") -> Reading:
     last = ClockReading.objects.filter(source=source).order_by("-id").first()
     often = SAMPLED_EVERY if reading.standing == Standing.WELL else WATCHED_EVERY
     changed = last is None or last.standing != reading.standing
-    if last is None or changed or reading.standing == Standing.STEPPED or clock.now() - last.at > often:
+    if last is None or changed or reading.standing == Standing.STEPPED or reading.at - last.at > often:
         ClockReading.objects.create(
             source=source,
             standing=reading.standing,
@@ -101,9 +103,10 @@ def observe(role: str = "web") -> Reading:
 
 def fault() -> str:
     """The sentence that says why nobody can sign now, or ""."""
-    if sentence := SENTENCES.get(observe().standing):
+    reading = observe()
+    if sentence := SENTENCES.get(reading.standing):
         return sentence
-    fresh = ClockReading.objects.filter(at__gt=clock.now() - COUNTS_FOR).order_by("source", "-id").distinct("source")
+    fresh = ClockReading.objects.filter(at__gt=reading.at - COUNTS_FOR).order_by("source", "-id").distinct("source")
     apart = any(row.standing == Standing.APART for row in fresh)
     return SENTENCES[Standing.APART] if apart else ""
 

@@ -33,7 +33,7 @@ class Entry(models.Model):
 
     class Meta:
         indexes = [
-            models.Index(fields=["xact"]),
+            models.Index(fields=["xact", "subject_kind", "subject_id"]),
             models.Index(fields=["subject_kind", "subject_id", "id"]),
             models.Index(fields=["actor", "id"]),
             models.Index(fields=["action", "id"]),

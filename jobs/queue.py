@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models import F, Q
 
 from audit import trail
@@ -40,14 +40,12 @@ def enqueue(
     actor = trail.actor_of(by)
     natural = f"{kind}:{key or uuid.uuid4()}"
     values = {"kind": kind, "args": dict(args or {}), "requested_by": actor.key, "requested_by_name": actor.name}
-    try:
-        with transaction.atomic():
-            # A finished job gives its natural key back, so that the same work can be asked for again.
-            Job.objects.filter(key=natural, state__in=[Job.State.DONE, Job.State.FAILED]).update(
-                key=f"{natural}:{uuid.uuid4()}"
-            )
-            job, _ = Job.objects.get_or_create(key=natural, defaults=values)
-    except IntegrityError:
+    with transaction.atomic(savepoint=False):
+        # A finished job gives its natural key back, so that the same work can be asked for again.
+        Job.objects.filter(key=natural, state__in=[Job.State.DONE, Job.State.FAILED]).update(
+            key=f"{natural}:{uuid.uuid4()}"
+        )
+        Job.objects.bulk_create([Job(key=natural, **values)], ignore_conflicts=True)
         job = Job.objects.get(key=natural)
     transaction.on_commit(lambda: wake(job.pk))
     return job

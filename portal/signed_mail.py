@@ -18,7 +18,7 @@ JOB = "signatures.digest"
 
 def ask_for(signature: Signature) -> None:
     """The mail, once no more signatures are asked for on the version; in the transaction of the signature."""
-    version = Version.objects.get(pk=signature.version_id)
+    version = signature.version
     if version.state not in OPEN_STATES:
         args = {"version": str(version.pk), "title": "Mail of the signatures", "page": version.get_absolute_url()}
         queue.enqueue(JOB, args=args, key=f"{version.pk}:{version.state}")

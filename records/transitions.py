@@ -110,7 +110,11 @@ def lock(version: Version) -> Version:
 
 def move(version: Version, step: str, *, by: User, reason: str = "") -> Version:
     """Take one step of the table. Raises NotAllowed, for the trail, where the table has none from this state."""
-    version = lock(version)
+    return move_locked(lock(version), step, by=by, reason=reason)
+
+
+def move_locked(version: Version, step: str, *, by: User, reason: str = "") -> Version:
+    """`move()` where this transaction has read and locked the version already."""
     found = lifecycle.find(version.lifecycle, step, version.state)
     if found is None:
         raise trail.NotAllowed(

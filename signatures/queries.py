@@ -12,6 +12,7 @@ from signatures.meanings import OF_THE_ROUTE, Meaning
 
 if TYPE_CHECKING:
     from accounts.models import User
+    from records.models import Version
     from signatures.models import Signature, Step  # noqa: F401
 
 OPEN_STATES = (State.IN_REVIEW, State.REGISTERED)
@@ -25,11 +26,15 @@ class StepQuerySet(QuerySet["Step"]):
         """Steps that are still asked for: not signed, and not lapsed."""
         return self.filter(signature__isnull=True, lapsed_at__isnull=True)
 
+    def before(self, version: Version | OuterRef, place: int | OuterRef) -> StepQuerySet:
+        """Steps of the version that come before the place."""
+        return self.filter(version=version, place__lt=place)
+
     def waiting(self) -> StepQuerySet:
         """Steps whose turn it is: unsigned, on a version that is still open, with no unsigned step before them."""
         from signatures.models import Step
 
-        earlier = Step.objects.unsigned().filter(version=OuterRef("version"), place__lt=OuterRef("place"))
+        earlier = Step.objects.unsigned().before(OuterRef("version"), OuterRef("place"))
         return self.unsigned().filter(~Exists(earlier), version__state__in=OPEN_STATES)
 
     def awaiting(self, user: User) -> StepQuerySet:

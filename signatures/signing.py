@@ -1,8 +1,8 @@
 """The ceremony: the one place where a Signature comes into being (21 CFR 11.50, 11.70, 11.200).
 
-`signing()` looks first whether the signature could be given at all, so that nobody spends a code in vain. It confirms the
-person before its transaction, so that a refused attempt stays on the trail and a spent code stays spent; then, in one durable
-transaction, it locks, checks again, writes the signatures and hands over to the consequence.
+`signing()` looks first at what may have changed since the dialog was opened, so that nobody spends a code in vain. It confirms
+the person before its transaction, so that a refused attempt stays on the trail and a spent code stays spent; then, in one durable
+transaction, it locks, checks all there is, writes the signatures and hands over to the consequence.
 """
 
 import hashlib
@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from django.db import transaction
@@ -43,18 +44,23 @@ LETTER_WAIVER = "letter_waiver"  # the type of the report that waives the letter
 
 @dataclass(frozen=True)
 class Act:
-    """One version, signed with one meaning, through one intent; `outcome` is what a disposition decides."""
+    """One version, signed with one meaning, through one intent, at one moment of the one clock (UTC), at which all is judged;
+    `outcome` is what a disposition decides."""
 
     version: Version
     intent: Intent
     meaning: str
     step: Step | None
+    at: datetime
     reviewed: bool = False
     outcome: str = ""
 
     @property
     def about(self) -> Signature | None:
         return self.intent.about
+
+
+Check = Callable[[Act, User], None]
 
 
 class SignatureRefused(trail.Refused):
@@ -90,7 +96,7 @@ def signing(
     _check_list(held, signer)
     for intent in held:
         _check_reason(intent.version, signer, meaning, reason)
-        _check(Act(intent.version, intent, meaning, intent.step, reviewed, outcome), signer)
+        _check(Act(intent.version, intent, meaning, intent.step, clock.now(), reviewed, outcome), signer, BEFORE_A_CODE)
     asks_all = request is None or identity.asks_for_username(sitting, request)
     if asks_all and folded(credentials.username) != signer.username_folded:
         raise SignatureRefused(
@@ -106,11 +112,12 @@ def signing(
 
     with transaction.atomic(durable=True):
         # One person's statements form a chain, so one person's signings go one after the other.
-        signer = User.objects.select_for_update(no_key=True).get(pk=signer.pk)
-        yield [_sign(_lock(intent, meaning, reviewed, outcome), signer, reason, components, key) for intent in held]
-        now = clock.now()
+        signer = _locked(signer)
+        signed = [_sign(_lock(intent, meaning, reviewed, outcome), signer, reason, components, key) for intent in held]
+        yield signed
+        last = signed[-1].signed_at
         rows = Sitting.objects.filter(pk=sitting.pk)
-        rows.update(last_signed_at=now, **({"signed_in_full_at": now} if asks_all else {}))
+        rows.update(last_signed_at=last, **({"signed_in_full_at": last} if asks_all else {}))
 
 
 def _check_list(held: Sequence[Intent], signer: User) -> None:
@@ -134,6 +141,11 @@ def _check_reason(version: Version, signer: User, meaning: str, reason: str) -> 
         raise SignatureRefused(version, signer, f"A {label} needs a reason. {told}", "no reason", 400)
 
 
+def _locked(signer: User) -> User:
+    people = User.objects.select_for_update(no_key=True, of=("self",)).select_related("identity_proved_by")
+    return people.get(pk=signer.pk)
+
+
 def _lock(intent: Intent, meaning: str, reviewed: bool, outcome: str) -> Act:
     version = (
         Version.objects.select_for_update(no_key=True, of=("self",))
@@ -141,16 +153,16 @@ def _lock(intent: Intent, meaning: str, reviewed: bool, outcome: str) -> Act:
         .get(pk=intent.version_id)
     )
     step = Step.objects.select_for_update(no_key=True).get(pk=intent.step_id) if intent.step_id else None
-    return Act(version, intent, meaning, step, reviewed, outcome)
+    return Act(version, intent, meaning, step, clock.now(), reviewed, outcome)
 
 
 def _sign(act: Act, signer: User, reason: str, components: str, key: PortalKey) -> Signature:
-    _check(act, signer)
+    _check(act, signer, ALWAYS)
     return _write(act, signer, reason, components, key)
 
 
-def _check(act: Act, signer: User) -> None:
-    for check in CHECKS:
+def _check(act: Act, signer: User, checks: Sequence[Check]) -> None:
+    for check in checks:
         check(act, signer)
 
 
@@ -180,7 +192,7 @@ def _row(act: Act, signer: User, reason: str, components: str, key: PortalKey) -
         meaning=act.meaning,
         sentence=_sentence(act),
         reason=reason.strip(),
-        signed_at=clock.now(),
+        signed_at=act.at,
         about=act.about,
         outcome=act.outcome,
         accountability=acknowledged.revision if acknowledged else "",
@@ -249,7 +261,7 @@ def _turn(act: Act, signer: User) -> None:
         raise SignatureRefused(
             act.version, signer, "Enough others signed at this place: this signature is asked for no more.", "lapsed"
         )
-    if not Step.objects.waiting().filter(pk=act.step.pk).exists():
+    if Step.objects.unsigned().before(act.version, act.step.place).exists():
         raise SignatureRefused(
             act.version, signer, "It is not this step's turn: a signature before it is still missing.", "order"
         )
@@ -265,7 +277,7 @@ def _meaning(act: Act, signer: User) -> None:
 
 
 def _authority(act: Act, signer: User) -> None:
-    if not signer.usable_at(clock.now()) or not may(signer, PERMISSIONS[act.meaning], act.version):
+    if not signer.usable_at(act.at) or not may(signer, PERMISSIONS[act.meaning], act.version):
         raise SignatureRefused(act.version, signer, "Your role does not include this signature.", "authority")
 
 
@@ -314,7 +326,7 @@ def _right(act: Act, signer: User) -> None:
         raise SignatureRefused(
             act.version, signer, "Signing opens when the first e-signature SOP is effective.", "founding"
         )
-    for gap in rights.gaps(signer, clock.now(), spared=spared(act.meaning, act.version)):
+    for gap in rights.gaps(signer, act.at, spared=spared(act.meaning, act.version)):
         raise SignatureRefused(act.version, signer, gap.finding.sentence, gap.condition.name)
 
 
@@ -383,7 +395,7 @@ def _digests(act: Act, signer: User) -> None:
         raise SignatureRefused(act.version, signer, f"This version contradicts its own seal: {wrong[0]}", "seal")
 
 
-CHECKS: Sequence[Callable[[Act, User], None]] = (
+ALWAYS: Sequence[Check] = (
     _clock,
     _state,
     _meaning,
@@ -396,3 +408,5 @@ CHECKS: Sequence[Callable[[Act, User], None]] = (
     _shown,
     _reviewed,
 )
+# The dialog has told what its person lacks; this is what others, the clock, or a form left half filled in change in two minutes.
+BEFORE_A_CODE: Sequence[Check] = (_clock, _state, _meaning, _turn, _about, _shown, _reviewed)

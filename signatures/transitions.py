@@ -14,7 +14,7 @@ from audit import reasons, trail
 from audit.actions import Action
 from records import transitions as records
 from records.models import Version
-from records.transitions import lock, move
+from records.transitions import lock, move_locked
 from signatures import mail
 from signatures.meanings import Meaning, Outcome
 from signatures.models import Signature, Step
@@ -161,9 +161,9 @@ def retire(
     with signing(
         [intent], Meaning.RETIREMENT, signer=signer, credentials=credentials, sitting=sitting, request=request, reason=reason
     ) as [signature]:  # fmt: skip
-        version = records.retire(signature.version, by=signer, reason=reason)
+        signature.version = records.retire(signature.version, by=signer, reason=reason)
         if retired:
-            retired(version, signer)
+            retired(signature.version, signer)
         if signed:
             signed(signature)
     return signature
@@ -211,14 +211,14 @@ def _ask_again(about: Signature, why: str, *, by: User) -> None:
 
 def _consequence(signature: Signature, signer: User, reason: str, approved: Approved | None) -> None:
     if signature.meaning == Meaning.REJECTION:
-        move(signature.version, "reject", by=signer, reason=reason)
+        move_locked(signature.version, "reject", by=signer, reason=reason)
         return
-    if step := Step.objects.filter(signature=signature).select_related("version__record").first():
+    if step := getattr(signature, "step", None):
         lapse_rest(step, by=signer)
     if complete(signature.version):
-        version = move(signature.version, "approve", by=signer)
+        move_locked(signature.version, "approve", by=signer)
         if approved:
-            approved(version, signer)
+            approved(signature.version, signer)
     else:
         mail.tell_next(signature.version)
 

@@ -7,18 +7,19 @@ CREATE FUNCTION audit_now() RETURNS timestamptz LANGUAGE sql VOLATILE SET search
 $$ SELECT clock_timestamp() $$;
 """
 
-# RFC 8785 over the part of JSON that entries hold. PostgreSQL's escapes of strings are those of RFC 8785.
+# RFC 8785 over the part of JSON that entries hold. PostgreSQL's escapes of strings are those of RFC 8785, so that of a scalar its
+# own text will do.
 CANONICAL = """
 CREATE FUNCTION audit_canonical(value jsonb) RETURNS text LANGUAGE plpgsql IMMUTABLE SET search_path = public, pg_temp AS $$
 BEGIN
   CASE jsonb_typeof(value)
     WHEN 'object' THEN
-      RETURN (SELECT '{' || coalesce(string_agg(to_json(e.key)::text || ':' || audit_canonical(e.value), ','
-                                                ORDER BY e.key COLLATE "C"), '') || '}' FROM jsonb_each(value) e);
+      RETURN (SELECT '{' || coalesce(string_agg(to_json(e.key)::text || ':' ||
+                CASE WHEN jsonb_typeof(e.value) IN ('object', 'array') THEN audit_canonical(e.value) ELSE e.value::text END,
+                ',' ORDER BY e.key COLLATE "C"), '') || '}' FROM jsonb_each(value) e);
     WHEN 'array' THEN
       RETURN (SELECT '[' || coalesce(string_agg(audit_canonical(e.value), ',' ORDER BY e.ordinality), '') || ']'
               FROM jsonb_array_elements(value) WITH ORDINALITY e);
-    WHEN 'string' THEN RETURN to_json(value #>> '{}')::text;
     ELSE RETURN value::text;
   END CASE;
 END $$;

@@ -215,7 +215,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 "indexes": [
-                    models.Index(fields=["xact"], name="audit_entry_xact_672d60_idx"),
+                    models.Index(fields=["xact", "subject_kind", "subject_id"], name="audit_entry_xact_b70f32_idx"),
                     models.Index(fields=["subject_kind", "subject_id", "id"], name="audit_entry_subject_3bd1f9_idx"),
                     models.Index(fields=["actor", "id"], name="audit_entry_actor_bd4146_idx"),
                     models.Index(fields=["action", "id"], name="audit_entry_action_fd0519_idx"),

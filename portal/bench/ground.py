@@ -1,6 +1,7 @@
 """What the measurements stand on: people, a definition and a record, in a database that is thrown away afterwards."""
 
 import os
+import time
 import uuid
 from functools import cache
 
@@ -16,6 +17,7 @@ from accounts.models import (
     Area,
     Founding,
     Letter,
+    Lockout,
     Membership,
     Policy,
     Qualification,
@@ -66,6 +68,9 @@ def person(role: str, name: str = "") -> User:
         device.confirmed_at = clock.now()
         device.save()
         trail.record(Action.USER_ENROLLED, user, by=trail.SYSTEM)
+        Lockout.objects.create(
+            username_folded=user.username_folded, purpose=Lockout.Purpose.SIGNING
+        )  # has signed before
     return user
 
 
@@ -143,6 +148,8 @@ def prepared(version: Version, signer: User) -> tuple[uuid.UUID, str, Credential
         intents.serve(version, page, user=signer, sitting=sitting)
     step = Step.objects.awaiting(signer).get(version=version)
     intent = intents.open_for(version, user=signer, sitting=sitting, step=step)
+    if (left := codes.seconds_left(clock.now())) < 3:
+        time.sleep(left)  # a code that changes on the way would be refused
     code = codes.code_at(signer.devices.get(), clock.now())
     return intent.pk, step.meaning, Credentials(PASSWORD, code, signer.username), sitting
 

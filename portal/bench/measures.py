@@ -20,11 +20,12 @@ from portal.bench.validating import validate
 from portal.consequences import approved, signed
 from records import verification
 from records.models import Record
+from signatures.models import Signature
 from signatures.transitions import sign_all
 from storage import s3
 
 PACKAGE_FILES, FILE_BYTES = 8, 16 * 1024 * 1024
-SIGNINGS = 12
+SIGNINGS = 24
 CHAIN_ENTRIES = 1_000_000
 PAGE_ROUNDS = 30
 WRITERS, CHANGES_EACH = 8, 200
@@ -48,12 +49,19 @@ def register() -> list[Figure]:
 
 
 def sign() -> list[Figure]:
-    """One signing from the button to the commit, against its password hash alone. Each takes another person's code."""
-    taken = []
+    """One signing from the button to its commit, against its password hash alone. Each takes another person's code."""
+    taken: list[float] = []
+    hashed: list[float] = []
     for _ in range(SIGNINGS):
         record, signer = ground.record(), ground.person("approver")
         s3.client().put_object(Bucket=ground.BUCKET, Key=f"{record.number}/a.bin", Body=b"a")
         intent, meaning, credentials, sitting = ground.prepared(ground.registered(record), signer)
+        committed: list[float] = []
+
+        def first_after_the_commit(signature: Signature, committed: list[float] = committed) -> None:
+            transaction.on_commit(lambda: committed.append(time.perf_counter()))
+            signed(signature)
+
         began = time.perf_counter()
         sign_all(
             [intent],
@@ -63,11 +71,13 @@ def sign() -> list[Figure]:
             sitting=sitting,
             reviewed=True,
             approved=approved,
-            signed=signed,
+            signed=first_after_the_commit,
         )
-        taken.append(time.perf_counter() - began)
-    alone = seconds(lambda: check_password(ground.PASSWORD, signer.password))
-    median = sorted(taken)[len(taken) // 2]
+        taken.append(committed[0] - began)
+        began = time.perf_counter()
+        check_password(ground.PASSWORD, signer.password)
+        hashed.append(time.perf_counter() - began)
+    median, alone = (sorted(times)[len(times) // 2] for times in (taken, hashed))
     return [
         ratio(
             "sign", median, alone, "times the password hash", f"{median * 1e3:.1f} ms, hash alone {alone * 1e3:.1f} ms"

@@ -33,7 +33,7 @@ from portal.pages.timeline import Asked
 from records.models import Record, Version
 from storage import s3
 
-EVENTS = int(os.environ.get("BENCH_EVENTS", "1000000"))
+EVENTS = int(os.environ.get("BENCH_EVENTS", "2000000"))
 LARGE = 10_000_000
 OBJECTS, DAYS, ROUNDS = 50, 90, 40
 ABOUT_THE_RECORD = 1500  # events on its objects in the period, listings and batch deletes not counted

@@ -158,13 +158,13 @@ def test_a_code_that_was_used_says_to_wait_and_is_not_counted(people, visitor):
 def test_the_wait_for_the_next_code_ends_when_the_step_does(people, ticking):
     device = CodeDevice.objects.get(user=people.author)
     code = people.code(people.author)
-    assert codes.spend(device, code)
+    assert codes.spend(device.user, code)
     with pytest.raises(codes.CodeReused) as reused:
-        codes.spend(device, code)
+        codes.spend(device.user, code)
     assert reused.value.until.timestamp() % 30 == 0
     assert 0 < (reused.value.until - clock.now()).total_seconds() <= 30
     ticking.next_code()
-    assert codes.spend(device, people.code(people.author))
+    assert codes.spend(device.user, people.code(people.author))
 
 
 def test_the_code_of_the_step_before_or_after_is_wrong(people):
@@ -172,14 +172,14 @@ def test_the_code_of_the_step_before_or_after_is_wrong(people):
     for seconds in (-30, 30, 60):
         when = now + timedelta(seconds=seconds)
         assert codes.code_at(device, when) != people.code(people.author)
-        assert not codes.spend(device, codes.code_at(device, when))
+        assert not codes.spend(device.user, codes.code_at(device, when))
 
 
 def test_spaces_in_a_code_are_forgiven_and_letters_are_wrong(people):
     device, code = CodeDevice.objects.get(user=people.author), people.code(people.author)
     for nonsense in ("", "abcdef", "١٢٣٤٥٦", code + "0", code[:5]):
-        assert not codes.spend(device, nonsense)
-    assert codes.spend(device, f"{code[:3]} {code[3:]}")
+        assert not codes.spend(device.user, nonsense)
+    assert codes.spend(device.user, f"{code[:3]} {code[3:]}")
 
 
 def test_a_code_stays_spent_when_the_transaction_after_it_fails(people):
@@ -229,7 +229,7 @@ def test_twenty_threads_with_one_code_make_one_success(people):
 def test_a_withdrawn_device_shows_nothing_that_counts(people):
     device, code = CodeDevice.objects.get(user=people.author), people.code(people.author)
     transitions.withdraw_device(people.author, by=people.administrator, reason="Phone lost on the train")
-    assert not codes.spend(device, code)
+    assert not codes.spend(device.user, code)
 
 
 def test_a_sitting_that_stays_idle_ends_and_the_next_request_logs_out(people, ticking):
@@ -309,7 +309,7 @@ def test_live_codes_exist_in_the_demo_alone(people, visitor, settings):
 def test_a_live_code_that_was_used_is_not_shown(people, visitor, settings):
     settings.DEMO = True
     code = people.code(people.author)
-    codes.spend(CodeDevice.objects.get(user=people.author), code)
+    codes.spend(people.author, code)
     assert code not in visitor.get("/login/codes/").content.decode()
 
 

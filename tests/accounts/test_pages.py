@@ -95,7 +95,7 @@ def test_a_withdrawn_device_is_set_up_anew_by_the_link(people, visitor, ticking)
     assert visitor.post(address, {"password": "x", "code": shown_code(page)}).status_code == 403
     assert visitor.post(address, {"password": PASSWORD, "code": shown_code(page)}).url == "/login/"
     ticking.next_code()
-    assert codes.spend(codes.device_in_use(people.author), people.code(people.author))
+    assert codes.spend(people.author, people.code(people.author))
 
 
 def test_asking_for_a_password_answers_the_same_to_everybody(people, visitor):

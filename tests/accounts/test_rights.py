@@ -197,8 +197,8 @@ def test_compliance_an_account_not_used_for_ninety_days_is_locked_until_an_admin
     ticking.advance(days=91)
     acts.sitting(people.reviewer)
     with pytest.raises(identity.NotConfirmed, match="90 days"):
-        identity.confirm(people.author, people.credentials(people.author))
-    identity.confirm(people.reviewer, people.credentials(people.reviewer))
+        identity.confirm(people.author, people.credentials(people.author), purpose=Lockout.Purpose.LOGIN)
+    identity.confirm(people.reviewer, people.credentials(people.reviewer), purpose=Lockout.Purpose.LOGIN)
     assert tasks.lock_dormant() > 3
     assert not dormancy.sleepers(clock.now()).exists()
     assert User.objects.get(username="reviewer").dormant_at is None

@@ -466,8 +466,8 @@ def test_a_device_is_replaced_with_a_code_of_each(people, ticking):
     assert old.withdrawn_at
     assert codes.device_in_use(people.author).pk == new.pk
     ticking.next_code()
-    assert not codes.spend(old, codes.code_at(old, clock.now()))
-    assert codes.spend(new, codes.code_at(new, clock.now()))
+    assert not codes.spend(old.user, codes.code_at(old, clock.now()))
+    assert codes.spend(new.user, codes.code_at(new, clock.now()))
 
 
 def test_a_new_device_that_is_not_proved_leaves_the_old_one_in_use(people):

@@ -145,17 +145,18 @@ def test_what_was_seen_is_kept_to_the_microsecond_and_told_with_the_alarm(people
 
 SECOND = timedelta(seconds=1)
 NONE = timedelta()
+AT = datetime(2026, 11, 21, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
     ("reading", "standing"),
     [
-        (Reading(NONE, NONE, 2 * SECOND, NONE), Standing.WELL),
-        (Reading(9 * SECOND, NONE, 2.1 * SECOND, NONE), Standing.BACK),
-        (Reading(-2.5 * SECOND, 0.5 * SECOND, NONE, NONE), Standing.WELL),
-        (Reading(-2.6 * SECOND, 0.5 * SECOND, NONE, 9 * SECOND), Standing.APART),
-        (Reading(NONE, NONE, NONE, 2 * SECOND), Standing.WELL),
-        (Reading(NONE, NONE, NONE, -2.1 * SECOND), Standing.STEPPED),
+        (Reading(AT, NONE, NONE, 2 * SECOND, NONE), Standing.WELL),
+        (Reading(AT, 9 * SECOND, NONE, 2.1 * SECOND, NONE), Standing.BACK),
+        (Reading(AT, -2.5 * SECOND, 0.5 * SECOND, NONE, NONE), Standing.WELL),
+        (Reading(AT, -2.6 * SECOND, 0.5 * SECOND, NONE, 9 * SECOND), Standing.APART),
+        (Reading(AT, NONE, NONE, NONE, 2 * SECOND), Standing.WELL),
+        (Reading(AT, NONE, NONE, NONE, -2.1 * SECOND), Standing.STEPPED),
     ],
 )
 def test_more_than_two_seconds_is_wrong_beyond_how_exactly_it_could_be_told(reading, standing):

@@ -179,3 +179,19 @@ def test_nobody_is_deleted(people):
     with pytest.raises((IntegrityError, InternalError, Exception), match=r"refused|permission denied|restrict|protect"):
         User.objects.filter(username="outsider").delete()
     assert User.objects.filter(username="outsider").exists()
+
+
+def test_what_a_change_costs_does_not_grow_with_what_is_on_record_of_its_subject(people):
+    read = "SELECT seq_tup_read + coalesce(idx_tup_fetch, 0) FROM pg_stat_xact_user_tables WHERE relname = 'audit_entry'"
+    asked = []
+    for number in range(60):
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(read)
+            before = cursor.fetchone()[0]
+            cursor.execute("UPDATE accounts_area SET description = %s", [f"Change {number}"])
+            for area in Area.objects.all():
+                trail.record(Action.AREA_CHANGED, area, by=people.administrator)
+            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+            cursor.execute(read)
+            asked.append(cursor.fetchone()[0] - before)
+    assert set(asked) == {asked[0]}

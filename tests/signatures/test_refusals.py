@@ -33,6 +33,7 @@ def a_version(state: str = "in_review", *, kind: str = "document", code: str = "
 def a_step(**differs: object) -> Like:
     step = {
         "pk": 7,
+        "place": 2,
         "version_id": VERSION,
         "signature_id": None,
         "voided": False,
@@ -44,7 +45,7 @@ def a_step(**differs: object) -> Like:
 
 def an_act(meaning: str = Meaning.REVIEW, *, version=None, step=None, about=None, outcome="", reviewed=True) -> Act:
     intent = Like(meanings=["review", "approval"], top_hash="a", rendition_sha256="b", about=about)
-    return Act(version or a_version(), intent, meaning, step, reviewed, outcome)
+    return Act(version or a_version(), intent, meaning, step, NOW, reviewed, outcome)
 
 
 @pytest.fixture
@@ -58,11 +59,11 @@ def signer() -> Like:
 def surroundings(monkeypatch) -> Like:
     """Everything is as it should be; a test spoils one thing."""
     now = Like(
-        turn={7}, may=True, part=(), fault="", over=True, gaps=[], wrong=[], missing=[], spared=None,
+        place=2, may=True, part=(), fault="", over=True, gaps=[], wrong=[], missing=[], spared=None,
         stands=Like(withdrawn=False, state="standing", to_decide=True),
     )  # fmt: skip
-    waiting = Like(waiting=lambda: Like(filter=lambda pk: Like(exists=lambda: pk in now.turn)))
-    monkeypatch.setattr(signing, "Step", Like(objects=waiting))
+    earlier = Like(before=lambda version, place: Like(exists=lambda: version.pk == VERSION and place > now.place))
+    monkeypatch.setattr(signing, "Step", Like(objects=Like(unsigned=lambda: earlier)))
     monkeypatch.setattr(
         signing, "may", lambda person, right, version: now.may and right in PERMISSIONS.values() and version is not None
     )
@@ -127,7 +128,7 @@ TURNS = [
     ({"signature_id": 5}, "This step was signed already.", "signed already", 403),
     ({"voided": True}, "This step was signed already.", "signed already", 403),
     ({"lapsed_at": NOW}, "Enough others signed at this place: this signature is asked for no more.", "lapsed", 403),
-    ({"pk": 8}, "It is not this step's turn: a signature before it is still missing.", "order", 403),
+    ({"place": 3}, "It is not this step's turn: a signature before it is still missing.", "order", 403),
     ({"assignee_id": uuid.UUID(int=3)}, "This signature is asked of somebody else.", "assignee", 403),
     ({"role": "Approver"}, "This signature is asked of a Approver.", "role", 403),
 ]
