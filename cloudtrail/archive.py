@@ -96,16 +96,19 @@ def here(pin: Pin) -> Path:
 
 
 def _fetch(pin: Pin, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as into:
-        try:
-            with s3.asking_for_nobody():
-                worm.fetch(pin, into)
-            into.flush()
-            os.replace(into.name, path)
-        except BaseException:
-            Path(into.name).unlink(missing_ok=True)
-            raise
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as into:
+            try:
+                with s3.asking_for_nobody():
+                    worm.fetch(pin, into)
+                into.flush()
+                os.replace(into.name, path)
+            except BaseException:
+                Path(into.name).unlink(missing_ok=True)
+                raise
+    except OSError as error:
+        raise StorageError(f"It cannot be written on this machine: {error.strerror}.") from error
 
 
 @lru_cache(maxsize=256)

@@ -16,7 +16,7 @@ from audit import clock, trail
 from cloudtrail import pages, proof_pages, transitions
 from cloudtrail.directory import Register
 from cloudtrail.forms import ChangeTrailForm, TrailForm
-from cloudtrail.models import LogFile, Trail
+from cloudtrail.models import ArchivedMonth, LogFile, Trail
 from cloudtrail.queries import events_of
 from jobs.models import Job
 
@@ -29,6 +29,7 @@ def trails(request: PersonRequest) -> HttpResponse:
     visible = Trail.objects.visible_to(request.user).with_counts()
     context = {
         "trails": visible,
+        "archived": ArchivedMonth.objects.order_by("-month", "-archived_at"),
         "manages": may(request.user, "cloudtrail.manage"),
         "tabs": pages.tabs("Trails"),
         "crumbs": pages.crumbs(),

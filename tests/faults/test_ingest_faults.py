@@ -1,10 +1,12 @@
 """The faults of the list (§4) in ingest: nothing is lost, nothing is there twice, nothing is shown as proved, it goes on unaided."""
 
+import contextlib
 import itertools
 import json
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -12,13 +14,14 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 import redis
+from django.core.management import CommandError, call_command
 from django.db import OperationalError, close_old_connections, connection
 
 from audit import chain
 from audit.models import Entry
 from cloudtrail import ingest, transitions
 from cloudtrail import tasks as _handlers  # noqa: F401 jobs are run by what it registers
-from cloudtrail.models import Event, LogFile, Proof
+from cloudtrail.models import ArchivedMonth, Event, LogFile, Proof
 from jobs import queue
 from jobs.models import Job
 from storage import s3
@@ -135,6 +138,41 @@ def test_compliance_a_full_disk_stores_whole_files_or_nothing_and_goes_on_when_t
     ticking.advance(minutes=5)
     transitions.pull(trail)
     all_there(10, 30_000)
+
+
+def fill(disk) -> None:
+    with (disk / "full").open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while file.write(bytes(4096)):
+            pass
+
+
+@pytest.mark.long
+@pytest.mark.compliance("F6")
+def test_compliance_a_full_disk_of_temporary_files_drops_no_month_and_a_view_shows_none_in_part(
+    firm_with_history, small_disk, monkeypatch, settings
+):
+    """Whoever makes room runs the command, or opens the page, once more."""
+    firm, events = firm_with_history, Event.objects.count()
+    asked = {"before": f"{datetime.now(UTC) - timedelta(days=40):%Y-%m}", "by": firm.administrator.username,
+             "reason": "The database is to stay small"}  # fmt: skip
+    monkeypatch.setattr(tempfile, "tempdir", str(small_disk))
+    fill(small_disk)
+    with pytest.raises(CommandError, match="No space left on device.*nothing was dropped. Make room"):
+        call_command("archive_events", **asked)
+    assert not ArchivedMonth.objects.exists()
+    assert Event.objects.count() == events
+    (small_disk / "full").unlink()
+    call_command("archive_events", **asked)
+    assert Event.objects.count() == events - sum(month.events for month in ArchivedMonth.objects.all()) < events
+
+    settings.CACHE_DIR = small_disk / "cache"
+    page, client = "/records/KRAS-001/audit/?days=90", firm.client(firm.inspector)
+    fill(small_disk)
+    refused = client.get(page)
+    assert refused.status_code == 503
+    assert "It cannot be written on this machine: No space left on device." in refused.content.decode()
+    (small_disk / "full").unlink()
+    assert client.get(page).status_code == 200
 
 
 def until(times: int, fault):

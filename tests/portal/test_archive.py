@@ -62,6 +62,9 @@ def test_compliance_a_question_has_one_answer_before_and_after_its_months_left_t
     assert entry.detail["pin"] == months[-1].pin.to_json()
     held = s3.head(*(getattr(months[0], name) for name in ("bucket", "key", "s3_version"))).lock
     assert held.mode == worm.COMPLIANCE and held.until > clock.now() + timedelta(days=3650 - 2)
+    page = firm.client(firm.inspector).get("/trails/").content.decode()
+    assert "Months outside of the database" in page
+    assert all(month.rows_sha256 in page and month.s3_version in page for month in months)
     page = firm.client(firm.inspector).get(old[-1].url)
     assert page.status_code == 200
     assert old[-1].touched.event_id in page.content.decode()

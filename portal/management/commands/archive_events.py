@@ -1,9 +1,11 @@
 """Move closed months of CloudTrail events out of the database, into Parquet files under Object Lock. Views go on answering."""
 
+import tempfile
 from argparse import ArgumentParser
 from datetime import UTC, date, datetime
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from accounts.models import User, folded
@@ -35,6 +37,11 @@ class Command(BaseCommand):
                     self.stdout.flush()
         except (trail.Refused, StorageError) as error:
             raise CommandError(str(error)) from error
+        except OSError as error:
+            raise CommandError(
+                f"The month could not be written on this machine ({error.strerror}); nothing was dropped. Make room in"
+                f" {tempfile.gettempdir()} or in {settings.CACHE_DIR}, and run this again."
+            ) from error
 
 
 def _month(text: str) -> date:
