@@ -182,7 +182,9 @@ def test_nobody_is_deleted(people):
 
 
 def test_what_a_change_costs_does_not_grow_with_what_is_on_record_of_its_subject(people):
-    read = "SELECT seq_tup_read + coalesce(idx_tup_fetch, 0) FROM pg_stat_xact_user_tables WHERE relname = 'audit_entry'"
+    read = (
+        "SELECT seq_tup_read + coalesce(idx_tup_fetch, 0) FROM pg_stat_xact_user_tables WHERE relname = 'audit_entry'"
+    )
     asked = []
     for number in range(60):
         with transaction.atomic(), connection.cursor() as cursor:

@@ -157,7 +157,7 @@ def test_compliance_a_full_disk_of_temporary_files_drops_no_month_and_a_view_sho
              "reason": "The database is to stay small"}  # fmt: skip
     monkeypatch.setattr(tempfile, "tempdir", str(small_disk))
     fill(small_disk)
-    with pytest.raises(CommandError, match="No space left on device.*nothing was dropped. Make room"):
+    with pytest.raises(CommandError, match=r"No space left on device.*nothing was dropped\. Make room"):
         call_command("archive_events", **asked)
     assert not ArchivedMonth.objects.exists()
     assert Event.objects.count() == events
