@@ -32,7 +32,7 @@ test-long: install
 bench: install
 	@$(MANAGE) bench
 
-# The audit view among ten million events: some 20 minutes and 10 GB of disk.
+# The audit view among ten million events, and the four questions: ten minutes or more, and 10 GB of disk.
 bench-large: install
 	@BENCH_EVENTS=10000000 $(MANAGE) bench audit_scale
 
