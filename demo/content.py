@@ -730,6 +730,8 @@ REASONS: dict[str, str] = {
     "grant": "Needs this record for study ST-121, which is outside of the own area.",
 }
 
+ROUTE_OF = "VSR"
+ROUTE_WHY = "A release waits for its summary report: whichever of the two approvers is there first approves it."
 POSTURE_WHY = (
     "First baseline of the storage. Copies in another region are not asked for yet: they follow with the SOP on backup and"
     " restore, which is a draft."

@@ -7,6 +7,7 @@ person; whatever does not need a signature is done meanwhile.
 import time
 import uuid
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from functools import cache
 
@@ -61,6 +62,7 @@ def steps() -> list[tuple[str, Callable[[], object]]]:
         ("documents reviewed", lambda: sign(content.REVIEWER, leave=_stage("in_review", "rejected"))),
         ("documents approved", lambda: sign(content.APPROVER, leave=_stage("reviewed", "rejected"))),
         ("drafts opened", open_drafts),
+        ("a route of signatures set", set_route),
         ("data packages registered", register_packages),
         ("90 days of CloudTrail files", put_trail),
         ("buckets locked and closed, a trail begun", keep_buckets),
@@ -297,6 +299,15 @@ def open_drafts() -> None:
             draft = drafts.check_out(Draft.objects.get(record__title=document.title), by=by)
             drafts.save(draft, starter.sections_of(document.next_text())[1], by=by, message=document.notes["save"],
                         on_top_of=draft.revision)  # fmt: skip
+
+
+def set_route() -> None:
+    """Summary reports are approved by one of two: whoever is there first."""
+    review, approval = routes.first_rows()
+    routes.change(
+        content.ROUTE_OF, [review, replace(approval, asked=2)], by=_user(content.APPROVER), reason=content.ROUTE_WHY,
+        on_top_of=0,
+    )  # fmt: skip
 
 
 # Records
