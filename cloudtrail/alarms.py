@@ -118,6 +118,8 @@ def _sentence(one: Alarming, actor: Actor, bucket: str) -> str:
         else ("tried to call" if event.error_code else "called")
     )
     of = "in" if one.kind == Kind.LOCK_BYPASSED else "on"
+    if actor.standing != "PROVEN":  # a name stays as it is written
+        who = f"{who[:1].upper()}{who[1:]}"
     told = f"{who} {verb} {what} {of} {place} at {one.time:%Y-%m-%d %H:%M:%S} UTC"
     refused = f"; AWS answered {event.error_code}" if event.error_code else ""
-    return sentences.shown(f"{told[:1].upper()}{told[1:]}{refused}.").replace("\0", "")
+    return sentences.shown(f"{told}{refused}.").replace("\0", "")

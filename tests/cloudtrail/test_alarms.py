@@ -60,7 +60,7 @@ def test_compliance_each_event_raises_its_alarm_once_and_leads_to_it(firm, tmp_p
     load(tmp_path, 3, again)
     alarm = Alarm.objects.get(kind="logging_changed")
     assert alarm.count == 2
-    assert alarm.sentence == "Maja called StopLogging on gxp at 2026-04-12 12:05:00 UTC".replace("called", "tried to call") + (
+    assert alarm.sentence == "maja called StopLogging on gxp at 2026-04-12 12:05:00 UTC".replace("called", "tried to call") + (
         "; AWS answered AccessDenied."
     )  # fmt: skip
     details = [
