@@ -2,11 +2,14 @@
 
 import logging
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, TextField, Value
+from django.db.models.functions import Cast, Concat
 
 from audit import trail
 from audit.actions import Action
@@ -29,6 +32,16 @@ def handler(kind: str) -> Callable[[Handler], Handler]:
     return mark
 
 
+@dataclass(frozen=True)
+class Asked:
+    """Work of `kind`. Where `key` was asked for before and is not finished, it is the same work."""
+
+    kind: str
+    args: Mapping[str, Any] = field(default_factory=dict)
+    key: str | None = None
+    by: trail.HasActor | trail.Actor = trail.SYSTEM
+
+
 def enqueue(
     kind: str,
     *,
@@ -37,18 +50,28 @@ def enqueue(
     by: trail.HasActor | trail.Actor = trail.SYSTEM,
 ) -> Job:
     """A job of `kind`; the one that is open already where `key` was asked for before and is not finished."""
-    actor = trail.actor_of(by)
-    natural = f"{kind}:{key or uuid.uuid4()}"
-    values = {"kind": kind, "args": dict(args or {}), "requested_by": actor.key, "requested_by_name": actor.name}
+    return enqueue_all([Asked(kind, args or {}, key, by)])[0]
+
+
+def enqueue_all(asked: Sequence[Asked]) -> list[Job]:
+    """A job for each, in their order, as `enqueue()` makes one."""
+    wanted = {f"{one.kind}:{one.key or uuid.uuid4()}": _job(one) for one in asked}
+    for natural, job in wanted.items():
+        job.key = natural
     with transaction.atomic(savepoint=False):
         # A finished job gives its natural key back, so that the same work can be asked for again.
-        Job.objects.filter(key=natural, state__in=[Job.State.DONE, Job.State.FAILED]).update(
-            key=f"{natural}:{uuid.uuid4()}"
-        )
-        Job.objects.bulk_create([Job(key=natural, **values)], ignore_conflicts=True)
-        job = Job.objects.get(key=natural)
-    transaction.on_commit(lambda: wake(job.pk))
-    return job
+        finished = Job.objects.filter(key__in=wanted, state__in=[Job.State.DONE, Job.State.FAILED])
+        finished.update(key=Concat("key", Value(":"), Cast("id", TextField()), output_field=TextField()))
+        Job.objects.bulk_create(wanted.values(), ignore_conflicts=True)
+        jobs = {job.key: job for job in Job.objects.filter(key__in=wanted)}
+    for natural in wanted:
+        transaction.on_commit(partial(wake, jobs[natural].pk))
+    return [jobs[natural] for natural in wanted]
+
+
+def _job(asked: Asked) -> Job:
+    actor = trail.actor_of(asked.by)
+    return Job(kind=asked.kind, args=dict(asked.args), requested_by=actor.key, requested_by_name=actor.name)
 
 
 def wake(job_id: uuid.UUID) -> None:

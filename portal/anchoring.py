@@ -55,10 +55,10 @@ def anchor_if_due() -> None:
         _try_to_anchor()
 
 
-def ask_for(signature: Signature) -> Job:
+def asked(signature: Signature) -> queue.Asked:
     """A checkpoint that covers this signature, as a job after the commit."""
-    return queue.enqueue(ANCHOR, args={"title": "Checkpoint of the audit trail", "page": "/audit/checkpoints/"},
-                         key=str(signature.pk))  # fmt: skip
+    args = {"title": "Checkpoint of the audit trail", "page": "/audit/checkpoints/"}
+    return queue.Asked(ANCHOR, args, key=str(signature.pk))
 
 
 @queue.handler(ANCHOR)

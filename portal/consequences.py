@@ -7,6 +7,7 @@ from accounts.models import User
 from accounts.rights import WAIVED_FOR
 from accounts.transitions import waive_letter
 from audit import clock
+from jobs.queue import enqueue_all
 from portal import anchoring, posture, recertification, restoring, signed_mail, trail_reviews
 from records.documents import effective_from
 from records.kinds import Kind
@@ -26,9 +27,7 @@ def approved(version: Version, signer: User) -> None:
 def signed(signature: Signature) -> None:
     """Runs in the transaction of each signature: after the commit its proof goes under Object Lock, a checkpoint of the trail
     covers it, and the author hears of the last one by mail."""
-    archive.ask(signature)
-    anchoring.ask_for(signature)
-    signed_mail.ask_for(signature)
+    enqueue_all([archive.asked(signature), anchoring.asked(signature), *signed_mail.asked(signature)])
 
 
 def retired(version: Version, signer: User) -> None:

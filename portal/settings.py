@@ -156,6 +156,8 @@ for _database in DATABASES.values():
     _database["CONN_MAX_AGE"] = 60
     _database["CONN_HEALTH_CHECKS"] = True
     _database["ATOMIC_REQUESTS"] = False
+    # Values travel beside the statement, and what a connection asks for the fifth time is planned already.
+    _database.setdefault("OPTIONS", {}).update({"server_side_binding": True, "prepare_threshold": 5})
 if EMBEDDED and DATABASES["default"]["HOST"]:  # the embedded server has a socket, and no host
     raise ImproperlyConfigured(
         "COUNTERSIGN_EMBEDDED serves without TLS, on this machine alone: take it away where DATABASE_URL names another server."

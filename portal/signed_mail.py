@@ -16,12 +16,13 @@ from signatures.queries import OPEN_STATES
 JOB = "signatures.digest"
 
 
-def ask_for(signature: Signature) -> None:
-    """The mail, once no more signatures are asked for on the version; in the transaction of the signature."""
+def asked(signature: Signature) -> list[queue.Asked]:
+    """The mail, once no more signatures are asked for on the version."""
     version = signature.version
-    if version.state not in OPEN_STATES:
-        args = {"version": str(version.pk), "title": "Mail of the signatures", "page": version.get_absolute_url()}
-        queue.enqueue(JOB, args=args, key=f"{version.pk}:{version.state}")
+    if version.state in OPEN_STATES:
+        return []
+    args = {"version": str(version.pk), "title": "Mail of the signatures", "page": version.get_absolute_url()}
+    return [queue.Asked(JOB, args, key=f"{version.pk}:{version.state}")]
 
 
 @queue.handler(JOB)

@@ -39,12 +39,16 @@ MEDIA_TYPES = {
 
 def ask(signature: Signature) -> Job:
     """The job that archives this signature's proof; one at a time."""
+    return queue.enqueue_all([asked(signature)])[0]
+
+
+def asked(signature: Signature) -> queue.Asked:
     args = {
         "signature": str(signature.pk),
         "title": f"Archive of the signature of {signature.printed_name}",
         "page": signature.get_absolute_url(),
     }
-    return queue.enqueue(JOB, args=args, key=str(signature.pk))
+    return queue.Asked(JOB, args, key=str(signature.pk))
 
 
 @queue.handler(JOB)

@@ -144,7 +144,7 @@ def _open(intent: Intent) -> None:
 def fetch(intent_id: uuid.UUID, user: User, sitting: Sitting) -> Intent:
     """The person's own open intent of this sitting. Raises IntentRefused."""
     intent = (
-        Intent.objects.select_related("version__record__type", "step")
+        Intent.objects.select_related("version", "step")
         .filter(pk=intent_id, user=user, sitting=sitting, sitting__ended_at__isnull=True)
         .first()
     )

@@ -33,6 +33,7 @@ PASSED_ON = {
     "audit/reasons.py:demand_reason": "the rule itself",
     "audit/trail.py:record": "writes what the verbs have looked at",
     "records/transitions.py:move": "takes the step of a verb that has looked at it",
+    "records/transitions.py:move_locked": "the same, where the version is locked already",
     "storage/transitions.py:register_bucket": "nothing is changed: a reason may be given",
     "portal/management/commands/archive_events.py:handle": "gives it to the verb",
     "portal/restoring.py:report": "asks first whether there is anything to report; tested with the restore",
