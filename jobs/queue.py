@@ -55,23 +55,24 @@ def enqueue(
 
 def enqueue_all(asked: Sequence[Asked]) -> list[Job]:
     """A job for each, in their order, as `enqueue()` makes one."""
-    wanted = {f"{one.kind}:{one.key or uuid.uuid4()}": _job(one) for one in asked}
-    for natural, job in wanted.items():
-        job.key = natural
+    wanted = [_job(one) for one in asked]
+    keys = [job.key for job in wanted]
     with transaction.atomic(savepoint=False):
         # A finished job gives its natural key back, so that the same work can be asked for again.
-        finished = Job.objects.filter(key__in=wanted, state__in=[Job.State.DONE, Job.State.FAILED])
+        finished = Job.objects.filter(key__in=keys, state__in=[Job.State.DONE, Job.State.FAILED])
         finished.update(key=Concat("key", Value(":"), Cast("id", TextField()), output_field=TextField()))
-        Job.objects.bulk_create(wanted.values(), ignore_conflicts=True)
-        jobs = {job.key: job for job in Job.objects.filter(key__in=wanted)}
-    for natural in wanted:
-        transaction.on_commit(partial(wake, jobs[natural].pk))
-    return [jobs[natural] for natural in wanted]
+        Job.objects.bulk_create(wanted, ignore_conflicts=True)
+        open_jobs = {job.key: job for job in Job.objects.filter(key__in=keys)}
+    jobs = [open_jobs[key] for key in keys]
+    for job in jobs:
+        transaction.on_commit(partial(wake, job.pk))
+    return jobs
 
 
 def _job(asked: Asked) -> Job:
     actor = trail.actor_of(asked.by)
-    return Job(kind=asked.kind, args=dict(asked.args), requested_by=actor.key, requested_by_name=actor.name)
+    key = f"{asked.kind}:{asked.key or uuid.uuid4()}"
+    return Job(kind=asked.kind, args=dict(asked.args), key=key, requested_by=actor.key, requested_by_name=actor.name)
 
 
 def wake(job_id: uuid.UUID) -> None:

@@ -68,9 +68,8 @@ def person(role: str, name: str = "") -> User:
         device.confirmed_at = clock.now()
         device.save()
         trail.record(Action.USER_ENROLLED, user, by=trail.SYSTEM)
-        Lockout.objects.create(
-            username_folded=user.username_folded, purpose=Lockout.Purpose.SIGNING
-        )  # has signed before
+        # As of somebody who has signed before.
+        Lockout.objects.create(username_folded=user.username_folded, purpose=Lockout.Purpose.SIGNING)
     return user
 
 
