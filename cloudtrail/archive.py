@@ -135,8 +135,11 @@ def _duckdb() -> Iterator[DuckDBPyConnection]:
     }
     import duckdb  # a tenth of a second, which no process should pay that asks for no archived month
 
-    with duckdb.connect(":memory:", config=config) as database:
-        yield database
+    try:
+        with duckdb.connect(":memory:", config=config) as database:
+            yield database
+    except duckdb.IOException as error:  # a disk that is full, say: it is no OSError
+        raise StorageError(f"A file on this machine cannot be read or written. {str(error).splitlines()[0]}") from error
 
 
 def _plain(value: Any) -> Any:

@@ -140,3 +140,11 @@ def test_only_a_closed_month_is_moved_and_only_by_whoever_manages_trails(firm_wi
         archive.close(date(2019, 1, 1), by=firm.administrator, reason=REASON)
     with pytest.raises(CommandError, match="no active user"):
         call_command("archive_events", before="2026-01", by="nobody.here", reason=REASON)
+
+
+def test_a_file_that_duckdb_cannot_write_is_a_sentence(tmp_path):
+    with (
+        pytest.raises(s3.StorageError, match=r"cannot be read or written\. .*No such file"),
+        archive._duckdb() as database,
+    ):
+        database.execute(f"COPY (SELECT 1) TO '{tmp_path}/gone/x.parquet' (FORMAT parquet)")
