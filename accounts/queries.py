@@ -7,7 +7,7 @@ from typing import Any
 from django.db.models import Case, CharField, Exists, OuterRef, Q, QuerySet, Value, When
 from guardian.models import UserObjectPermission
 
-from accounts.models import CodeDevice, Lockout, Suspicion, User
+from accounts.models import READ, CodeDevice, Lockout, Suspicion, User
 from audit.models import Entry
 
 # A person's state, the first that is true; the names are those of the look.
@@ -21,7 +21,6 @@ STATES: Mapping[str, str] = {
     "no_device": "Without a device",
     "active": "Active",
 }
-READ = "view_record"
 
 
 def people(now: datetime) -> QuerySet[User]:

@@ -52,12 +52,13 @@ class Checked:
 
 def look(user: User, now: datetime) -> list[Checked]:
     """Every condition that is asked for now, in the order of the list, each as it stands for the person."""
-    return [Checked(condition, condition.look(user, now)) for condition in _asked()]
+    return [Checked(condition, condition.look(user, now)) for condition in _asked(founding.is_over())]
 
 
-def gaps(user: User, now: datetime, *, spared: Collection[str] = ()) -> Iterator[Checked]:
-    """What is missing. `spared` names conditions that the act at hand does not wait for."""
-    for condition in _asked():
+def gaps(user: User, now: datetime, *, spared: Collection[str] = (), founded: bool | None = None) -> Iterator[Checked]:
+    """What is missing. `spared` names conditions that the act at hand does not wait for; `founded` says, to whom knows it, that
+    the founding ceremony is over."""
+    for condition in _asked(founding.is_over() if founded is None else founded):
         if condition.name not in spared:
             finding = condition.look(user, now)
             if not finding.met:
@@ -79,9 +80,8 @@ def held_until(user: User, device: CodeDevice | None) -> datetime | None:
     return max(device.confirmed_at, user.password_reset_at) + HELD_FOR
 
 
-def _asked() -> list[Condition]:
-    over = founding.is_over()
-    return [condition for condition in CONDITIONS if over or condition.in_founding]
+def _asked(founded: bool) -> list[Condition]:
+    return [condition for condition in CONDITIONS if founded or condition.in_founding]
 
 
 def _suspicion(user: User, now: datetime) -> Finding:
@@ -150,11 +150,12 @@ def _training(user: User, now: datetime) -> Finding:
 
 
 def _device(user: User, now: datetime) -> Finding:
-    """A device for one-time codes, or a passkey (tested as it is made): whichever showed last that it works."""
+    """A device for one-time codes, or else a passkey (tested as it is made), that showed lately that it works."""
     device = codes.device_in_use(user)
-    tests = [device.last_tested_at] if device else []
-    tests += [passkey.last_used_at or passkey.created_at for passkey in passkeys.in_use(user)]
-    tested = max((when for when in tests if when), default=None)
+    tested = device.last_tested_at if device else None
+    if tested is None or now - tested > TESTED_WITHIN:
+        used = [passkey.last_used_at or passkey.created_at for passkey in passkeys.in_use(user)]
+        tested = max([*used, *([tested] if tested else [])], default=None)
     if tested is None:
         return Finding(False, "You have no device for one-time codes.", "/account/", "See your account", "link")
     if now - tested > TESTED_WITHIN:

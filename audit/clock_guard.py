@@ -24,22 +24,33 @@ SENTENCES = {
     Standing.APART: "The portal's clocks are more than two seconds apart, so nobody can sign. Tell the system owner.",
     Standing.BACK: "The portal's clock is behind its own trail, so nobody can sign. Tell the system owner.",
 }
-# The database's own clock, the one clock (the same but in tests), and the newest time that is on record.
+# The database's own clock, the one clock (the same but in tests), and the newest time that is on record; what this process kept
+# last, and whether another one keeps people from signing.
 LOOK = """
 SELECT clock_timestamp(), audit_now(), greatest(
-  (SELECT max(at) FROM audit_entry), (SELECT at FROM audit_checkpoint ORDER BY number DESC LIMIT 1))
+    (SELECT max(at) FROM audit_entry), (SELECT at FROM audit_checkpoint ORDER BY number DESC LIMIT 1)),
+  kept.standing, kept.at, EXISTS (
+    SELECT FROM (SELECT DISTINCT ON (source) standing FROM audit_clockreading
+                 WHERE at > audit_now() - %s AND source <> %s ORDER BY source, id DESC) other WHERE standing = %s)
+FROM (VALUES (1)) AS once LEFT JOIN LATERAL (
+  SELECT standing, at FROM audit_clockreading WHERE source = %s ORDER BY id DESC LIMIT 1) kept ON TRUE
 """
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What one look at the clocks found. `at` is the one clock's time, `within` how exactly the offset could be told."""
+    """What one look at the clocks found. `at` is the one clock's time, `within` how exactly the offset could be told, `kept` and
+    `kept_at` what `source` kept last, and `elsewhere` says that another process found the clocks apart a moment ago."""
 
     at: datetime
     offset: timedelta
     within: timedelta
     behind: timedelta
     step: timedelta
+    source: str = ""
+    kept: str | None = None
+    kept_at: datetime | None = None
+    elsewhere: bool = False
 
     @property
     def standing(self) -> Standing:
@@ -65,12 +76,13 @@ def moment() -> Moment:
 _last: tuple[datetime, timedelta] | None = None  # the database's clock and the time since the start, as seen last
 
 
-def look() -> Reading:
-    """Ask both clocks, now."""
+def look(role: str = "web") -> Reading:
+    """Ask both clocks, now. `role` says which process asks."""
+    source = f"{role}@{socket.gethostname()}"
     before = moment()
     with connection.cursor() as cursor:
-        cursor.execute(LOOK)
-        database, now, newest = cursor.fetchone()
+        cursor.execute(LOOK, [COUNTS_FOR, source, Standing.APART, source])
+        database, now, newest, kept, kept_at, elsewhere = cursor.fetchone()
     after = moment()
     half = (after.since_start - before.since_start) / 2
     return Reading(
@@ -79,36 +91,35 @@ def look() -> Reading:
         within=half,
         behind=newest - now if newest else timedelta(),
         step=_step(database, before.since_start + half),
+        source=source,
+        kept=kept,
+        kept_at=kept_at,
+        elsewhere=elsewhere,
     )
 
 
 def observe(role: str = "web") -> Reading:
-    """Look, keep what is new, and raise or clear the alarm. `role` says which process asks."""
-    reading = look()
-    source = f"{role}@{socket.gethostname()}"
-    last = ClockReading.objects.filter(source=source).order_by("-id").first()
+    """Look, keep what is new, and raise or clear the alarm."""
+    reading = look(role)
     often = SAMPLED_EVERY if reading.standing == Standing.WELL else WATCHED_EVERY
-    changed = last is None or last.standing != reading.standing
-    if last is None or changed or reading.standing == Standing.STEPPED or reading.at - last.at > often:
+    changed = reading.kept != reading.standing
+    old = reading.kept_at is None or reading.at - reading.kept_at > often
+    if changed or old or reading.standing == Standing.STEPPED:
         ClockReading.objects.create(
-            source=source,
+            source=reading.source,
             standing=reading.standing,
             offset_us=_microseconds(reading.offset),
             within_us=_microseconds(reading.within),
             step_us=_microseconds(reading.step),
         )
-        _tell(source, reading, changed)
+        _tell(reading, changed)
     return reading
 
 
 def fault() -> str:
     """The sentence that says why nobody can sign now, or ""."""
     reading = observe()
-    if sentence := SENTENCES.get(reading.standing):
-        return sentence
-    fresh = ClockReading.objects.filter(at__gt=reading.at - COUNTS_FOR).order_by("source", "-id").distinct("source")
-    apart = any(row.standing == Standing.APART for row in fresh)
-    return SENTENCES[Standing.APART] if apart else ""
+    return SENTENCES.get(reading.standing) or (SENTENCES[Standing.APART] if reading.elsewhere else "")
 
 
 def _step(database: datetime, since_start: timedelta) -> timedelta:
@@ -121,7 +132,8 @@ def _step(database: datetime, since_start: timedelta) -> timedelta:
     return (database - last[0]) - (since_start - last[1])
 
 
-def _tell(source: str, reading: Reading, changed: bool) -> None:
+def _tell(reading: Reading, changed: bool) -> None:
+    source = reading.source
     about = trail.Subject("clock", source, f"the clocks of {source}")
     detail = {"offset_us": _microseconds(reading.offset), "behind_us": _microseconds(reading.behind),
               "step_us": _microseconds(reading.step)}  # fmt: skip

@@ -275,7 +275,7 @@ class ClockReading(models.Model):
 
     class Meta:
         ordering = ["-id"]
-        indexes = [models.Index(fields=["source", "-id"])]
+        indexes = [models.Index(fields=["source", "-id"]), models.Index(fields=["at"])]
 
     def __str__(self) -> str:
         return f"{self.source}: {self.standing}"

@@ -6,40 +6,20 @@ import uuid
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from django.contrib.contenttypes.models import ContentType
 from django.db.models import Exists, OuterRef, Q, QuerySet
-from django.db.models.functions import Cast
-from guardian.models import GroupObjectPermission, UserObjectPermission
 
-from accounts.models import Membership
 from accounts.permissions import may
 
 if TYPE_CHECKING:
     from accounts.models import User
     from records.models import Draft, Record, Version  # noqa: F401
 
-READ = "view_record"
-
 
 def readable(user: User, record: str) -> Q:
     """Where the path `record` leads to a record that the user may read: one in an area of theirs, or one granted singly."""
-    from django.db.models import TextField
-
-    from records.models import Record
-
     if not may(user, "record.read"):
         return Q(pk__in=[])
-    kind = ContentType.objects.get_for_model(Record)
-    single = {
-        "content_type": kind,
-        "permission__codename": READ,
-        "object_pk": Cast(OuterRef(f"{record}pk"), TextField()),
-    }
-    return (
-        Q(Exists(Membership.objects.filter(user=user, area=OuterRef(f"{record}area"))))
-        | Q(Exists(UserObjectPermission.objects.filter(user=user, **single)))
-        | Q(Exists(GroupObjectPermission.objects.filter(group__users=user, **single)))
-    )
+    return Q(**{f"{record}area__in": user.reach.areas}) | Q(**{f"{record}pk__in": user.reach.records})
 
 
 class RecordQuerySet(QuerySet["Record"]):

@@ -45,7 +45,7 @@ LETTER_WAIVER = "letter_waiver"  # the type of the report that waives the letter
 @dataclass(frozen=True)
 class Act:
     """One version, signed with one meaning, through one intent, at one moment of the one clock (UTC), at which all is judged;
-    `outcome` is what a disposition decides."""
+    `outcome` is what a disposition decides, and `founded` says that the founding ceremony is over."""
 
     version: Version
     intent: Intent
@@ -54,6 +54,7 @@ class Act:
     at: datetime
     reviewed: bool = False
     outcome: str = ""
+    founded: bool = False
 
     @property
     def about(self) -> Signature | None:
@@ -153,7 +154,7 @@ def _lock(intent: Intent, meaning: str, reviewed: bool, outcome: str) -> Act:
         .get(pk=intent.version_id)
     )
     step = Step.objects.select_for_update(no_key=True).get(pk=intent.step_id) if intent.step_id else None
-    return Act(version, intent, meaning, step, clock.now(), reviewed, outcome)
+    return Act(version, intent, meaning, step, clock.now(), reviewed, outcome, founding.is_over())
 
 
 def _sign(act: Act, signer: User, reason: str, components: str, key: PortalKey) -> Signature:
@@ -176,13 +177,13 @@ def _write(act: Act, signer: User, reason: str, components: str, key: PortalKey)
     if act.step:
         act.step.signature = row
         act.step.save(update_fields=["signature"])
-    trail.record(Action.SIGNATURE_APPLIED, act.version, by=signer, reason=row.reason, detail=_told(row))
+    marked = {} if act.founded else founding.mark()
+    trail.record(Action.SIGNATURE_APPLIED, act.version, by=signer, reason=row.reason, detail=_told(row) | marked)
     return row
 
 
 def _row(act: Act, signer: User, reason: str, components: str, key: PortalKey) -> Signature:
     last = Signature.objects.filter(signer=signer).order_by("-signed_at").first()
-    acknowledged = accountability.acknowledged(signer)
     return Signature(
         id=uuid.uuid4(),
         version=act.version,
@@ -195,7 +196,7 @@ def _row(act: Act, signer: User, reason: str, components: str, key: PortalKey) -
         signed_at=act.at,
         about=act.about,
         outcome=act.outcome,
-        accountability=acknowledged.revision if acknowledged else "",
+        accountability=accountability.REVISION,  # no act is spared the condition that it was acknowledged
         components=components,
         top_hash=act.version.top_hash,
         rendition_sha256=act.version.rendition_sha256,
@@ -222,7 +223,7 @@ def _told(row: Signature) -> dict[str, Any]:
         "about": str(row.about_id or ""),
         "outcome": row.outcome,
     }
-    return said | {name: value for name, value in maybe.items() if value} | founding.mark()
+    return said | {name: value for name, value in maybe.items() if value}
 
 
 def _sentence(act: Act) -> str:
@@ -322,11 +323,11 @@ def _about(act: Act, signer: User) -> None:
 
 def _right(act: Act, signer: User) -> None:
     """The one list of conditions (`accounts/rights.py`), and what the first day allows."""
-    if not founding.is_over() and act.version.record.type.kind not in founding.SIGNABLE:
+    if not act.founded and act.version.record.type.kind not in founding.SIGNABLE:
         raise SignatureRefused(
             act.version, signer, "Signing opens when the first e-signature SOP is effective.", "founding"
         )
-    for gap in rights.gaps(signer, act.at, spared=spared(act.meaning, act.version)):
+    for gap in rights.gaps(signer, act.at, founded=act.founded, spared=spared(act.meaning, act.version)):
         raise SignatureRefused(act.version, signer, gap.finding.sentence, gap.condition.name)
 
 
@@ -405,8 +406,8 @@ ALWAYS: Sequence[Check] = (
     _about,
     _right,
     _digests,
-    _shown,
     _reviewed,
 )
 # The dialog has told what its person lacks; this is what others, the clock, or a form left half filled in change in two minutes.
+# A page that was opened stays opened, so that is asked here alone.
 BEFORE_A_CODE: Sequence[Check] = (_clock, _state, _meaning, _turn, _about, _shown, _reviewed)

@@ -188,7 +188,10 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ["-id"],
-                "indexes": [models.Index(fields=["source", "-id"], name="audit_clock_source_f9f605_idx")],
+                "indexes": [
+                    models.Index(fields=["source", "-id"], name="audit_clock_source_f9f605_idx"),
+                    models.Index(fields=["at"], name="audit_clock_at_9338bb_idx"),
+                ],
             },
         ),
         migrations.CreateModel(

@@ -355,13 +355,18 @@ def test_a_grant_opens_one_record_and_no_other(firm):
     outsider = User.objects.get(username="outsider")
     administrator = User.objects.get(username="administrator")
     mine, other = Record.objects.exclude(area__members=outsider)[:2]
-    assert not Record.objects.visible_to(outsider).filter(pk=mine.pk).exists()
+
+    def sees(record):
+        """As their next request finds it."""
+        return Record.objects.visible_to(User.objects.get(pk=outsider.pk)).filter(pk=record.pk).exists()
+
+    assert not sees(mine)
     transitions.grant(outsider, mine, by=administrator, reason=REASON)
-    assert Record.objects.visible_to(outsider).filter(pk=mine.pk).exists()
-    assert not Record.objects.visible_to(outsider).filter(pk=other.pk).exists()
+    assert sees(mine)
+    assert not sees(other)
     assert last("user.grant_changed").detail["record_id"] == str(mine.pk)
     transitions.revoke(outsider, mine, by=administrator, reason=REASON)
-    assert not Record.objects.visible_to(outsider).filter(pk=mine.pk).exists()
+    assert not sees(mine)
 
 
 # Passwords and devices
