@@ -109,13 +109,12 @@ class User(AbstractBaseUser):
     @cached_property
     def reach(self) -> Reach:
         """What the person's roles reach to: asked once, as the roles are, and not again by each question."""
-        from guardian.models import GroupObjectPermission, UserObjectPermission
+        from guardian.models import UserObjectPermission
 
         areas = Membership.objects.filter(user=self).values_list("area_id", flat=True)
-        own = UserObjectPermission.objects.filter(user=self, permission__codename=READ)
-        by_role = GroupObjectPermission.objects.filter(group__users=self, permission__codename=READ)
-        single = own.values_list("object_pk", flat=True).union(by_role.values_list("object_pk", flat=True))
-        return Reach(tuple(areas), tuple(uuid.UUID(key) for key in single))
+        single = UserObjectPermission.objects.filter(user=self, permission__codename=READ)
+        keys = single.values_list("object_pk", flat=True)
+        return Reach(tuple(areas), tuple(uuid.UUID(key) for key in keys))
 
     @property
     def role_label(self) -> str:

@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 Handler = Callable[[Job], dict[str, Any] | None]
 HANDLERS: dict[str, Handler] = {}
 ATTEMPTS = 3
+ENDED = (Job.State.DONE, Job.State.FAILED)
 
 
 def handler(kind: str) -> Callable[[Handler], Handler]:
@@ -56,17 +57,24 @@ def enqueue(
 def enqueue_all(asked: Sequence[Asked]) -> list[Job]:
     """A job for each, in their order, as `enqueue()` makes one."""
     wanted = [_job(one) for one in asked]
-    keys = [job.key for job in wanted]
     with transaction.atomic(savepoint=False):
-        # A finished job gives its natural key back, so that the same work can be asked for again.
-        finished = Job.objects.filter(key__in=keys, state__in=[Job.State.DONE, Job.State.FAILED])
-        finished.update(key=Concat("key", Value(":"), Cast("id", TextField()), output_field=TextField()))
-        Job.objects.bulk_create(wanted, ignore_conflicts=True)
-        open_jobs = {job.key: job for job in Job.objects.filter(key__in=keys)}
-    jobs = [open_jobs[key] for key in keys]
+        jobs = _put(wanted)
+        ended = [job.pk for job in jobs if job.state in ENDED]
+        if ended:
+            # A finished job gives its natural key back, so that the same work can be asked for again.
+            given_back = Concat("key", Value(":"), Cast("id", TextField()), output_field=TextField())
+            Job.objects.filter(pk__in=ended, state__in=ENDED).update(key=given_back)
+            jobs = _put(wanted)
     for job in jobs:
         transaction.on_commit(partial(wake, job.pk))
     return jobs
+
+
+def _put(wanted: Sequence[Job]) -> list[Job]:
+    """The jobs that hold the keys: these, where the keys were free."""
+    Job.objects.bulk_create(wanted, ignore_conflicts=True)
+    held = {job.key: job for job in Job.objects.filter(key__in=[job.key for job in wanted])}
+    return [held[job.key] for job in wanted]
 
 
 def _job(asked: Asked) -> Job:

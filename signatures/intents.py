@@ -145,6 +145,7 @@ def fetch(intent_id: uuid.UUID, user: User, sitting: Sitting) -> Intent:
     """The person's own open intent of this sitting. Raises IntentRefused."""
     intent = (
         Intent.objects.select_related("version", "step")
+        .annotate(now=Now())
         .filter(pk=intent_id, user=user, sitting=sitting, sitting__ended_at__isnull=True)
         .first()
     )
@@ -156,7 +157,7 @@ def fetch(intent_id: uuid.UUID, user: User, sitting: Sitting) -> Intent:
             subject=user,
             detail={"why": "intent"},
         )
-    if intent.used_at is not None or clock.now() >= intent.expires_at:
+    if intent.used_at is not None or intent.now >= intent.expires_at:
         raise _too_late(intent, user)
     return intent
 
