@@ -31,7 +31,8 @@ SELECT clock_timestamp(), audit_now(), greatest(
     (SELECT max(at) FROM audit_entry), (SELECT at FROM audit_checkpoint ORDER BY number DESC LIMIT 1)),
   kept.standing, kept.at, EXISTS (
     SELECT FROM (SELECT DISTINCT ON (source) standing FROM audit_clockreading
-                 WHERE at > audit_now() - make_interval(secs => %s) AND source <> %s ORDER BY source, id DESC) other WHERE standing = %s)
+                 WHERE at > audit_now() - make_interval(secs => %s) AND source <> %s ORDER BY source, id DESC) other
+    WHERE standing = %s)
 FROM (VALUES (1)) AS once LEFT JOIN LATERAL (
   SELECT standing, at FROM audit_clockreading WHERE source = %s ORDER BY id DESC LIMIT 1) kept ON TRUE
 """

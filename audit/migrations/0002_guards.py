@@ -1,6 +1,6 @@
 """Functions and triggers of the trail: the row changes, and the chain that links at commit.
 
-Every function fixes its search path; those that write where the application may not are SECURITY DEFINER.
+Every function fixes its search path, or names things in whole; those that write where the application may not are SECURITY DEFINER.
 """
 
 from django.db import migrations
@@ -113,59 +113,56 @@ END $$;
 # The leaf is canonical JSON, written out member by member in the order of RFC 8785: three times as fast as by way of jsonb.
 # At commit: the advisory lock makes one transaction at a time read the head and add to it; it is held until the commit is
 # done. A migration's entry, which only the owner of the trail can make count, stands for all its rows.
+# Whether a change has its entry is asked as a range of rows, and without reading the table through, so that the planner goes by the
+# transaction whatever it thinks of the table's size: never through all entries of a busy subject.
 LINK = """
-CREATE FUNCTION audit_append(entry bigint, change bigint, told text) RETURNS void LANGUAGE plpgsql
-SECURITY DEFINER SET search_path = public, pg_temp AS $$
+CREATE FUNCTION audit_link() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = public, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE
-  leaf bytea := convert_to(told, 'UTF8');
-  last_seq bigint;
-  last_hash bytea;
+  entry bigint;
+  change bigint;
+  told bytea;
 BEGIN
+  IF TG_TABLE_NAME = 'audit_entry' THEN
+    entry := NEW.id;
+    told := convert_to(format(
+      '{"action":%s,"actor":%s,"actor_name":%s,"actor_role":%s,"at":"%s","detail":%s,"id":%s,"reason":%s,"request_id":%s,'
+      '"subject_id":%s,"subject_kind":%s,"subject_label":%s,"xact":%s}',
+      to_json(NEW.action), to_json(NEW.actor), to_json(NEW.actor_name), to_json(NEW.actor_role), audit_time(NEW.at),
+      audit_canonical(NEW.detail), NEW.id, to_json(NEW.reason), to_json(NEW.request_id), to_json(NEW.subject_id),
+      to_json(NEW.subject_kind), to_json(NEW.subject_label), NEW.xact), 'UTF8');
+    IF NOT audit_admits(NEW.action, NEW.subject_id) THEN
+      RAISE EXCEPTION 'read-only: % is refused until a restore report is signed', NEW.action USING ERRCODE = 'object_in_use';
+    END IF;
+  ELSE
+    change := NEW.id;
+    told := convert_to(format(
+      '{"at":"%s","id":%s,"new":%s,"old":%s,"operation":%s,"row":%s,"subject_id":%s,"subject_kind":%s,"table":%s,"xact":%s}',
+      audit_time(NEW.at), NEW.id, coalesce(audit_canonical(NEW.new), 'null'), coalesce(audit_canonical(NEW.old), 'null'),
+      to_json(NEW.operation), to_json(NEW."row"), to_json(NEW.subject_id), to_json(NEW.subject_kind), to_json(NEW."table"),
+      NEW.xact), 'UTF8');
+    PERFORM FROM audit_entry WHERE (xact, subject_kind, subject_id)
+      BETWEEN (NEW.xact, NEW.subject_kind, NEW.subject_id) AND (NEW.xact, NEW.subject_kind, NEW.subject_id) LIMIT 1;
+    IF NOT FOUND AND NOT (session_user = current_user
+        AND EXISTS (SELECT FROM audit_entry WHERE xact = NEW.xact AND action = 'system.migrated'))
+    THEN
+      RAISE EXCEPTION 'unrecorded change: % of % (%) has no entry in this transaction that names % %',
+        NEW.operation, NEW."table", NEW."row", NEW.subject_kind, NEW.subject_id USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+  END IF;
   PERFORM pg_advisory_xact_lock(7244111);
-  SELECT l.seq, l.hash INTO last_seq, last_hash FROM audit_link l ORDER BY l.seq DESC LIMIT 1;
   INSERT INTO audit_link (seq, entry_id, change_id, leaf, hash)
-  VALUES (coalesce(last_seq, 0) + 1, entry, change, leaf, sha256(coalesce(last_hash, ''::bytea) || leaf));
-END $$;
-REVOKE ALL ON FUNCTION audit_append(bigint, bigint, text) FROM PUBLIC;
-
-CREATE FUNCTION audit_link_entry() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
-BEGIN
-  PERFORM audit_append(NEW.id, NULL, format(
-    '{"action":%s,"actor":%s,"actor_name":%s,"actor_role":%s,"at":"%s","detail":%s,"id":%s,"reason":%s,"request_id":%s,'
-    '"subject_id":%s,"subject_kind":%s,"subject_label":%s,"xact":%s}',
-    to_json(NEW.action), to_json(NEW.actor), to_json(NEW.actor_name), to_json(NEW.actor_role), audit_time(NEW.at),
-    audit_canonical(NEW.detail), NEW.id, to_json(NEW.reason), to_json(NEW.request_id), to_json(NEW.subject_id),
-    to_json(NEW.subject_kind), to_json(NEW.subject_label), NEW.xact));
-  IF NOT audit_admits(NEW.action, NEW.subject_id) THEN
-    RAISE EXCEPTION 'read-only: % is refused until a restore report is signed', NEW.action USING ERRCODE = 'object_in_use';
-  END IF;
+  SELECT coalesce(head.seq, 0) + 1, entry, change, told, sha256(coalesce(head.hash, ''::bytea) || told)
+  FROM (VALUES (1)) AS once LEFT JOIN LATERAL (SELECT seq, hash FROM audit_link ORDER BY seq DESC LIMIT 1) head ON TRUE;
   RETURN NULL;
 END $$;
+REVOKE ALL ON FUNCTION audit_link() FROM PUBLIC;
+
 CREATE CONSTRAINT TRIGGER link AFTER INSERT ON audit_entry DEFERRABLE INITIALLY DEFERRED
-  FOR EACH ROW EXECUTE FUNCTION audit_link_entry();
+  FOR EACH ROW EXECUTE FUNCTION audit_link();
 ALTER TABLE audit_entry ENABLE ALWAYS TRIGGER link;
-
--- Asked as a range of rows, and without reading the table through, so that the planner goes by the transaction whatever it thinks
--- of the table's size: never through all entries of a busy subject.
-CREATE FUNCTION audit_link_change() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = public, pg_temp SET enable_seqscan = off AS $$
-BEGIN
-  IF NOT EXISTS (SELECT 1 FROM audit_entry WHERE (xact, subject_kind, subject_id)
-                 BETWEEN (NEW.xact, NEW.subject_kind, NEW.subject_id) AND (NEW.xact, NEW.subject_kind, NEW.subject_id))
-     AND NOT (session_user = current_user AND EXISTS (SELECT 1 FROM audit_entry WHERE xact = NEW.xact AND action = 'system.migrated'))
-  THEN
-    RAISE EXCEPTION 'unrecorded change: % of % (%) has no entry in this transaction that names % %',
-      NEW.operation, NEW."table", NEW."row", NEW.subject_kind, NEW.subject_id USING ERRCODE = 'integrity_constraint_violation';
-  END IF;
-  PERFORM audit_append(NULL, NEW.id, format(
-    '{"at":"%s","id":%s,"new":%s,"old":%s,"operation":%s,"row":%s,"subject_id":%s,"subject_kind":%s,"table":%s,"xact":%s}',
-    audit_time(NEW.at), NEW.id, coalesce(audit_canonical(NEW.new), 'null'), coalesce(audit_canonical(NEW.old), 'null'),
-    to_json(NEW.operation), to_json(NEW."row"), to_json(NEW.subject_id), to_json(NEW.subject_kind), to_json(NEW."table"),
-    NEW.xact));
-  RETURN NULL;
-END $$;
 CREATE CONSTRAINT TRIGGER link AFTER INSERT ON audit_rowchange DEFERRABLE INITIALLY DEFERRED
-  FOR EACH ROW EXECUTE FUNCTION audit_link_change();
+  FOR EACH ROW EXECUTE FUNCTION audit_link();
 ALTER TABLE audit_rowchange ENABLE ALWAYS TRIGGER link;
 """
 

@@ -25,7 +25,7 @@ from signatures.transitions import sign_all
 from storage import s3
 
 PACKAGE_FILES, FILE_BYTES = 8, 16 * 1024 * 1024
-SIGNINGS = 24
+SIGNINGS = 48
 CHAIN_ENTRIES = 1_000_000
 PAGE_ROUNDS = 30
 WRITERS, CHANGES_EACH = 8, 200

@@ -18,8 +18,9 @@ def clocked(people):
     """The tests replace the clock, which the check must find; here it is the real one again."""
     with superuser(database()) as raw:
         wanted = definitions.expected()["function audit_now"]["body"]
-        raw.execute(f"CREATE OR REPLACE FUNCTION audit_now() RETURNS timestamptz LANGUAGE sql VOLATILE"
-                    f" SET search_path = pg_catalog AS $$ {wanted} $$")  # fmt: skip
+        raw.execute(
+            f"CREATE OR REPLACE FUNCTION audit_now() RETURNS timestamptz LANGUAGE sql VOLATILE AS $$ {wanted} $$"
+        )
     return people
 
 
