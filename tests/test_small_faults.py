@@ -45,7 +45,7 @@ def test_each_fault_is_a_change_in_one_function_and_knows_where():
 
 def test_the_tests_that_run_the_very_statement_come_first_and_of_these_the_ones_that_run_least_besides():
     made = mutation.mutants("audit/clock_guard.py")
-    fault = next(make() for mutant, make in made if mutant.function == "observe" and "look()" in mutant.was)
+    fault = next(make() for mutant, make in made if mutant.function == "observe" and "look(role)" in mutant.was)
     here, beside = [fault.lines.start], [fault.function.stop - 1]
     assert beside[0] not in fault.lines
     lines = {
