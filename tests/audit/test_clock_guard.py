@@ -106,7 +106,10 @@ def test_compliance_a_database_clock_that_is_set_shows_against_the_time_that_pas
     monkeypatch.setattr(clock_guard, "SAMPLED_EVERY", timedelta(days=1))
     clock_guard.observe("worker")
     wall(0, since_start)
-    assert clock_guard.observe("worker").standing == Standing.STEPPED
+    stepped = clock_guard.observe("worker")
+    assert stepped.standing == Standing.STEPPED
+    kept = ClockReading.objects.latest("id")
+    assert (kept.standing, kept.step_us) == (Standing.STEPPED, stepped.step // timedelta(microseconds=1))
     assert f"was set {way} by 3,600" in Alarm.objects.get(kind=Kind.CLOCK_STEP).sentence
     assert clock_guard.observe("worker").standing == Standing.WELL
 

@@ -640,6 +640,8 @@ def test_while_the_founding_lasts_only_an_sop_can_be_signed(people, ticking):
     sop = builders.an_sop(people, gate="signing")
     acts.sign(people.reviewer, sop)
     acts.sign(people.approver, sop)
+    signed = Entry.objects.filter(action=Action.SIGNATURE_APPLIED, subject_id=str(sop.pk))
+    assert signed.count() == 2 and all(entry.detail["founding"] for entry in signed)
     assert Founding.objects.get().ended_at is not None
     assert Entry.objects.get(action=Action.FOUNDING_ENDED, actor=str(people.approver.pk))
 
