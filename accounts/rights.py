@@ -154,8 +154,8 @@ def _device(user: User, now: datetime) -> Finding:
     device = codes.device_in_use(user)
     tested = device.last_tested_at if device else None
     if tested is None or now - tested > TESTED_WITHIN:
-        used = [passkey.last_used_at or passkey.created_at for passkey in passkeys.in_use(user)]
-        tested = max([*used, *([tested] if tested else [])], default=None)
+        tests = [tested, *(passkey.last_used_at or passkey.created_at for passkey in passkeys.in_use(user))]
+        tested = max((when for when in tests if when), default=None)
     if tested is None:
         return Finding(False, "You have no device for one-time codes.", "/account/", "See your account", "link")
     if now - tested > TESTED_WITHIN:

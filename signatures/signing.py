@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from django.db import transaction
@@ -45,7 +46,7 @@ LETTER_WAIVER = "letter_waiver"  # the type of the report that waives the letter
 @dataclass(frozen=True)
 class Act:
     """One version, signed with one meaning, through one intent, at one moment of the one clock (UTC), at which all is judged;
-    `outcome` is what a disposition decides, and `founded` says that the founding ceremony is over."""
+    `outcome` is what a disposition decides."""
 
     version: Version
     intent: Intent
@@ -54,7 +55,11 @@ class Act:
     at: datetime
     reviewed: bool = False
     outcome: str = ""
-    founded: bool = False
+
+    @cached_property
+    def founded(self) -> bool:
+        """The founding ceremony is over, which it then is for good."""
+        return founding.is_over()
 
     @property
     def about(self) -> Signature | None:
@@ -154,7 +159,7 @@ def _lock(intent: Intent, meaning: str, reviewed: bool, outcome: str) -> Act:
         .get(pk=intent.version_id)
     )
     step = Step.objects.select_for_update(no_key=True).get(pk=intent.step_id) if intent.step_id else None
-    return Act(version, intent, meaning, step, clock.now(), reviewed, outcome, founding.is_over())
+    return Act(version, intent, meaning, step, clock.now(), reviewed, outcome)
 
 
 def _sign(act: Act, signer: User, reason: str, components: str, key: PortalKey) -> Signature:

@@ -43,11 +43,9 @@ def a_step(**differs: object) -> Like:
     return Like(**(step | {"role": "Reviewer", "meaning": "review", "sentence": "I reviewed it."} | differs))
 
 
-def an_act(
-    meaning: str = Meaning.REVIEW, *, version=None, step=None, about=None, outcome="", reviewed=True, founded=True
-) -> Act:
+def an_act(meaning: str = Meaning.REVIEW, *, version=None, step=None, about=None, outcome="", reviewed=True) -> Act:
     intent = Like(meanings=["review", "approval"], top_hash="a", rendition_sha256="b", about=about)
-    return Act(version or a_version(), intent, meaning, step, NOW, reviewed, outcome, founded)
+    return Act(version or a_version(), intent, meaning, step, NOW, reviewed, outcome)
 
 
 @pytest.fixture
@@ -61,7 +59,7 @@ def signer() -> Like:
 def surroundings(monkeypatch) -> Like:
     """Everything is as it should be; a test spoils one thing."""
     now = Like(
-        place=2, may=True, part=(), fault="", gaps=[], wrong=[], missing=[], spared=None,
+        place=2, may=True, part=(), fault="", over=True, gaps=[], wrong=[], missing=[], spared=None,
         stands=Like(withdrawn=False, state="standing", to_decide=True),
     )  # fmt: skip
     earlier = Like(before=lambda version, place: Like(exists=lambda: version.pk == VERSION and place > now.place))
@@ -72,6 +70,7 @@ def surroundings(monkeypatch) -> Like:
     monkeypatch.setattr(signing, "had_part", lambda version, person, meaning: meaning in now.part)
     monkeypatch.setattr(clock, "now", lambda: NOW)
     monkeypatch.setattr(clock_guard, "fault", lambda: now.fault)
+    monkeypatch.setattr(founding, "is_over", lambda: now.over)
     monkeypatch.setattr(sealed, "contradictions", lambda version: now.wrong)
     monkeypatch.setattr(
         intents, "unopened_pages", lambda intent, version: now.missing if intent.top_hash and version.pk else None
@@ -80,7 +79,7 @@ def surroundings(monkeypatch) -> Like:
 
     def gaps(person, when, *, founded, spared):
         now.spared = spared
-        return now.gaps if founded and (person.pk, when) == (SIGNER, NOW) else None
+        return now.gaps if founded is now.over and (person.pk, when) == (SIGNER, NOW) else None
 
     monkeypatch.setattr(rights, "gaps", gaps)
     return now
@@ -210,7 +209,8 @@ def test_what_is_missing_for_the_right_to_sign_is_said_with_its_condition(signer
     assert surroundings.spared == set()
     surroundings.gaps = [Like(finding=Like(sentence="Your training is overdue."), condition=Like(name="training"))]
     assert refused(signing._right, an_act(), signer) == ("Your training is overdue.", "training", 403)
-    told = refused(signing._right, an_act(founded=False), signer)
+    surroundings.over = False
+    told = refused(signing._right, an_act(), signer)
     assert told == ("Signing opens when the first e-signature SOP is effective.", "founding", 403)
 
 
