@@ -22,11 +22,11 @@ demo-reset: install
 	@$(MAKE) --no-print-directory demo PORT=$(PORT)
 
 test: install
-	@$(BIN)/python -m tests.chromium
+	@$(BIN)/python -m tests.programs
 	$(BIN)/python -m pytest -n $(WORKERS) -m "not long"
 
 test-long: install
-	@$(BIN)/python -m tests.chromium
+	@$(BIN)/python -m tests.programs
 	$(BIN)/python -m pytest -m long
 
 bench: install

@@ -280,10 +280,10 @@ def chromium():
     connections would take fright although nothing of ours is asynchronous."""
     from playwright.sync_api import sync_playwright
 
-    from tests.chromium import FLAGS, WANTED, find
+    from tests.programs import FLAGS, find, wanted
 
     path = find()
-    assert path, WANTED
+    assert path, wanted(["chromium"])
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=FLAGS)

@@ -1,6 +1,8 @@
-"""`python -m tests.chromium`: find Chromium for the browser tests, or get it; else say in one sentence what to install.
+"""`python -m tests.programs`: find the programs that the tests ask and no Python package brings, or get them; else say in one
+sentence what to install.
 
-Looked for in this order: `CHROMIUM` in the environment, Playwright's own, then what the system has.
+A browser opens the pages, and PDFs, seals and statements are judged by programs that know nothing of the portal. Chromium is looked
+for in this order: `CHROMIUM` in the environment, Playwright's own, then what the system has.
 """
 
 import functools
@@ -17,12 +19,16 @@ FLAGS = [
     "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update",
     "--disable-sync", "--disable-dev-shm-usage", "--force-color-profile=srgb",
 ]  # fmt: skip
+JUDGES = {
+    "pdftotext": "poppler-utils",
+    "pdfsig": "poppler-utils",
+    "pdfdetach": "poppler-utils",
+    "qpdf": "qpdf",
+    "openssl": "openssl",
+}
+"""Each program with the package of Debian that brings it."""
 DOWNLOAD_SECONDS = 180
 INSTALL_SECONDS = 600
-WANTED = (
-    "The browser tests need Chromium, which could be neither found nor fetched: install it"
-    " (Debian: `apt-get install chromium`; elsewhere: `.venv/bin/playwright install chromium`) or set CHROMIUM to its path."
-)
 
 
 def find() -> str | None:
@@ -33,9 +39,20 @@ def find() -> str | None:
     return None
 
 
-def get() -> str | None:
-    """`find()`, else fetch Playwright's own, else (as root, where there is apt) Debian's."""
-    return find() or _fetch_playwrights() or _install_debians()
+def missing() -> list[str]:
+    """What is not here, as packages of Debian."""
+    judges = {package for program, package in JUDGES.items() if not which(program)}
+    return sorted(judges | (set() if find() else {"chromium"}))
+
+
+def get() -> list[str]:
+    """Fetch what is missing: Chromium from Playwright, then, as root and where there is apt, all the rest from Debian. What is
+    missing still."""
+    if "chromium" in missing():
+        _fetch_playwrights()
+    if wanted := missing():
+        _install_debians(wanted)
+    return missing()
 
 
 @functools.cache
@@ -46,20 +63,18 @@ def _of_playwright() -> str:
         return playwright.chromium.executable_path
 
 
-def _fetch_playwrights() -> str | None:
+def _fetch_playwrights() -> None:
     _say("looking for Chromium: fetching Playwright's own")
     _run([sys.executable, "-m", "playwright", "install", "chromium"], DOWNLOAD_SECONDS)
-    return find()
 
 
-def _install_debians() -> str | None:
+def _install_debians(packages: list[str]) -> None:
     if os.getuid() != 0 or not which("apt-get"):
-        return None
-    _say("looking for Chromium: installing Debian's")
+        return
+    _say(f"installing Debian's {' '.join(packages)}")
     quiet = {"DEBIAN_FRONTEND": "noninteractive"}
     _run(["apt-get", "update", "-qq"], INSTALL_SECONDS, quiet)
-    _run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium"], INSTALL_SECONDS, quiet)
-    return find()
+    _run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages], INSTALL_SECONDS, quiet)
 
 
 def _run(command: list[str], seconds: int, more: dict[str, str] | None = None) -> None:
@@ -70,13 +85,21 @@ def _run(command: list[str], seconds: int, more: dict[str, str] | None = None) -
         return
 
 
+def wanted(packages: list[str]) -> str:
+    """What to do about it, in a sentence."""
+    said = f"The tests need what could be neither found nor fetched; install it (Debian: `apt-get install {' '.join(packages)}`"
+    if "chromium" in packages:
+        said += ", Chromium elsewhere: `.venv/bin/playwright install chromium`, or set CHROMIUM to its path"
+    return f"{said}; with Homebrew Poppler's programs are in `poppler`)."
+
+
 def _say(what: str) -> None:
     print(what, file=sys.stderr, flush=True)
 
 
 def main() -> int:
-    if get() is None:
-        _say(WANTED)
+    if left := get():
+        _say(wanted(left))
         return 1
     return 0
 
