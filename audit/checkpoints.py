@@ -299,7 +299,7 @@ def judge(found: Comparison, answered: Answered) -> Entry | None:
             "anchor_size": found.newest.note.size,
             "anchor_head": found.newest.note.head,
         }
-        return trail.record(Action.HOLD_BEGUN, CHAIN, by=trail.SYSTEM, detail=detail)
+        return Entry.objects.get(pk=trail.record(Action.HOLD_BEGUN, CHAIN, by=trail.SYSTEM, detail=detail))
 
 
 # Making ---------------------------------------------------------------------------------------------------------------

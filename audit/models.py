@@ -4,6 +4,8 @@ import uuid
 from typing import TYPE_CHECKING
 
 from django.db import models
+from django.db.models import Func
+from django.db.models.lookups import Exact
 
 from audit.actions import Action
 from audit.clock import Now
@@ -94,7 +96,9 @@ class Link(models.Model):
         constraints = [
             models.CheckConstraint(
                 name="link_of_one_thing",
-                condition=models.Q(entry_id__isnull=True) ^ models.Q(change_id__isnull=True),
+                condition=Exact(
+                    Func("entry_id", "change_id", function="num_nonnulls", output_field=models.IntegerField()), 1
+                ),
             )
         ]
 

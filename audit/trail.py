@@ -99,9 +99,9 @@ _judged_at_commit: ContextVar[bool] = ContextVar("judged_at_commit", default=Fal
 def held() -> Entry | None:
     """The entry that made the portal read-only, while it is."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT audit_held()")
-        (entry,) = cursor.fetchone()
-    return Entry.objects.filter(pk=entry).first() if entry is not None else None
+        cursor.execute("SELECT * FROM audit_held()")
+        found = cursor.fetchone()
+    return Entry.objects.get(pk=found[0]) if found else None
 
 
 @contextmanager
@@ -122,6 +122,24 @@ def actor_of(person: HasActor | Actor) -> Actor:
     return person if isinstance(person, Actor) else person.trail_actor()
 
 
+# What both logs tell comes last, in the order of `_told()`.
+ENTRY = """
+INSERT INTO audit_entry
+  (action, reason, actor, actor_name, actor_role, subject_kind, subject_id, subject_label, request_id, detail)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s::jsonb) RETURNING id, EXISTS (SELECT FROM audit_held())
+"""
+ACCESS = """
+INSERT INTO audit_access (what, actor, actor_name, actor_role, subject_kind, subject_id, subject_label, request_id, detail)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s::jsonb)
+"""
+
+
+def _told(about: Subject, by: HasActor | Actor, detail: Mapping[str, Any] | None) -> tuple[str, ...]:
+    actor = actor_of(by)
+    told = canonical(dict(detail)).decode() if detail else "{}"
+    return (actor.key, actor.name, actor.role, about.kind, about.id, about.label, request_id.get(), told)
+
+
 def record(
     action: Action,
     subject: HasSubject | Subject,
@@ -129,8 +147,8 @@ def record(
     by: HasActor | Actor,
     reason: str = "",
     detail: Mapping[str, Any] | None = None,
-) -> Entry:
-    """Write one entry in the transaction of the change that it tells (21 CFR 11.10(e)).
+) -> int:
+    """Write one entry in the transaction of the change that it tells (21 CFR 11.10(e)); its number.
 
     `detail` holds strings, integers, booleans, null, lists and objects only. Raises RuntimeError outside a transaction:
     an entry that commits alone would tell of a change that may not have happened; ReadOnly where only a short list of acts
@@ -138,18 +156,23 @@ def record(
     """
     if not connection.in_atomic_block:
         raise RuntimeError("trail.record() belongs into the transaction of the change that it tells")
-    about = subject_of(subject)
-    row, admitted = _insert("audit_entry", Action(action).value, "action", about, actor_of(by), detail, reason=reason)
-    if not admitted and not _judged_at_commit.get():
-        raise ReadOnly(READ_ONLY, subject=about, by=by, detail={"asked": Action(action).value})
-    return Entry(**row)
+    act, about = Action(action).value, subject_of(subject)
+    with connection.cursor() as cursor:
+        cursor.execute(ENTRY, (act, reason, *_told(about, by, detail)))
+        number, read_only = cursor.fetchone()
+        if read_only and not _judged_at_commit.get():
+            cursor.execute("SELECT audit_admits(%s, %s)", [act, about.id])
+            if not cursor.fetchone()[0]:
+                raise ReadOnly(READ_ONLY, subject=about, by=by, detail={"asked": act})
+    return int(number)
 
 
 def access(
     by: HasActor | Actor, what: str, subject: HasSubject | Subject, detail: Mapping[str, Any] | None = None
 ) -> None:
     """Note that something was read: `what` is view, export or refused."""
-    _insert("audit_access", what, "what", subject_of(subject), actor_of(by), detail)
+    with connection.cursor() as cursor:
+        cursor.execute(ACCESS, (what, *_told(subject_of(subject), by, detail)))
 
 
 @contextmanager
@@ -167,37 +190,3 @@ def record_refusal(refused: Refused, by: HasActor | Actor) -> None:
         record(
             refused.action, refused.subject, by=refused.by or by, detail={"message": refused.message, **refused.detail}
         )
-
-
-def _insert(
-    table: str,
-    what: str,
-    what_column: str,
-    subject: Subject,
-    actor: Actor,
-    detail: Mapping[str, Any] | None,
-    **more: str,
-) -> tuple[dict[str, Any], bool]:
-    """The row as it stands, and whether read-only admits it."""
-    values = {
-        what_column: what,
-        "actor": actor.key,
-        "actor_name": actor.name,
-        "actor_role": actor.role,
-        "subject_kind": subject.kind,
-        "subject_id": subject.id,
-        "subject_label": subject.label,
-        "request_id": request_id.get(),
-        **more,
-    }
-    columns = ", ".join([*values, "detail"])
-    places = ", ".join(["%s"] * len(values) + ["%s::jsonb"])
-    admits = "audit_admits(action, subject_id)" if table == "audit_entry" else "true"
-    with connection.cursor() as cursor:
-        # Table and columns are ours; the values go as parameters.
-        cursor.execute(
-            f"INSERT INTO {table} ({columns}) VALUES ({places}) RETURNING id, at, xact, {admits}",  # noqa: S608
-            [*values.values(), canonical(dict(detail or {})).decode()],
-        )
-        identity, at, xact, admitted = cursor.fetchone()
-    return {**values, "id": identity, "at": at, "xact": xact, "detail": dict(detail or {})}, admitted

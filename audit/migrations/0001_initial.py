@@ -3,6 +3,7 @@
 import uuid
 
 import django.db.models.deletion
+import django.db.models.lookups
 from django.db import migrations, models
 
 import audit.clock
@@ -248,7 +249,15 @@ class Migration(migrations.Migration):
             options={
                 "constraints": [
                     models.CheckConstraint(
-                        condition=models.Q(("entry_id__isnull", True), ("change_id__isnull", True), _connector="XOR"),
+                        condition=django.db.models.lookups.Exact(
+                            models.Func(
+                                "entry_id",
+                                "change_id",
+                                function="num_nonnulls",
+                                output_field=models.IntegerField(),
+                            ),
+                            1,
+                        ),
                         name="link_of_one_thing",
                     )
                 ],

@@ -14,7 +14,7 @@ from django.db import DatabaseError, connection, transaction
 
 from audit import trail
 from audit.actions import Action
-from audit.models import RowChange
+from audit.models import Entry, RowChange
 
 GUARDED = """
 SELECT c.relname, t.tgargs FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid WHERE t.tgname = 'guard' ORDER BY c.relname
@@ -50,13 +50,15 @@ def outcome(change, entry=None):
     try:
         with transaction.atomic():
             change()
-            xact = entry().xact if entry else 0
+            told = entry() if entry else None
     except DatabaseError as error:
         cause = error.__cause__
         return next(
             (name for name in (*REFUSED, *OF_ITS_OWN) if isinstance(cause, getattr(psycopg.errors, name))), repr(cause)
         )
-    return list(RowChange.objects.filter(xact=xact)) if entry else "kept"
+    if told is None:
+        return "kept"
+    return list(RowChange.objects.filter(xact=Entry.objects.get(pk=told).xact))
 
 
 def paths(table, primary, column, value_sql):

@@ -18,7 +18,7 @@ def told() -> list[dict]:
 
 def test_every_link_and_every_reading_is_a_line_between_the_first_and_the_last(people):
     with transaction.atomic():
-        entry = trail.record(Action.AREA_CHANGED, people.laboratory, by=people.author, reason="ä")
+        number = trail.record(Action.AREA_CHANGED, people.laboratory, by=people.author, reason="ä")
         trail.access(people.author, "view", people.laboratory, {"page": 1})
     first, *between, last = told()
     assert first == {"format": "countersign-trail-1", "origin": "tests/trail"}
@@ -28,7 +28,7 @@ def test_every_link_and_every_reading_is_a_line_between_the_first_and_the_last(p
     for line, link in zip(links, Link.objects.order_by("seq"), strict=True):
         assert (line["hash"], line["leaf"].encode()) == (bytes(link.hash).hex(), bytes(link.leaf))
         assert orjson.loads(line["leaf"]) == line["entry" if link.entry_id else "change"]
-    assert (links[-1]["entry"]["id"], links[-1]["entry"]["reason"]) == (entry.pk, "ä")
+    assert (links[-1]["entry"]["id"], links[-1]["entry"]["reason"]) == (number, "ä")
     assert accesses[0]["access"] == orjson.loads(accesses[0]["leaf"])
     assert (accesses[0]["access"]["subject_id"], accesses[0]["access"]["detail"]) == (
         str(people.laboratory.pk),

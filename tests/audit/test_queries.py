@@ -84,12 +84,12 @@ def test_the_changes_of_an_entry_are_those_of_its_act_about_its_subject_in_order
         for name in ("One", "Two"):
             Area.objects.filter(pk=first.pk).update(name=name)
         User.objects.filter(pk=second.pk).update(legal_name="Ana L.")
-        entry = trail.record(Action.AREA_CHANGED, first, by=ME)
+        number = trail.record(Action.AREA_CHANGED, first, by=ME)
         trail.record(Action.USER_CHANGED, second, by=ME)
     with transaction.atomic():
         Area.objects.filter(pk=first.pk).update(name="Three")
         trail.record(Action.AREA_CHANGED, first, by=ME)
-    assert [change.new["name"] for change in queries.changes_of(entry)] == ["One", "Two"]
+    assert [change.new["name"] for change in queries.changes_of(Entry.objects.get(pk=number))] == ["One", "Two"]
 
 
 def test_an_entry_hangs_in_the_chain_where_its_link_is(people):

@@ -96,7 +96,7 @@ ENTRIES = [("area.created", "area", "1", "a"), ("area.changed", "area", "2", "b"
 def test_a_filter_finds_what_fits_all_that_it_names(people, about, versions, found):
     with transaction.atomic():
         written = [
-            trail.record(Action(action), trail.Subject(kind, key, "x"), by=trail.Actor(actor, actor, "")).pk
+            trail.record(Action(action), trail.Subject(kind, key, "x"), by=trail.Actor(actor, actor, ""))
             for action, kind, key, actor in ENTRIES
         ]
     rows = Entry.objects.filter(pk__in=written)
@@ -108,8 +108,9 @@ def test_a_filter_finds_what_fits_all_that_it_names(people, about, versions, fou
 def test_what_a_review_covers_waits_until_it_is_signed_and_the_trail_says_both(people):
     made = reviews.make_filter("Areas", why=WHY, every_days=7, by=people.approver, actions=["area."])
     with transaction.atomic():
-        entries = [trail.record(Action.AREA_CHANGED, people.laboratory, by=people.author) for _ in range(2)]
-    rows = Entry.objects.filter(pk__in=[entry.pk for entry in entries])
+        numbers = [trail.record(Action.AREA_CHANGED, people.laboratory, by=people.author) for _ in range(2)]
+    rows = Entry.objects.filter(pk__in=numbers).order_by("id")
+    entries = list(rows)
     version, sealed = "00000000-0000-0000-0000-000000000001", {"report": "RVW-0001", "entries": 2}
     with transaction.atomic():
         kept = reviews.keep(made, entries, version=version, report="RVW-0001", findings="none", by=people.approver2)

@@ -39,7 +39,7 @@ def database() -> str:
 def act(people, name="Renamed"):
     with transaction.atomic():
         Area.objects.filter(pk=people.laboratory.pk).update(name=name)
-        return trail.record(Action.AREA_CHANGED, people.laboratory, by=people.administrator, detail={"to": name})
+        trail.record(Action.AREA_CHANGED, people.laboratory, by=people.administrator, detail={"to": name})
 
 
 def anchor(people):
