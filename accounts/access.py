@@ -88,17 +88,28 @@ def as_of(when: datetime) -> list[Access]:
     return sorted(found, key=lambda line: (line.name.casefold(), line.person, _order((line.role, ""))))
 
 
+# What a role of the database may do to the trail, the most first. One that makes roles may make itself a member of the owners.
+ROLES = """
+SELECT r.rolname,
+  CASE WHEN r.rolsuper THEN 'a superuser of the database: may go around everything'
+       WHEN r.rolcreaterole OR bool_or(pg_has_role(r.oid, c.relowner, 'MEMBER'))
+       THEN 'owns the tables, or may make itself their owner: may switch triggers off, which chain and anchors show'
+       WHEN bool_or(has_table_privilege(r.oid, c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE'))
+       THEN 'bound by the triggers and its rights'
+       ELSE 'reads at most' END
+FROM pg_roles r CROSS JOIN pg_class c
+WHERE r.rolcanlogin AND c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
+GROUP BY r.rolname, r.rolsuper, r.rolcreaterole ORDER BY r.rolname
+"""
+
+
 def principals() -> list[Principal]:
     """The portal itself, and the database's roles that may log in, as they are now."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT rolname, rolsuper FROM pg_roles WHERE rolcanlogin ORDER BY rolname")
+        cursor.execute(ROLES)
         roles = cursor.fetchall()
     own = Principal("Countersign", "the portal", "acts as “system” on the trail: jobs, alarms, checkpoints")
-    notes = {
-        True: "a superuser of the database: may go around everything",
-        False: "bound by the triggers and its rights",
-    }
-    return [own, *(Principal(name, "database role", notes[bool(super_)]) for name, super_ in roles)]
+    return [own, *(Principal(name, "database role", note) for name, note in roles)]
 
 
 def open_removals() -> list[tuple[Removal, Access]]:

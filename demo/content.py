@@ -732,6 +732,9 @@ REASONS: dict[str, str] = {
 
 ROUTE_OF = "VSR"
 ROUTE_WHY = "A release waits for its summary report: whichever of the two approvers is there first approves it."
+SET_UP_KNOWN = (
+    "The storage owner made and locked the buckets on the first day, as the IQ protocol asks; nothing was there before."
+)
 POSTURE_WHY = (
     "First baseline of the storage. Copies in another region are not asked for yet: they follow with the SOP on backup and"
     " restore, which is a draft."

@@ -14,13 +14,15 @@ from functools import cache
 from django.conf import settings
 from django.contrib.auth.models import Group
 from django.db import transaction
+from django.db.models import Q
 
 from accounts import accountability, codes
 from accounts import transitions as people
 from accounts.identity import Credentials
 from accounts.models import Acknowledgement, Area, CodeDevice, Founding, Membership, Qualification, Sitting, User
-from audit import clock, trail
+from audit import alarms, clock, trail
 from audit.actions import Action
+from audit.models import Alarm
 from cloudtrail import transitions as cloudtrail
 from cloudtrail.models import Trail
 from demo import content, packages
@@ -37,7 +39,7 @@ from signatures.models import Step
 from signatures.transitions import sign_all
 from sops import transitions as sops
 from standin.filling import CLOUDTRAIL, Filler, Keeper, make_bucket
-from standin.principals import ANCHOR, PIPELINE, PORTAL
+from standin.principals import ANCHOR, OWNER, PIPELINE, PORTAL
 from standin.process import StandIn
 from storage import s3
 from storage.models import Bucket
@@ -71,6 +73,7 @@ def steps() -> list[tuple[str, Callable[[], object]]]:
         ("records verified", verify_records),
         ("CloudTrail pulled", pull_trail),
         ("storage posture read, a baseline signed", baseline),
+        ("alarms of the set-up acknowledged", acknowledge_set_up),
     ]
 
 
@@ -430,6 +433,14 @@ def _objects() -> list[demo_trail.Stored]:
 def pull_trail() -> None:
     for pulled in Trail.objects.all():
         cloudtrail.pull(pulled)
+
+
+def acknowledge_set_up() -> None:
+    """What the storage owner did on the first day is known. What happened in the weeks before waits for somebody to look."""
+    of_today = Q(sentence__startswith=f"{OWNER.name} called", sentence__contains=f" at {_today()}")
+    no_bucket_yet = Q(kind=Alarm.Kind.ANCHOR_UNWRITABLE)
+    for alarm in alarms.open_alarms().filter(of_today | no_bucket_yet):
+        alarms.acknowledge(alarm, by=_user(content.ADMINISTRATORS[1]), comment=content.SET_UP_KNOWN)
 
 
 def _in_days(days: int) -> datetime:

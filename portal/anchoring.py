@@ -39,7 +39,9 @@ class PortalKeys:
 def checkpoint() -> Checkpoint:
     """Sign and keep a checkpoint now. Raises `checkpoints.NotSigned`, `s3.StorageError`, `sealing.NoKey`."""
     sealing.ensure_key()  # a key that is registered first is an entry that the checkpoint covers
-    return checkpoints.checkpoint(anchors.configured(), PortalKeys(), settings.TRAIL_ORIGIN, restoring.answered)
+    made = checkpoints.checkpoint(anchors.configured(), PortalKeys(), settings.TRAIL_ORIGIN, restoring.answered)
+    alarms.clear(Alarm.Kind.ANCHOR_UNWRITABLE, checkpoints.CHAIN, f"Checkpoint {made.number} was made.")
+    return made
 
 
 def compare() -> Comparison:
@@ -161,8 +163,6 @@ def _try_to_anchor() -> None:
         log.warning("no checkpoint was made: %s", error)
         if checkpoints.exposure().age > 2 * checkpoints.INTERVAL:
             _alarm(Alarm.Kind.ANCHOR_UNWRITABLE, checkpoints.CHAIN, f"No checkpoint was made for ten minutes. {error}")
-    else:
-        alarms.clear(Alarm.Kind.ANCHOR_UNWRITABLE, checkpoints.CHAIN, "A checkpoint was made.")
 
 
 def _alarm(kind: Alarm.Kind, subject: trail.Subject, sentence: str) -> None:

@@ -13,7 +13,7 @@ from django.db import transaction
 from accounts.models import Area
 from audit import checkpoints, trail
 from audit.actions import Action
-from audit.models import Checkpoint, Entry, Link
+from audit.models import Alarm, Checkpoint, Entry, Link
 from portal import anchoring
 from storage import anchors, s3
 from tests import firm as building
@@ -159,6 +159,28 @@ def test_a_bucket_without_the_notes_is_named_and_nothing_is_signed(anchored, mon
     assert anchoring.compare().state == "missing"
     with pytest.raises(checkpoints.NotSigned, match="none of the checkpoints"):
         anchoring.checkpoint()
+
+
+def test_anchors_that_are_away_are_an_alarm_until_any_checkpoint_is_made(anchored, monkeypatch):
+    with monkeypatch.context() as away:
+        away.setattr(settings, "ANCHOR_BUCKET", "no-such-bucket")
+        assert anchoring.watch_over() is None
+    alarm = Alarm.objects.get(kind=Alarm.Kind.ANCHOR_UNWRITABLE)
+    assert alarm.state == "standing" and "cannot be read" in alarm.sentence
+    made = anchoring.checkpoint()
+    alarm.refresh_from_db()
+    assert (alarm.state, alarm.cleared_how) == ("unacknowledged", f"Checkpoint {made.number} was made.")
+
+
+def test_a_checkpoint_that_cannot_be_made_is_an_alarm_after_ten_minutes(anchored, monkeypatch, ticking):
+    monkeypatch.setattr(settings, "ANCHOR_BUCKET", "no-such-bucket")
+    ticking.advance(minutes=6)
+    anchoring.anchor_if_due()
+    assert not Alarm.objects.filter(kind=Alarm.Kind.ANCHOR_UNWRITABLE).exists()
+    ticking.advance(minutes=5)
+    anchoring.anchor_if_due()
+    anchoring.anchor_if_due()
+    assert Alarm.objects.get(kind=Alarm.Kind.ANCHOR_UNWRITABLE).count == 1, "said once"
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 
 from accounts import access
 from accounts import transitions as people_verbs
@@ -15,6 +15,7 @@ from audit.models import Alarm, Entry
 from portal import recertification
 from records import reports
 from tests import acts
+from tests.conftest import superuser
 from tests.firm import make_buckets
 
 WHY = "She takes the post of a QA manager"
@@ -55,6 +56,24 @@ def test_compliance_today_told_by_the_trail_is_what_the_accounts_say(people):
     people_verbs.set_roles(people.reviewer, ["author", "approver"], by=people.administrator, reason=WHY)
     told = {(line.person, line.role) for line in access.as_of(clock.now())}
     assert told == {(str(user.pk), role) for user in User.objects.all() for role in user.roles}
+
+
+@pytest.mark.compliance("11.10(d)", "11.300(b)")
+def test_compliance_each_role_of_the_database_is_told_with_what_it_may_do_to_the_trail(people):
+    told = {one.name: one.note for one in access.principals()}
+    for name, may in {
+        "postgres": "may go around everything",
+        "countersign_owner": "may switch triggers off",
+        "countersign_app": "bound by the triggers",
+        "countersign_reader": "reads at most",
+    }.items():
+        assert may in told[name], name
+    with superuser(connection.settings_dict["NAME"]) as raw:
+        raw.execute("CREATE ROLE a_maker_of_roles LOGIN CREATEROLE")
+        try:
+            assert "make itself their owner" in {one.name: one.note for one in access.principals()}["a_maker_of_roles"]
+        finally:
+            raw.execute("DROP ROLE a_maker_of_roles")
 
 
 @pytest.mark.compliance("11.300(b)")
