@@ -15,7 +15,7 @@ from django.db import DataError, connection, transaction
 from django.db.backends.utils import CursorWrapper
 from psycopg import Cursor
 
-from audit.models import Entry
+from audit.models import Access, Entry
 
 BATCH = 250
 """Links that travel as one value."""
@@ -88,6 +88,8 @@ FROM (SELECT l.seq, l.leaf, {begins} AS a, {ends} AS z, {between} AS m, clock_ti
 """  # noqa: S608 our own names
 
 
+LAST = 2**63 - 1
+"""The largest number of a transaction."""
 NUMBERS = ("id", "xact")
 NAMES = ("action", "subject_kind")
 """Columns whose values are names of our own, in which nothing is to be escaped."""
@@ -261,10 +263,19 @@ def _unlinked(links: int) -> Fault | None:
 
 
 def _sealed_access() -> Fault | None:
-    """The reading log, span by span, against the hashes that the chain holds."""
+    """The reading log, span by span, against the hashes that the chain holds; each span begins where the one before ended, and no
+    row stands before the first. What is sealed by nothing yet is held against its own bytes alone."""
     from audit.reading import span_hash, spans
 
+    ended = 0
     for entry_id, span in spans():
+        if span is None or span.after != ended:
+            return Fault(
+                f"entry {entry_id}",
+                None,
+                f"The seal that entry {entry_id} tells does not go on where the one before ended.",
+            )
+        ended = span.until
         count, digest, wrong = span_hash(span.after, span.until)
         if wrong is not None:
             return Fault(f"access {wrong}", None, f"The columns of access {wrong} are not what was sealed.")
@@ -274,7 +285,14 @@ def _sealed_access() -> Fault | None:
                 None,
                 f"The reading log that entry {entry_id} sealed has {count} rows and another hash.",
             )
-    return None
+    if (outside := Access.objects.filter(xact__lt=0).order_by("id").first()) is not None:
+        return Fault(f"access {outside.pk}", None, f"Access {outside.pk} stands before every seal of the reading log.")
+    wrong = span_hash(ended, LAST)[2]
+    return (
+        None
+        if wrong is None
+        else Fault(f"access {wrong}", None, f"The columns of access {wrong} are not what was written.")
+    )
 
 
 def tells(leaf: bytes, entry: Entry) -> bool:

@@ -33,14 +33,18 @@ ROW = 1
 Rules = dict[str, dict[str, Any]]
 
 FUNCTIONS = """
-SELECT p.proname, p.prosrc, p.prosecdef, p.provolatile::text, coalesce(p.proconfig, '{}')
+SELECT p.proname, count(*) OVER (PARTITION BY p.proname) > 1, p.prosrc, p.prosecdef, p.provolatile::text,
+       coalesce(p.proconfig, '{}')
 FROM pg_proc p WHERE p.pronamespace = 'public'::regnamespace AND p.prokind = 'f'
   AND NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype IN ('e', 'i'))
 """
 TRIGGERS = """
-SELECT c.relname, t.tgname, p.proname, t.tgtype, t.tgenabled::text, t.tgdeferrable, t.tginitdeferred, t.tgargs, t.tgattr::text,
-       t.tgqual IS NOT NULL, t.tgparentid <> 0
-FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_proc p ON p.oid = t.tgfoid
+SELECT c.relname, t.tgname, CASE WHEN p.pronamespace = 'public'::regnamespace THEN '' ELSE n.nspname || '.' END || p.proname,
+       t.tgtype, t.tgenabled::text, t.tgdeferrable, t.tginitdeferred, t.tgargs, t.tgattr::text,
+       t.tgqual IS NOT NULL, t.tgenabled = parent.tgenabled
+FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
+JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_namespace n ON n.oid = p.pronamespace
+LEFT JOIN pg_trigger parent ON parent.oid = t.tgparentid
 WHERE NOT t.tgisinternal AND c.relnamespace = 'public'::regnamespace
 """
 # Ways around a trigger that leave it in its place.
@@ -152,13 +156,14 @@ def _constraints() -> Iterator[tuple[str, str]]:
 
 
 def found() -> Rules:
-    """What the catalogue has. Triggers of partitions count where they differ from those of their table."""
+    """What the catalogue has. Triggers of partitions count where they are not switched as those of their table, and a function
+    of another schema has another name."""
     rules: Rules = {}
     with connection.cursor() as cursor:
         cursor.execute(FUNCTIONS)
-        for name, body, definer, volatility, settings in cursor.fetchall():
+        for name, twins, body, definer, volatility, settings in cursor.fetchall():
             rules[f"function {name}"] = {
-                "body": body.strip(),
+                "body": "there are several of this name" if twins else body.strip(),
                 "rights": "of its owner" if definer else "of who calls it",
                 "volatility": volatility,
                 "settings": sorted(_plain(setting) for setting in settings),
@@ -175,9 +180,9 @@ def found() -> Rules:
             arguments,
             columns,
             when,
-            part,
+            as_its_table,
         ) in cursor.fetchall():
-            if part and enabled != "D":
+            if as_its_table:
                 continue
             rules[f"trigger {name} on {table}"] = {
                 "function": function,

@@ -32,12 +32,12 @@ def lines(origin: str) -> Iterator[bytes]:
         with Cursor(connection.connection) as cursor:
             for seq, link, leaf, kind, columns in cursor.stream(LINKS, size=BATCH):
                 links += seq is not None
-                told = None if columns is None else orjson.loads(columns)
+                told = None if columns is None else orjson.Fragment(columns)  # as PostgreSQL writes it, fractions too
                 yield _line({"seq": seq, "hash": link, "leaf": None if leaf is None else _text(leaf), kind: told})
         with Cursor(connection.connection) as cursor:
             for leaf, columns in cursor.stream(ACCESSES, size=BATCH):
                 accesses += 1
-                yield _line({"access": orjson.loads(columns), "leaf": _text(leaf)})
+                yield _line({"access": orjson.Fragment(columns), "leaf": _text(leaf)})
     yield _line({"end": {"links": links, "accesses": accesses}})
 
 

@@ -6,6 +6,12 @@ from django.db import migrations
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations.state import StateApps
 
+WRITTEN_ALIKE = (
+    "SET timezone = 'UTC' SET datestyle = 'ISO' SET intervalstyle = 'iso_8601' SET extra_float_digits = 1"
+    " SET bytea_output = 'hex'"
+)
+"""For a function that compares rows by how they are written: the same for every session, and no two values alike."""
+
 
 class Guard(migrations.RunSQL):
     """Keep old and new of every row change of `table`, and refuse the commit unless an entry of the same transaction names

@@ -36,8 +36,7 @@ def seal() -> Span | None:
     """Hash what was read since the last seal into an entry; None where nothing was."""
     with transaction.atomic(durable=True), connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(7244112)")
-        last = Entry.objects.filter(action=Action.ACCESS_SEALED).order_by("-id").first()
-        after = int(last.detail["until"]) if last else 0
+        after = next((span.until for _, span in spans(newest_first=True) if span is not None), 0)
         cursor.execute(HORIZON)
         until = cursor.fetchone()[0]
         count, digest, _ = span_hash(after, until)
@@ -49,11 +48,21 @@ def seal() -> Span | None:
         return span
 
 
-def spans() -> Iterator[tuple[int, Span]]:
-    """Every sealed span, with the id of the entry that sealed it."""
-    for entry in Entry.objects.filter(action=Action.ACCESS_SEALED).order_by("id").iterator():
+def spans(*, newest_first: bool = False) -> Iterator[tuple[int, Span | None]]:
+    """Every sealed span, with the id of the entry that says so. None where that entry is no seal of the portal: it cannot be
+    read, or reaches beyond its own transaction."""
+    entries = Entry.objects.filter(action=Action.ACCESS_SEALED).order_by("-id" if newest_first else "id")
+    for entry in entries.iterator():
+        yield entry.pk, _said(entry)
+
+
+def _said(entry: Entry) -> Span | None:
+    try:
         said = entry.detail
-        yield entry.pk, Span(int(said["after"]), int(said["until"]), said["count"], said["sha256"])
+        span = Span(int(said["after"]), int(said["until"]), int(said["count"]), str(said["sha256"]))
+    except (KeyError, TypeError, ValueError):
+        return None
+    return span if span.after <= span.until <= entry.xact else None
 
 
 def span_hash(after: int, until: int) -> tuple[int, str, int | None]:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from django.db.models import TextChoices
 
+from audit.operations import WRITTEN_ALIKE
+
 
 class State(TextChoices):
     IN_REVIEW = "in_review", "In review"
@@ -77,7 +79,8 @@ def guard_sql() -> str:
     births = ", ".join(f"('{name}', '{first}')" for name, (first, _) in LIFECYCLES.items())
     allowed = ", ".join(f"('{lifecycle}', '{source}', '{target}')" for lifecycle, source, target in moves())
     return f"""
-CREATE OR REPLACE FUNCTION records_version_guard() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+CREATE OR REPLACE FUNCTION records_version_guard() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp
+{WRITTEN_ALIKE} AS $$
 BEGIN
   IF TG_OP = 'INSERT' THEN
     IF (NEW.lifecycle, NEW.state) NOT IN ({births}) THEN
@@ -88,7 +91,7 @@ BEGIN
     END IF;
     RETURN NEW;
   END IF;
-  IF (to_jsonb(NEW) - 'state' - 'revision') IS DISTINCT FROM (to_jsonb(OLD) - 'state' - 'revision') THEN
+  IF (to_jsonb(NEW) - 'state' - 'revision')::text IS DISTINCT FROM (to_jsonb(OLD) - 'state' - 'revision')::text THEN
     RAISE EXCEPTION 'version % is sealed', OLD.id USING ERRCODE = 'restrict_violation';
   END IF;
   IF NEW.state IS DISTINCT FROM OLD.state AND (OLD.lifecycle, OLD.state, NEW.state) NOT IN ({allowed}) THEN

@@ -16,9 +16,11 @@ The export is JSON Lines in UTF-8:
     {"access": {...}, "leaf": "<text>"}                                  the reading log
     {"end": {"links": 1, "accesses": 1}}
 
-`leaf` is what was chained: canonical JSON (RFC 8785). hash = SHA-256(hash of the link before || leaf in UTF-8). `entry`, `change`
-and `access` are the columns that people read; they must say what the leaf says. An entry "access.sealed" holds number and SHA-256
-of the leaves of the reading log, in order of id, whose transaction is `after` or later and before `until`.
+`leaf` is what was chained: canonical JSON (RFC 8785; a number with a fraction as PostgreSQL's `numeric` writes it). hash =
+SHA-256(hash of the link before || leaf in UTF-8). `entry`, `change` and `access` are the columns that people read; they must say
+what the leaf says. An entry "access.sealed" holds number and SHA-256 of the leaves of the reading log, in order of id, whose
+transaction is `after` or later and before `until`. The first begins at 0, each later one where the one before ended, and none
+reaches beyond the transaction of its own entry.
 
 A checkpoint is a text of lines: origin; links; hash of the last link in base64; "number N"; "time T"; "previous" and the SHA-256
 of the checkpoint before, as a file; after a restored database "restored REPORT version V HASH agreed A lost FROM TO"; an empty
@@ -71,17 +73,25 @@ def no_twins(pairs):
     return found
 
 
-def no_floats(text):
-    raise ValueError(f"a number with a fraction: {text}")
+def no_number(text):
+    raise ValueError(f"{text} is no number")
+
+
+class Fraction(str):
+    """A number with a fraction, kept as it is written: no binary fraction comes between."""
 
 
 def parse(text):
-    return json.loads(text, object_pairs_hook=no_twins, parse_float=no_floats, parse_constant=no_floats)
+    return json.loads(text, object_pairs_hook=no_twins, parse_float=Fraction, parse_constant=no_number)
 
 
 def canonical(value):
-    """RFC 8785, over objects, lists, strings, integers, booleans and null."""
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    """RFC 8785, over objects, lists, strings, integers, booleans and null; fractions as they came."""
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{canonical(key)}:{canonical(value[key])}" for key in sorted(value)) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(canonical, value)) + "]"
+    return str(value) if isinstance(value, Fraction) else json.dumps(value, ensure_ascii=False)
 
 
 class Export:
@@ -94,6 +104,7 @@ class Export:
         self.seen = set()
         self.accesses = []
         self.spans = []
+        self.unsealed = 0
         self.ended = None
 
 
@@ -158,7 +169,7 @@ def read_link(export, line, where, faults):
     if told:
         export.seen.add((kind, told["id"]))
     if kind == "entry" and told and told.get("action") == "access.sealed":
-        export.spans.append((seq, told.get("detail")))
+        export.spans.append((seq, told["xact"], told.get("detail")))
 
 
 def read_access(export, line, where, faults):
@@ -203,15 +214,27 @@ def check_end(export, faults):
 
 
 def check_spans(export, faults):
-    for seq, said in export.spans:
+    """Every reading before the end of the last seal is in one of them; how many are younger."""
+    ended = 0
+    for seq, own, said in export.spans:
         try:
             after, until, count, sha256 = int(said["after"]), int(said["until"]), said["count"], said["sha256"]
         except (KeyError, ValueError, TypeError):
             faults.add(f"link {seq}", f"The seal of the reading log in link {seq} cannot be read.")
             continue
+        if after != ended or not after <= until <= own:
+            faults.add(
+                f"link {seq}", f"The seal of the reading log in link {seq} does not go on where the one before ended."
+            )
+            continue
+        ended = until
         rows = [leaf for _, xact, leaf in export.accesses if after <= xact < until]
         if len(rows) != count or hashlib.sha256(b"".join(rows)).hexdigest() != sha256:
             faults.add(f"link {seq}", f"The reading log that link {seq} sealed has {len(rows)} rows, or other ones.")
+    for number, xact, _ in export.accesses:
+        if xact < 0:
+            faults.add(f"access {number}", f"Row {number} of the reading log stands before every seal.")
+    export.unsealed = sum(xact >= ended for _, xact, _ in export.accesses)
 
 
 def encode(text):
@@ -246,13 +269,16 @@ def read_checkpoints(paths, faults):
     for path in sorted(paths):
         try:
             found.append(Checkpoint(path.name, path.read_bytes()))
+        except OSError as error:
+            raise CannotCheck(f"A checkpoint cannot be read: {error}") from None
         except ValueError:
             faults.add(path.name, f"{path.name} is not a checkpoint.")
     return sorted(found, key=lambda note: (note.number, note.size))
 
 
-def check_checkpoints(notes, export, keys, faults):
-    """How many links the newest good checkpoint covers, and what signed reports declare as lost."""
+def check_checkpoints(notes, export, keys, faults, alone):
+    """How many links the newest good checkpoint covers, and what signed reports declare as lost. `alone`: one note was given, and
+    nothing is asked about those before it."""
     before, covered, good = None, 0, []
     for note in notes:
         name = f"Checkpoint {note.number}"
@@ -266,7 +292,9 @@ def check_checkpoints(notes, export, keys, faults):
             if note.body != before.body:
                 faults.add(note.name, f"There are two checkpoints {note.number}: two histories are told (split view).")
             continue
-        if note.number != (before.number + 1 if before else 1):
+        if alone:
+            pass
+        elif note.number != (before.number + 1 if before else 1):
             faults.add(note.name, f"Checkpoint {before.number + 1 if before else 1} is missing.")
         elif note.previous != (before.sha256 if before else ""):
             faults.add(note.name, f"{name} does not name the checkpoint before it.")
@@ -346,7 +374,8 @@ def verify(export_path, checkpoints, keys):
     notes = read_checkpoints(paths, faults)
     if not notes and not faults:
         raise CannotCheck(f"There are no checkpoints at {checkpoints}.")
-    covered, lost, newest = check_checkpoints(notes, export, [Key(path) for path in keys], faults)
+    alone = not folder.is_dir()
+    covered, lost, newest = check_checkpoints(notes, export, [Key(path) for path in keys], faults, alone)
     return {
         "ok": not faults,
         "origin": export.origin,
@@ -355,6 +384,9 @@ def verify(export_path, checkpoints, keys):
         "covered": covered,
         "checkpoints": len(notes),
         "newest": newest.time if newest else None,
+        "newest_number": newest.number if newest else None,
+        "alone": alone,
+        "unsealed": export.unsealed,
         "lost": lost,
         "faults": faults,
     }
@@ -365,9 +397,14 @@ def say(found):
     for gap in found["lost"]:
         yield f"Declared as lost by the signed report {gap['report']}: links {gap['from']} to {gap['to']}."
     if found["ok"]:
-        yield f"They agree. {found['covered']:,} links are covered; the newest checkpoint is of {found['newest']}."
+        newest = f"the newest checkpoint has number {found['newest_number']} and is of {found['newest']}"
+        yield f"They agree. {found['covered']:,} links are covered; {newest}."
+        if found["alone"]:
+            yield "It was given alone: nothing is said of the checkpoints before it."
         if found["links"] > found["covered"]:
             yield f"The last {found['links'] - found['covered']:,} links are younger than it: nothing outside vouches for them."
+        if found["unsealed"]:
+            yield f"The last {found['unsealed']:,} rows of the reading log are sealed by no entry yet."
     else:
         yield f"They do NOT agree: {len(found['faults']):,} faults."
         yield from (f"  {fault['sentence']}" for fault in found["faults"][:SHOWN])

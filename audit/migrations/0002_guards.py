@@ -5,7 +5,7 @@ Every function fixes its search path, or names things in whole; those that write
 
 from django.db import migrations
 
-from audit.operations import AppendOnly, Guard, NeverDeleted
+from audit.operations import WRITTEN_ALIKE, AppendOnly, Guard, NeverDeleted
 
 # The transaction's id, counted on where the database was restored into another server: there ids start low again, and an old
 # entry must not vouch for a new change. Beginning such an era is safe to ask for at any time, by anybody.
@@ -51,9 +51,12 @@ ALTER TABLE audit_access ENABLE ALWAYS TRIGGER stamp;
 """
 
 # Arguments: subject kind, column with the subject's id, primary key's column, secret columns and ignored columns, each
-# joined by commas.
-CAPTURE = """
-CREATE FUNCTION audit_capture() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+# joined by commas. A row that moves from one subject to another is a change of both, and each needs its entry.
+# How values are written is no matter of the session: two values must not look alike by a setting. They are compared as text,
+# because for jsonb 5 and 5.000 are equal. Only tables of the portal count: nobody tells a change of a table of their own.
+CAPTURE = f"""
+CREATE FUNCTION audit_capture() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp
+{WRITTEN_ALIKE} AS $$
 DECLARE
   was jsonb := CASE WHEN TG_OP = 'INSERT' THEN NULL ELSE to_jsonb(OLD) END;
   became jsonb := CASE WHEN TG_OP = 'DELETE' THEN NULL ELSE to_jsonb(NEW) END;
@@ -62,11 +65,13 @@ DECLARE
   new_part jsonb;
   ignored text[] := string_to_array(TG_ARGV[4], ',');
   hidden text;
+  subject text;
 BEGIN
+  IF TG_TABLE_SCHEMA <> 'public' THEN RAISE EXCEPTION '% is no table of the portal', TG_TABLE_NAME; END IF;
   IF TG_OP = 'UPDATE' THEN
     SELECT jsonb_object_agg(e.key, e.value), jsonb_object_agg(e.key, became -> e.key) INTO old_part, new_part
       FROM jsonb_each(was) e
-      WHERE became -> e.key IS DISTINCT FROM e.value AND NOT e.key = ANY (ignored);
+      WHERE (became -> e.key)::text IS DISTINCT FROM e.value::text AND NOT e.key = ANY (ignored);
     IF old_part IS NULL THEN RETURN NULL; END IF;
   ELSE
     old_part := was;
@@ -76,12 +81,16 @@ BEGIN
     IF old_part ? hidden THEN old_part := jsonb_set(old_part, ARRAY[hidden], '"[secret]"'); END IF;
     IF new_part ? hidden THEN new_part := jsonb_set(new_part, ARRAY[hidden], '"[secret]"'); END IF;
   END LOOP;
-  INSERT INTO audit_rowchange (at, xact, "table", "row", operation, subject_kind, subject_id, old, new)
-  VALUES (audit_now(), audit_xact(), TG_TABLE_NAME, whole ->> TG_ARGV[2], lower(TG_OP), TG_ARGV[0],
-          whole ->> TG_ARGV[1], old_part, new_part);
+  FOREACH subject IN ARRAY CASE
+    WHEN TG_OP <> 'UPDATE' OR was ->> TG_ARGV[1] IS NOT DISTINCT FROM became ->> TG_ARGV[1] THEN ARRAY[whole ->> TG_ARGV[1]]
+    ELSE ARRAY[was ->> TG_ARGV[1], became ->> TG_ARGV[1]]
+  END LOOP
+    INSERT INTO audit_rowchange (at, xact, "table", "row", operation, subject_kind, subject_id, old, new)
+    VALUES (audit_now(), audit_xact(), TG_TABLE_NAME, whole ->> TG_ARGV[2], lower(TG_OP), TG_ARGV[0], subject, old_part, new_part);
+  END LOOP;
   RETURN NULL;
 END $$;
-"""
+"""  # noqa: S608 our own names
 
 # Read-only: which entries may still be written. The newest entry of two kinds says whether it is so: no row where it is not. The
 # names are whole and no search path is fixed, so that the planner puts this question into the one that asks it. First what keeps the
@@ -168,6 +177,31 @@ CREATE CONSTRAINT TRIGGER link AFTER INSERT ON audit_rowchange DEFERRABLE INITIA
 ALTER TABLE audit_rowchange ENABLE ALWAYS TRIGGER link;
 """
 
+# Rows about checkpoints are no evidence, but what is due and what the page says goes by them: one that could not have been written
+# by the portal is refused. What was looked at for alarms only grows, and nothing is passed over that is not there yet.
+FITS = """
+CREATE FUNCTION audit_checkpoint_fits() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+BEGIN
+  IF NEW.number <= (SELECT coalesce(max(number), 0) FROM audit_checkpoint)
+    OR NEW.size > (SELECT coalesce(max(seq), 0) FROM audit_link) OR NEW.at > audit_now() THEN
+    RAISE EXCEPTION 'checkpoint % does not follow from what is there', NEW.number USING ERRCODE = 'check_violation';
+  END IF;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER fits BEFORE INSERT ON audit_checkpoint FOR EACH ROW EXECUTE FUNCTION audit_checkpoint_fits();
+ALTER TABLE audit_checkpoint ENABLE ALWAYS TRIGGER fits;
+
+CREATE FUNCTION audit_watch_grows() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+BEGIN
+  IF (TG_OP = 'UPDATE' AND NEW.seq < OLD.seq) OR NEW.seq > (SELECT coalesce(max(seq), 0) FROM audit_link) THEN
+    RAISE EXCEPTION 'the watch over the trail cannot go to link %', NEW.seq USING ERRCODE = 'check_violation';
+  END IF;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER grows BEFORE INSERT OR UPDATE ON audit_watch FOR EACH ROW EXECUTE FUNCTION audit_watch_grows();
+ALTER TABLE audit_watch ENABLE ALWAYS TRIGGER grows;
+"""
+
 REFUSE = """
 CREATE FUNCTION audit_refuse() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 BEGIN
@@ -185,6 +219,7 @@ class Migration(migrations.Migration):
         migrations.RunSQL(CAPTURE),
         migrations.RunSQL(LINK),
         migrations.RunSQL(REFUSE),
+        migrations.RunSQL(FITS),
         AppendOnly("audit_entry"),
         AppendOnly("audit_rowchange"),
         AppendOnly("audit_link"),

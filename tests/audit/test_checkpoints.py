@@ -113,8 +113,8 @@ def test_compliance_read_only_holds_against_raw_sql_of_the_applications_role(anc
         trail.record(Action.HOLD_BEGUN, checkpoints.CHAIN, by=trail.SYSTEM)
     insert = (
         "INSERT INTO audit_entry (actor, actor_name, actor_role, action, subject_kind, subject_id, subject_label, reason,"
-        " request_id, detail, at, xact)"
-        " VALUES ('x', 'x', 'x', %s, 'area', %s, 'x', '', '', '{}', now(), 1)"
+        " request_id, detail)"
+        " VALUES ('x', 'x', 'x', %s, 'area', %s, 'x', '', '', '{}')"
     )
     with psycopg.connect(os.environ["DATABASE_URL"]) as raw:
         raw.execute("UPDATE accounts_area SET name = 'Raw' WHERE id = %s", [anchored.laboratory.pk])
@@ -152,6 +152,18 @@ def test_compliance_rows_about_checkpoints_are_not_believed_without_the_bucket(a
     found = anchoring.compare()
     assert found.state == "different"
     assert any("is not in the anchor bucket" in doubt for doubt in found.doubts)
+
+
+@pytest.mark.compliance("DBA")
+@pytest.mark.parametrize("wrong", ["number = 1", "size = 1000000", "at = now() + interval '30 days'"])
+def test_compliance_a_row_about_a_checkpoint_that_cannot_be_is_refused(anchored, wrong):
+    column, value = wrong.split(" = ")
+    columns = ["number", "size", "head", "at", "note", "key", "place", "object_version", "kept_until"]
+    values = ["number + 1", *columns[1:]]
+    values[columns.index(column)] = value
+    insert = f"INSERT INTO audit_checkpoint ({', '.join(columns)}) SELECT {', '.join(values)} FROM audit_checkpoint"
+    with psycopg.connect(os.environ["DATABASE_URL"]) as raw, pytest.raises(psycopg.errors.CheckViolation):
+        raw.execute(insert)
 
 
 def test_a_bucket_without_the_notes_is_named_and_nothing_is_signed(anchored, monkeypatch):

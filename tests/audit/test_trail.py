@@ -7,12 +7,13 @@ import os
 import psycopg
 import pytest
 from django.db import IntegrityError, connection, transaction
-from django.db.utils import InternalError
+from django.db.utils import InternalError, ProgrammingError
 
 from accounts.models import Area, User
 from audit import chain, trail
 from audit.actions import Action
 from audit.models import Entry, Link, RowChange
+from portal import watching
 
 
 def rename(people, name="Renamed"):
@@ -119,16 +120,84 @@ def test_an_action_that_is_not_listed_cannot_be_recorded(people):
 
 @pytest.mark.compliance("11.10(e)")
 def test_the_application_cannot_choose_time_or_transaction_of_an_entry(people):
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO audit_entry (at, xact, actor, actor_name, actor_role, action, subject_kind, subject_id, subject_label,"
-            " reason, request_id, detail) VALUES ('2001-01-01Z', 1, 'x', 'x', 'x', 'area.changed', 'area', 'x', 'x', '', '', '{}')"
-            " RETURNING id, at, xact"
-        )
-        entry, at, xact = cursor.fetchone()
+    columns = (
+        "actor, actor_name, actor_role, action, subject_kind, subject_id, subject_label, reason, request_id, detail"
+    )
+    values = "'x', 'x', 'x', 'area.changed', 'area', 'x', 'x', '', '', '{}'"
+    for given, value in (("at", "'2001-01-01Z'"), ("xact", "1"), ("id", "9223372036854775807")):
+        with pytest.raises(ProgrammingError, match="permission denied"), connection.cursor() as cursor:
+            cursor.execute(f"INSERT INTO audit_entry ({given}, {columns}) VALUES ({value}, {values})")
+    with psycopg.connect(os.environ["MIGRATE_DATABASE_URL"]) as owner:
+        entry, at, xact = owner.execute(
+            f"INSERT INTO audit_entry (at, xact, {columns}) VALUES ('2001-01-01Z', 1, {values}) RETURNING id, at, xact"
+        ).fetchone()
         assert at.year > 2001 and xact != 1
     told = json.loads(bytes(Link.objects.get(entry_id=entry).leaf))
     assert (told["id"], told["at"], told["xact"]) == (entry, chain.stamp(at), xact)
+
+
+@pytest.mark.compliance("11.10(e)", "DBA")
+def test_compliance_no_setting_of_a_session_makes_two_values_look_alike(firm):
+    """160 hours apart, and written alike in this zone: the change is kept all the same, and wants its entry."""
+    during = "tstzrange(lower(during) + interval '160 hours', upper(during), '[)')"
+    with psycopg.connect(os.environ["DATABASE_URL"]) as raw:
+        raw.execute("SET DateStyle = 'SQL, DMY'")
+        raw.execute("SET TimeZone = 'AAA0AAA-160,J1/0,J365/0'")
+        raw.execute(f"UPDATE records_effectivity SET during = {during} WHERE upper_inf(during)")
+        with pytest.raises(psycopg.errors.IntegrityConstraintViolation, match="unrecorded"):
+            raw.commit()
+    change = RowChange.objects.filter(table="records_effectivity").latest("id")
+    assert "+00" in change.new["during"], "UTC, whatever the session speaks"
+
+
+@pytest.mark.compliance("11.10(e)", "DBA")
+def test_compliance_a_number_written_otherwise_is_a_change(firm):
+    rewrite = """replace(metadata::text, '"samples": 5', '"samples": 5.000')::jsonb"""
+    with (
+        psycopg.connect(os.environ["DATABASE_URL"]) as raw,
+        pytest.raises(psycopg.errors.RestrictViolation, match="is sealed"),
+    ):
+        raw.execute(f"UPDATE records_version SET metadata = {rewrite} WHERE metadata ->> 'samples' = '5'")
+
+
+@pytest.mark.compliance("11.10(e)", "DBA")
+def test_compliance_nobody_tells_row_changes_by_a_table_of_their_own(people):
+    with psycopg.connect(os.environ["DATABASE_URL"]) as raw:
+        raw.execute("CREATE TEMP TABLE accounts_user (id text, is_active boolean)")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege, match="audit_capture"):
+            raw.execute("CREATE TRIGGER guard AFTER INSERT ON accounts_user FOR EACH ROW"
+                        " EXECUTE FUNCTION public.audit_capture('user', 'id', 'id', '', '')")  # fmt: skip
+    with psycopg.connect(os.environ["MIGRATE_DATABASE_URL"]) as owner:
+        owner.execute("CREATE TEMP TABLE accounts_user (id text, is_active boolean)")
+        owner.execute("CREATE TRIGGER guard AFTER INSERT ON pg_temp.accounts_user FOR EACH ROW"
+                      " EXECUTE FUNCTION public.audit_capture('user', 'id', 'id', '', '')")  # fmt: skip
+        with pytest.raises(psycopg.errors.RaiseException, match="no table of the portal"):
+            owner.execute("INSERT INTO pg_temp.accounts_user VALUES ('x', true)")
+
+
+@pytest.mark.compliance("11.10(e)")
+def test_compliance_a_row_that_moves_to_another_subject_is_a_change_of_both(people):
+    move = "UPDATE accounts_user_groups SET user_id = %s WHERE user_id = %s"
+    from_, to = people.approver, people.author
+    with pytest.raises(IntegrityError, match=f"names user {from_.pk}"), transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute(move, [to.pk, from_.pk])
+        trail.record(Action.USER_CHANGED, to, by=people.administrator)
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute(move, [to.pk, from_.pk])
+        for user in (from_, to):
+            trail.record(Action.USER_CHANGED, user, by=people.administrator)
+    changes = RowChange.objects.filter(table="accounts_user_groups").order_by("-id")[:2]
+    assert {change.subject_id for change in changes} == {str(from_.pk), str(to.pk)}
+
+
+@pytest.mark.compliance("DBA")
+def test_compliance_what_the_watch_over_the_trail_has_read_only_grows_and_passes_nothing_over(people):
+    watching.read_on()
+    for seq in (0, 2**62):
+        with pytest.raises(IntegrityError, match="cannot go to"), connection.cursor() as cursor:
+            cursor.execute("UPDATE audit_watch SET seq = %s", [seq])
 
 
 def test_raw_sql_entries_are_linked_too_and_each_link_hashes_the_one_before(people):

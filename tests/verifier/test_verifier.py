@@ -1,10 +1,13 @@
 """`countersign_verify.py` and the portal are held against each other: on good trails both agree, on changed ones both find it."""
 
 import ast
+import hashlib
 import json
+import os
 import subprocess
 import sys
 import threading
+import time
 
 import psycopg
 import pytest
@@ -12,7 +15,7 @@ from cryptography.hazmat.primitives import serialization
 from django.conf import settings
 from django.db import connection
 
-from audit import checkpoints, exporting
+from audit import checkpoints, exporting, reading, trail
 from audit.models import Checkpoint
 from portal import anchoring
 from signatures import sealing
@@ -30,6 +33,11 @@ from tests.verifier.bench import (
     portal_says,
     verifier,
 )  # fmt: skip
+
+RAW_ENTRY = (
+    "INSERT INTO audit_entry (action, actor, actor_name, actor_role, subject_kind, subject_id, subject_label, reason, request_id, detail)"
+    " VALUES (%s, 'x', 'Somebody', '', 'area', 'x', 'x', '', '', %s)"
+)
 
 
 @pytest.fixture
@@ -58,6 +66,66 @@ def test_compliance_an_untouched_trail_agrees_with_its_checkpoints_for_both(file
     found = files.verify()
     assert (found["ok"], found["checkpoints"], found["covered"]) == (True, 3, found["links"])
     assert found["head"] == checkpoints.head()[1]
+
+
+@pytest.mark.compliance("11.10(e)", "P1")
+def test_compliance_a_number_with_a_fraction_in_a_leaf_is_no_fault(anchored, tmp_path):
+    """Metadata of a version may hold one, and its row change is chained as PostgreSQL writes it."""
+    with psycopg.connect(os.environ["DATABASE_URL"]) as raw:
+        raw.execute(RAW_ENTRY, ["area.changed", '{"a": [5.000, 1.5e-7, -0.25], "b": "1.5"}'])
+    anchoring.checkpoint()
+    files = Files(tmp_path)
+    assert portal_says() == [] and files.says() == []
+    files.write([line.replace(b"5.000", b"5.0000") for line in files.lines])
+    assert files.says() != []
+
+
+@pytest.mark.compliance("11.10(e)", "DBA")
+def test_compliance_a_reading_outside_of_every_seal_is_found_by_both(anchored, tmp_path):
+    with dba() as raw:
+        raw.execute(
+            "INSERT INTO audit_access (at, xact, actor, actor_name, actor_role, what, subject_kind, subject_id, subject_label,"
+            " request_id, detail, canonical) SELECT at, -5, actor, 'Never Was', actor_role, what, subject_kind, subject_id,"
+            " subject_label, request_id, detail, canonical FROM audit_access LIMIT 1"
+        )
+    assert "stands before every seal" in portal_says()[0]
+    assert any("stands before every seal" in said or "is not what" in said for said in Files(tmp_path).says())
+
+
+@pytest.mark.compliance("11.10(e)", "DBA")
+def test_compliance_a_seal_that_reaches_into_the_future_is_a_fault_and_stops_no_sealing(anchored, tmp_path):
+    far = {"after": str(9 * 10**18), "until": str(9 * 10**18), "count": 0, "sha256": hashlib.sha256(b"").hexdigest()}
+    with psycopg.connect(os.environ["DATABASE_URL"]) as raw:
+        raw.execute(RAW_ENTRY, ["access.sealed", json.dumps(far)])
+    assert "does not go on where the one before ended" in portal_says()[0]
+    anchoring.checkpoint()
+    assert any("does not go on where the one before ended" in said for said in Files(tmp_path).says())
+    trail.access(anchored.inspector, "view", anchored.laboratory)
+    deadline = time.monotonic() + 30
+    while reading.seal() is None:
+        assert time.monotonic() < deadline
+
+
+@pytest.mark.compliance("11.10(e)", "DBA")
+def test_compliance_a_reading_that_is_sealed_by_nothing_yet_is_held_against_its_bytes_and_counted(anchored, tmp_path):
+    trail.access(anchored.inspector, "view", anchored.laboratory)
+    found = Files(tmp_path).verify()
+    assert found["ok"] and found["unsealed"] == 1
+    assert any("1 rows of the reading log are sealed by no entry yet" in line for line in verifier.say(found))
+    with dba() as raw:
+        raw.execute("UPDATE audit_access SET actor_name = 'Another' WHERE id = (SELECT max(id) FROM audit_access)")
+    assert "are not what was written" in portal_says()[0]
+    assert Files(tmp_path).says() != []
+
+
+def test_one_checkpoint_alone_is_checked_and_said_to_be_alone(files, capsys):
+    note = sorted(files.notes.rglob("*.txt"))[-1]
+    asked = [str(files.export), "--checkpoints", str(note), "--key", str(files.key)]
+    assert verifier.main(asked) == 0
+    said = capsys.readouterr().out
+    assert "has number 3" in said and "nothing is said of the checkpoints before it" in said
+    note.unlink()
+    assert verifier.main(asked) == 2
 
 
 def test_as_a_program_it_exits_0_1_and_2_and_speaks_json(files):
