@@ -147,7 +147,7 @@ def test_what_is_not_there_is_not_found(loaded, people):
         reverse("cloudtrail:progress", args=[loaded.trail.pk]),
     ):
         assert client.get(url).status_code == 404
-    for query in ("?after=x", "?after=%00", "?state=none", "?after=2026|x", "?after=2026-01-01|3"):
+    for query in ("?after=x", "?state=none", "?after=2026|x", "?after=2026-01-01|3"):
         assert client.get(loaded.trail.get_absolute_url() + query).status_code == 200
         assert client.get(loaded.get_absolute_url() + query).status_code == 200
 
