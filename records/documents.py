@@ -63,7 +63,7 @@ def submit(
         rendition=rendition.pin,
         rendition_pages=rendition.pages,
         message=message.strip(),
-        contributors=draft.contributors,
+        contributors=writers(draft),
         metadata={"effective_on": effective_on.isoformat() if effective_on else ""},
     )
     with transaction.atomic(durable=True):
@@ -83,6 +83,18 @@ def submit(
         trail.record(Action.DRAFT_CHECKED_IN, record, by=by, detail={"submitted": version.ordinal})
         then(version)
     return version
+
+
+def writers(draft: Draft) -> list[str]:
+    """Keys of everybody who wrote any of the text since the last approved version: who saved the draft, and who wrote or
+    submitted a version that came back, whose text the draft goes on from. None of them may sign it."""
+    found = set(draft.contributors)
+    told = draft.record.versions.order_by("-ordinal").values_list("state", "author_id", "contributors")
+    for state, author, contributors in told:
+        if state in (State.APPROVED, State.RETIRED):
+            break
+        found |= {str(author), *contributors}
+    return sorted(found)
 
 
 def sections_of(version: Version) -> list[Section]:

@@ -199,9 +199,6 @@ class Signature(models.Model):
         indexes = [models.Index(fields=["signer", "signed_at"])]
         constraints = [
             models.UniqueConstraint(fields=["signer", "previous_sha256"], name="statements_of_a_signer_form_a_chain"),
-            models.UniqueConstraint(
-                fields=["about"], name="withdrawn_once", condition=models.Q(meaning=Meaning.WITHDRAWAL)
-            ),
         ]
 
     def __str__(self) -> str:

@@ -159,6 +159,8 @@ def _lock(intent: Intent, meaning: str, reviewed: bool, outcome: str) -> Act:
         .get(pk=intent.version_id)
     )
     step = Step.objects.select_for_update(no_key=True).get(pk=intent.step_id) if intent.step_id else None
+    if intent.about and intent.about.version_id == version.pk:
+        intent.about.version = version  # what was looked at before the code may have moved meanwhile
     return Act(version, intent, meaning, step, clock.now(), reviewed, outcome)
 
 
@@ -305,25 +307,34 @@ def _separation(act: Act, signer: User) -> None:
 
 
 def _about(act: Act, signer: User) -> None:
-    """A withdrawal is of one's own signature; a disposition is quality's, and never of one's own (§2 rows 14 and 19)."""
+    """A withdrawal is of one's own signature; a disposition is quality's, and never of one's own (§2 rows 14 and 19). A signature
+    is withdrawn again only where the withdrawal before does not count: that is not stored, and the version's lock, not a
+    constraint, keeps it to one."""
     if act.meaning not in (Meaning.WITHDRAWAL, Meaning.DISPOSITION):
         return
     if act.about is None or act.about.version_id != act.version.pk:
         raise SignatureRefused(act.version, signer, "This speaks of no signature on this version.", "about", 409)
     stands = standing.of(act.about)
-    mine = act.about.signer_id == signer.pk
     if act.meaning == Meaning.WITHDRAWAL:
-        if not mine:
+        if act.about.signer_id != signer.pk:
             raise SignatureRefused(act.version, signer, "Everybody withdraws their own signatures alone.", "about")
         if act.about.meaning not in WITHDRAWABLE or stands.withdrawn or stands.state == standing.FALLEN:
             raise SignatureRefused(act.version, signer, "This signature cannot be withdrawn (any more).", "about", 409)
         return
-    if mine:
+    if _concerns(act.about, signer):
         raise SignatureRefused(act.version, signer, "Somebody else decides about your signature.", "about")
     if act.outcome not in Outcome.values:
         raise SignatureRefused(act.version, signer, "Say whether the signature stands.", "outcome", 400)
     if not stands.to_decide:
         raise SignatureRefused(act.version, signer, "Nothing is to be decided about this signature.", "about", 409)
+
+
+def _concerns(signature: Signature, signer: User) -> bool:
+    """Whether it is theirs, or speaks of theirs: a decision about a decision is one about what that was about."""
+    told: Signature | None = signature
+    while told is not None and told.signer_id != signer.pk:
+        told = told.about
+    return told is not None
 
 
 def _right(act: Act, signer: User) -> None:

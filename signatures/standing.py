@@ -1,11 +1,15 @@
 """What a signature counts for now, beyond the question whether it is what was signed (`checking.py`): valid, withdrawn, decided
 to fall, under review, superseded or void. Nothing is stored: each answer is drawn from what was signed and reported since.
+
+A withdrawal or a decision is a signature as well, and says something only while it counts itself: one that fell is as if it had
+never been, and one under review has said nothing yet.
 """
 
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
@@ -30,10 +34,14 @@ VOID_BECAUSE = {
 }
 
 
+Later = Mapping[Any, Sequence[Signature]]  # by the id of the signature that they speak of, oldest first
+Suspicions = Mapping[Any, Sequence[Suspicion]]  # by the id of the person
+
+
 @dataclass(frozen=True)
 class Stands:
     """`state` as the pills name it, with a sentence for people ("" for a valid one). `to_decide`: quality owes a signed
-    disposition. `withdrawal` and `decision` are the signatures that say so."""
+    disposition. `withdrawal` and `decision` are the signatures that say so, each of which counts itself."""
 
     state: str = VALID
     sentence: str = ""
@@ -53,26 +61,31 @@ def of(signature: Signature) -> Stands:
 def of_all(signatures: Sequence[Signature]) -> dict[uuid.UUID, Stands]:
     """How each stands, by id, in three queries; select the version along with the rows."""
     later = defaultdict(list)
-    for row in Signature.objects.filter(about__in=signatures).order_by("signed_at"):
+    # Who speaks of a signature speaks of it on its own version, and so does whoever speaks of that in turn.
+    acts = Signature.objects.filter(version__in={signature.version_id for signature in signatures}, about__isnull=False)
+    for row in acts.order_by("signed_at"):
         later[row.about_id].append(row)
+    signers = {row.signer_id for rows in (signatures, *later.values()) for row in rows}
     suspicions = defaultdict(list)
-    for suspicion in Suspicion.objects.filter(user__in={signature.signer_id for signature in signatures}):
+    for suspicion in Suspicion.objects.filter(user__in=signers):
         suspicions[suspicion.user_id].append(suspicion)
     voided = dict(
         Step.objects.filter(signature__in=signatures).exclude(voided="").values_list("signature_id", "voided")
     )
     return {
-        signature.pk: _stands(
-            signature, later[signature.pk], suspicions[signature.signer_id], voided.get(signature.pk, "")
-        )
-        for signature in signatures
+        signature.pk: _stands(signature, later, suspicions, voided.get(signature.pk, "")) for signature in signatures
     }
 
 
-def _stands(signature: Signature, later: Sequence[Signature], suspicions: Iterable[Suspicion], voided: str) -> Stands:
-    withdrawal = next((row for row in later if row.meaning == Meaning.WITHDRAWAL), None)
-    decision = next((row for row in reversed(later) if row.meaning == Meaning.DISPOSITION), None)
-    doubts = [row for row in suspicions if row.since <= signature.signed_at < row.raised_at]
+def _stands(signature: Signature, later: Later, suspicions: Suspicions, voided: str = "") -> Stands:
+    acts = [(row, _stands(row, later, suspicions).state) for row in later.get(signature.pk, ())]
+    counting = [row for row, state in acts if state == VALID]
+    withdrawal = next((row for row in counting if row.meaning == Meaning.WITHDRAWAL), None)
+    decision = next((row for row in reversed(counting) if row.meaning == Meaning.DISPOSITION), None)
+    doubted = next((row for row, state in acts if row.meaning == Meaning.WITHDRAWAL and state == SUSPECT), None)
+    doubts = [
+        row for row in suspicions.get(signature.signer_id, ()) if row.since <= signature.signed_at < row.raised_at
+    ]
     open_doubts = [row for row in doubts if decision is None or decision.signed_at < row.raised_at]
     left = (
         withdrawal is not None
@@ -93,9 +106,15 @@ def _stands(signature: Signature, later: Sequence[Signature], suspicions: Iterab
     if decision and decision.outcome == Outcome.FALLS:
         said = f"Does not stand, as {decision.printed_name} decided: {decision.reason}"
         return Stands(FALLEN, said, False, None, decision)
+    if doubted:
+        said = (
+            f"Under review: the withdrawal of {doubted.signed_at:%d %b %Y %H:%M} UTC is under review itself. Quality has to"
+            " decide about that first."
+        )
+        return Stands(SUSPECT, said, False, None, decision)
     if voided:
         return Stands(SUPERSEDED, voided, False, None, decision)
-    if signature.version.state in VOID_BECAUSE and signature.meaning in (Meaning.REVIEW, Meaning.APPROVAL):
+    if signature.meaning in (Meaning.REVIEW, Meaning.APPROVAL) and signature.version.state in VOID_BECAUSE:
         return Stands(VOID, VOID_BECAUSE[State(signature.version.state)], False, None, decision)
     said = f"Under review once; {decision.printed_name} decided that it stands: {decision.reason}" if decision else ""
     return Stands(VALID, said, False, None, decision)
@@ -104,13 +123,19 @@ def _stands(signature: Signature, later: Sequence[Signature], suspicions: Iterab
 def to_decide() -> QuerySet[Signature]:
     """Signatures that wait for a disposition, oldest first: those under suspicion, and those withdrawn from a version that is
     approved and that no later approved version has overtaken."""
-    decided = Signature.objects.filter(about=OuterRef(OuterRef("pk")), meaning=Meaning.DISPOSITION)
-    doubts = Suspicion.objects.filter(
-        ~Exists(decided.filter(signed_at__gte=OuterRef("raised_at"))),
-        user=OuterRef("signer"),
-        since__lte=OuterRef("signed_at"),
-        raised_at__gt=OuterRef("signed_at"),
+    # A decision on which no suspicion ever fell counts. Where one did, the database cannot follow the line of decisions:
+    # those few are held against the rule above.
+    waiting = _waiting()
+    later = Signature.objects.filter(Exists(_suspicions()), about=OuterRef("pk"))
+    unclear = list(waiting.filter(Exists(later)).select_related("version").defer("statement", "seal"))
+    return waiting.exclude(pk__in=[pk for pk, stands in of_all(unclear).items() if not stands.to_decide])
+
+
+def _waiting() -> QuerySet[Signature]:
+    decided = Signature.objects.filter(
+        ~Exists(_suspicions()), about=OuterRef(OuterRef("pk")), meaning=Meaning.DISPOSITION
     )
+    doubts = _suspicions().filter(~Exists(decided.filter(signed_at__gte=OuterRef("raised_at"))))
     withdrawals = Signature.objects.filter(
         ~Exists(decided.filter(signed_at__gte=OuterRef("signed_at"))),
         about=OuterRef("pk"),
@@ -121,3 +146,10 @@ def to_decide() -> QuerySet[Signature]:
     )
     left = Q(Exists(withdrawals)) & ~Q(Exists(overtaken)) & Q(meaning__in=OF_THE_ROUTE, version__state=State.APPROVED)
     return Signature.objects.filter(Q(Exists(doubts)) | left).order_by(F("signed_at"))
+
+
+def _suspicions() -> QuerySet[Suspicion]:
+    """Those that fell on a signature: for a subquery about one."""
+    return Suspicion.objects.filter(
+        user=OuterRef("signer"), since__lte=OuterRef("signed_at"), raised_at__gt=OuterRef("signed_at")
+    )

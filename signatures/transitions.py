@@ -111,7 +111,7 @@ def withdraw(
         trail.record(Action.SIGNATURE_WITHDRAWN, signature.version, by=signer, reason=reason, detail=detail)
         if about.meaning == Meaning.READING:
             _untrain(about, signer)
-        _ask_again(about, f"{about.printed_name} withdrew a signature", by=signer)
+        _ask_again(signature, f"{about.printed_name} withdrew a signature", by=signer)
         if signed:
             signed(signature)
     return signature
@@ -139,7 +139,7 @@ def decide(
         if outcome == Outcome.FALLS:
             if about.meaning == Meaning.READING:
                 _untrain(about, signer)
-            _ask_again(about, f"The signature of {about.printed_name} does not stand", by=signer)
+            _ask_again(signature, f"The signature of {about.printed_name} does not stand", by=signer)
         if signed:
             signed(signature)
     return signature
@@ -183,9 +183,10 @@ def _untrain(reading: Signature, by: User) -> None:
         trail.record(Action.QUALIFICATION_SET, row.user, by=by, detail=detail)
 
 
-def _ask_again(about: Signature, why: str, *, by: User) -> None:
-    """Open a step anew for the signature that counts no more, and for those given after it, which relied on it."""
-    version = about.version
+def _ask_again(signature: Signature, why: str, *, by: User) -> None:
+    """Open a step anew for the signature that this one is about, which counts no more, and for those given after it, which
+    relied on it. The version is the one that this signing has locked: approved meanwhile, it asks for nothing again."""
+    version, about = signature.version, _about(signature)
     place = version.steps.filter(signature=about, voided="").values_list("place", flat=True).first()
     if place is None or version.state not in OPEN_STATES:
         return

@@ -409,12 +409,6 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.AddConstraint(
-            model_name="signature",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("meaning", "withdrawal")), fields=("about",), name="withdrawn_once"
-            ),
-        ),
-        migrations.AddConstraint(
             model_name="reminder",
             constraint=models.UniqueConstraint(fields=("user", "day"), name="one_digest_a_day"),
         ),

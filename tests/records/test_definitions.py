@@ -1,15 +1,20 @@
 """Record definitions in the browser: written as data, read as a document, the gate once they are approved (R1)."""
 
+import json
+
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
+from accounts.models import User
+from accounts.transitions import set_roles
 from audit import clock
 from audit.actions import Action
 from audit.models import Entry
 from demo import content
-from records import contract, defining, definitions
+from records import contract, defining, definitions, drafts
 from records.models import Draft, RecordType, Version
+from records.transitions import move
 from tests.acts import sign
 from tests.firm import next_code
 
@@ -196,3 +201,20 @@ def test_the_list_takes_the_same_number_of_queries_however_many_types_there_are(
         defining.create_type(f"TYPE{number}", name=f"Type {number}", prefix=f"TYPE{number}", numbering="counted", digits=3,
                              area=firm.laboratory, by=firm.author)  # fmt: skip
     assert queries() == few
+
+
+@pytest.mark.compliance("§2.11")
+def test_compliance_who_wrote_a_definition_that_came_back_had_a_part_in_its_next_version(firm):
+    set_roles(firm.reviewer, ["author", "reviewer"], by=firm.administrator, reason="Writes as well from now on")
+    writer = User.objects.get(pk=firm.reviewer.pk)
+    draft = Draft.objects.select_related("record__type").get(record__defines="NGS")
+    drafts.check_out(draft, by=writer)
+    text = json.loads(draft.sections[0]["text"])
+    defining.save(draft, text, by=writer, message="", on_top_of=draft.revision)
+    drafts.check_in(draft, by=writer)
+    for _ in range(2):
+        draft = Draft.objects.select_related("record__type", "record__defines").get(pk=draft.pk)
+        version = defining.submit(draft, by=firm.author, message="An issue", then=lambda made: None)
+        assert str(writer.pk) in version.contributors
+        with transaction.atomic():
+            move(version, "reject", by=firm.approver, reason="As the signature says.")

@@ -3,6 +3,7 @@
 import io
 
 import pytest
+from django.db import transaction
 from PIL import Image
 
 from accounts.models import User
@@ -11,6 +12,9 @@ from audit import trail
 from audit.models import Entry, RowChange
 from records import documents, drafts, open_places
 from records.models import Buffer, Draft, Version
+from records.transitions import move
+from signatures import requests
+from signatures.requests import Asked
 from tests import builders
 from tests.firm import make_buckets
 
@@ -38,6 +42,23 @@ def second_author(people):
 
 def draft_of(people) -> Draft:
     return builders.a_record(people).draft
+
+
+def submitted(draft: Draft, *, by: User, asked: User | None = None) -> Version:
+    """Submit it as it is now; `asked` is whose approval is asked for."""
+    draft = Draft.objects.select_related("record__type", "checked_out_by").get(pk=draft.pk)
+
+    def then(version: Version) -> None:
+        if asked:
+            requests.open_route(version, [Asked(1, "approval", "approver", asked)], by=by)
+
+    return documents.submit(draft, by=by, message="An issue", then=then)
+
+
+def moved(version: Version, *steps: str, by: User) -> None:
+    with transaction.atomic():
+        for step in steps:
+            version = move(version, step, by=by, reason="As the signature says.")
 
 
 def sections(text: str, title: str = "Purpose") -> list[dict[str, str]]:
@@ -118,6 +139,49 @@ def test_everybody_who_saved_is_sealed_as_a_contributor(people, second_author):
     draft = Draft.objects.select_related("record__type", "checked_out_by").get(pk=draft.pk)
     version = documents.submit(draft, by=people.author, message="First issue", then=lambda made: None)
     assert set(version.contributors) == {str(people.author.pk), str(second_author.pk)}
+
+
+def written_by(draft: Draft, writer: User, *, held_by: User) -> None:
+    """The writer saves its whole text, and gives it back."""
+    drafts.check_in(draft, by=held_by)
+    drafts.check_out(draft, by=writer)
+    drafts.save(draft, sections("Every word of it."), by=writer, message="", on_top_of=1)
+    drafts.check_in(draft, by=writer)
+
+
+@pytest.mark.compliance("§2.11")
+@pytest.mark.parametrize("end", ["reject", "recall"])
+def test_compliance_who_wrote_a_text_that_came_back_is_never_asked_to_sign_it(people, second_author, end):
+    set_roles(second_author, ["author", "approver"], by=people.administrator, reason="Approves as well from now on")
+    second_author = User.objects.get(pk=second_author.pk)
+    draft = draft_of(people)
+    written_by(draft, second_author, held_by=people.author)
+    for _ in range(2):
+        version = submitted(draft, by=people.author)
+        assert str(second_author.pk) in version.contributors
+        moved(version, end, by=people.approver)
+    with pytest.raises(trail.Refused, match="wrote part of this version"):
+        submitted(draft, by=people.author, asked=second_author)
+
+
+@pytest.mark.compliance("§2.11")
+def test_compliance_who_submitted_a_text_that_came_back_had_a_part_in_it_when_another_submits_it(people, second_author):
+    draft = draft_of(people)
+    drafts.check_in(draft, by=people.author)
+    moved(submitted(draft, by=second_author), "reject", by=people.approver)
+    assert str(second_author.pk) in submitted(draft, by=people.author).contributors
+
+
+@pytest.mark.compliance("§2.11")
+@pytest.mark.parametrize("steps", [["approve"], ["approve", "retire"]])
+def test_compliance_who_wrote_nothing_since_the_last_approved_version_had_no_part_in_the_next_one(
+    people, second_author, steps
+):
+    draft = draft_of(people)
+    written_by(draft, second_author, held_by=people.author)
+    moved(submitted(draft, by=people.author), "reject", by=people.approver)
+    moved(submitted(draft, by=people.author), *steps, by=people.approver)
+    assert submitted(draft, by=people.author).contributors == []
 
 
 def test_what_is_edited_while_a_version_is_in_review_belongs_to_the_next_version(people):

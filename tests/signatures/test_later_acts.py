@@ -6,8 +6,9 @@ import uuid
 import pytest
 from django.db import Error, connection, transaction
 
+from accounts import identity
 from accounts import transitions as people_verbs
-from accounts.models import Policy
+from accounts.models import CodeDevice, Membership, Policy, Suspicion, User
 from audit import clock, trail
 from audit.actions import Action
 from audit.models import Entry
@@ -37,6 +38,51 @@ def approved(people, ticking) -> tuple[Version, Signature]:
     signature = acts.sign(people.approver, version)[0]
     ticking.next_code()
     return version, signature
+
+
+def suspected(people, ticking, signer: User, sign) -> Signature:
+    """What `sign` makes, by a signer who is put under suspicion since just before it."""
+    ticking.advance(minutes=1)
+    since = clock.now()
+    ticking.advance(minutes=1)
+    signature = sign()
+    ticking.advance(minutes=1)
+    people_verbs.suspect(signer, since=since, by=people.administrator, reason="Password seen in a mail.")
+    return signature
+
+
+def cleared(people, user: User) -> None:
+    """The suspicion has ended; what that takes is told in `tests/accounts/test_rights.py`."""
+    with transaction.atomic():
+        open_ones = Suspicion.objects.filter(user=user, ended_at=None)
+        open_ones.update(ended_at=clock.now(), ended_by=people.administrator)
+        CodeDevice.objects.filter(user=user).update(withdrawn_at=None)
+        trail.record(Action.USER_CLEARED, user, by=people.administrator)
+
+
+def a_third_approver(people) -> User:
+    with transaction.atomic():
+        Membership.objects.create(user=people.outsider, area=people.laboratory)
+        trail.record(Action.USER_AREAS_CHANGED, people.outsider, by=trail.SYSTEM)
+    return User.objects.get(pk=people.outsider.pk)
+
+
+@pytest.fixture
+def meanwhile(monkeypatch):
+    """Something happens once, after the next code was confirmed and before its signature has its locks."""
+
+    def set_up(what):
+        confirm, waiting = identity.confirm, [what]
+
+        def confirmed(*args, **more):
+            found = confirm(*args, **more)
+            if waiting:
+                waiting.pop()()
+            return found
+
+        monkeypatch.setattr(identity, "confirm", confirmed)
+
+    return set_up
 
 
 @pytest.mark.compliance("§2.14")
@@ -217,3 +263,143 @@ def test_compliance_an_intent_to_withdraw_one_signature_withdraws_no_other(peopl
             sitting=where,
             reason=REASON,
         )
+
+
+@pytest.mark.compliance("§2.14", "§2.24", "§2.25")
+@pytest.mark.parametrize("act", ["withdrawal", "disposition"])
+def test_compliance_the_last_approval_counts_although_a_signature_before_it_is_lost_in_the_same_moment(
+    people, ticking, meanwhile, act
+):
+    version = builders.a_document_in_review(people)
+    since = clock.now()
+    review = acts.sign(people.reviewer, version)[0]
+    ticking.next_code()
+    if act == "disposition":
+        people_verbs.suspect(people.reviewer, since=since, by=people.administrator, reason="Password seen in a mail.")
+    given: list[Signature] = []
+    meanwhile(lambda: given.extend(acts.sign(people.approver, version)))
+    if act == "withdrawal":
+        acts.withdraw(people.reviewer, review, REASON)
+    else:
+        acts.decide(people.approver2, review, "does not stand")
+    version = Version.objects.get(pk=version.pk)
+    assert (version.state, state(given[0])) == ("approved", "valid")
+    assert not version.steps.filter(signature=None).exists() and given[0] in version.signatures.counting()
+    assert state(review) == ("withdrawn" if act == "withdrawal" else "fallen")
+
+
+@pytest.mark.compliance("§2.19", "11.10(f)")
+def test_compliance_whether_something_is_to_be_decided_is_judged_of_the_version_as_it_is_at_the_signature(
+    people, ticking, meanwhile
+):
+    version, signature = approved(people, ticking)
+    acts.withdraw(people.approver, signature, REASON)
+
+    def retired() -> None:
+        ticking.next_code()
+        acts.retire(people.approver, version, "Replaced by the plan of the group.")
+
+    meanwhile(retired)
+    with pytest.raises(trail.Refused, match="Nothing is to be decided"):
+        acts.decide(people.approver2, signature, "stands")
+    assert not Signature.objects.filter(meaning="disposition").exists()
+
+
+@pytest.mark.compliance("§2.19")
+@pytest.mark.parametrize("outcome", ["stands", "does not stand"])
+def test_compliance_a_decision_that_is_under_review_or_fell_decides_nothing(people, ticking, outcome):
+    version = builders.a_document_in_review(people, reviewers=[])
+    signature = suspected(people, ticking, people.approver, lambda: acts.sign(people.approver, version)[0])
+    decided = {"stands": "valid", "does not stand": "fallen"}[outcome]
+    decision = suspected(people, ticking, people.approver2, lambda: acts.decide(people.approver2, signature, outcome))
+    stands = standing.of(fetched(signature))
+    assert (stands.state, stands.to_decide, stands.decision) == ("under_review", True, None)
+    assert set(standing.to_decide()) == {signature, decision}
+    third = a_third_approver(people)
+    acts.decide(third, decision, "does not stand")
+    assert (state(decision), state(signature)) == ("fallen", "under_review")
+    assert standing.to_decide().get() == signature
+    ticking.next_code()
+    acts.decide(third, signature, outcome)
+    assert state(signature) == decided
+    assert not standing.to_decide().exists()
+
+
+@pytest.mark.compliance("§2.19")
+def test_compliance_a_decision_that_was_under_review_and_stands_decides_again(people, ticking):
+    version = builders.a_document_in_review(people, reviewers=[])
+    signature = suspected(people, ticking, people.approver, lambda: acts.sign(people.approver, version)[0])
+    decision = suspected(people, ticking, people.approver2, lambda: acts.decide(people.approver2, signature, "stands"))
+    acts.decide(a_third_approver(people), decision, "stands")
+    assert (state(decision), state(signature)) == ("valid", "valid")
+    assert not standing.to_decide().exists()
+
+
+@pytest.mark.compliance("§2.19")
+def test_compliance_nobody_decides_about_the_decision_on_their_own_signature(people, ticking):
+    _, signature = approved(people, ticking)
+    acts.withdraw(people.approver, signature, REASON)
+    decision = suspected(people, ticking, people.approver2, lambda: acts.decide(people.approver2, signature, "stands"))
+    with pytest.raises(trail.Refused, match="Somebody else decides"):
+        acts.decide(people.approver, decision, "stands")
+    assert standing.of(fetched(decision)).to_decide
+
+
+@pytest.mark.compliance("§2.14", "§2.19")
+def test_compliance_a_withdrawal_under_review_leaves_its_signature_under_review_and_one_that_fell_takes_nothing_back(
+    people, ticking
+):
+    version, signature = approved(people, ticking)
+    withdrawal = suspected(people, ticking, people.approver, lambda: acts.withdraw(people.approver, signature, REASON))
+    stands = standing.of(fetched(signature))
+    assert (stands.state, stands.to_decide, stands.withdrawn) == ("under_review", False, False)
+    assert "withdrawal" in stands.sentence
+    assert standing.to_decide().get() == withdrawal
+    with pytest.raises(trail.Refused, match="Nothing is to be decided"):
+        acts.decide(people.approver2, signature, "stands")
+    ticking.next_code()
+    acts.decide(people.approver2, withdrawal, "does not stand")
+    assert (state(withdrawal), state(signature)) == ("fallen", "valid")
+    assert not standing.to_decide().exists()
+    cards = manifestation.cards([version])[version.pk]
+    assert [(card["meaning"], card["struck"]) for card in cards[1:3]] == [("Approval", False), ("Withdrawal", True)]
+    assert cards[1]["withdrawn"] is None
+
+
+@pytest.mark.compliance("§2.14", "§2.19")
+def test_compliance_a_withdrawal_that_was_under_review_and_stands_takes_its_signature_back(people, ticking):
+    _, signature = approved(people, ticking)
+    withdrawal = suspected(people, ticking, people.approver, lambda: acts.withdraw(people.approver, signature, REASON))
+    acts.decide(people.approver2, withdrawal, "stands")
+    assert (state(withdrawal), state(signature)) == ("valid", "withdrawn")
+    assert standing.to_decide().get() == signature
+
+
+@pytest.mark.compliance("§2.14")
+def test_compliance_a_withdrawal_that_fell_bars_no_good_one_and_of_those_there_is_one(people, ticking, meanwhile):
+    _, signature = approved(people, ticking)
+    first = suspected(people, ticking, people.approver, lambda: acts.withdraw(people.approver, signature, REASON))
+    acts.decide(people.approver2, first, "does not stand")
+    cleared(people, people.approver)
+    ticking.next_code()
+
+    def twice() -> None:
+        ticking.next_code()
+        acts.withdraw(people.approver, signature, REASON)
+
+    meanwhile(twice)
+    with pytest.raises(trail.Refused, match="any more"):
+        acts.withdraw(people.approver, signature, REASON)
+    good = Signature.objects.filter(meaning="withdrawal").exclude(pk=first.pk).get()
+    assert state(signature) == "withdrawn" and standing.of(fetched(signature)).withdrawal == good
+
+
+def test_how_a_signature_stands_takes_as_many_queries_however_long_the_line_of_decisions(
+    people, ticking, django_assert_num_queries
+):
+    _, signature = approved(people, ticking)
+    withdrawal = suspected(people, ticking, people.approver, lambda: acts.withdraw(people.approver, signature, REASON))
+    suspected(people, ticking, people.approver2, lambda: acts.decide(people.approver2, withdrawal, "stands"))
+    row = fetched(signature)
+    with django_assert_num_queries(3):
+        assert standing.of(row).state == "under_review"

@@ -171,12 +171,15 @@ def test_who_wrote_it_or_signed_it_already_does_not_sign_it(signer, surroundings
     assert told == ("You signed this version already: each signature is another person's.", "signed already", 403)
 
 
-def a_signature(mine: bool, *, version_id: uuid.UUID = VERSION, meaning: str = "review") -> Like:
-    return Like(signer_id=SIGNER if mine else uuid.UUID(int=4), version_id=version_id, meaning=meaning)
+def a_signature(
+    mine: bool, *, version_id: uuid.UUID = VERSION, meaning: str = "review", about: Like | None = None
+) -> Like:
+    return Like(signer_id=SIGNER if mine else uuid.UUID(int=4), version_id=version_id, meaning=meaning, about=about)
 
 
 MINE, THEIRS, ELSEWHERE = a_signature(True), a_signature(False), a_signature(True, version_id=uuid.UUID(int=9))
 NO_MORE = ("This signature cannot be withdrawn (any more).", "about", 409)
+NOT_ONES_OWN = ("Somebody else decides about your signature.", "about", 403)
 ABOUT = [
     ("withdrawal", None, {}, "", ("This speaks of no signature on this version.", "about", 409)),
     ("disposition", ELSEWHERE, {}, "stands", ("This speaks of no signature on this version.", "about", 409)),
@@ -184,7 +187,8 @@ ABOUT = [
     ("withdrawal", a_signature(True, meaning="withdrawal"), {}, "", NO_MORE),
     ("withdrawal", MINE, {"withdrawn": True}, "", NO_MORE),
     ("withdrawal", MINE, {"state": standing.FALLEN}, "", NO_MORE),
-    ("disposition", MINE, {}, "stands", ("Somebody else decides about your signature.", "about", 403)),
+    ("disposition", MINE, {}, "stands", NOT_ONES_OWN),
+    ("disposition", a_signature(False, about=a_signature(False, about=MINE)), {}, "stands", NOT_ONES_OWN),
     ("disposition", THEIRS, {}, "perhaps", ("Say whether the signature stands.", "outcome", 400)),
     ("disposition", THEIRS, {"to_decide": False}, "stands", ("Nothing is to be decided about this signature.", "about", 409)),
 ]  # fmt: skip
@@ -200,7 +204,8 @@ def test_a_later_act_speaks_of_a_signature_that_one_may_speak_of(
 
 def test_ones_own_signature_is_withdrawn_and_quality_decides_about_another_persons(signer):
     decided = an_act("disposition", about=THEIRS, outcome=signing.Outcome.values[0])
-    for act in (an_act("withdrawal", about=MINE), decided, an_act("review")):
+    of_another = an_act("disposition", about=a_signature(False, about=THEIRS), outcome=signing.Outcome.values[1])
+    for act in (an_act("withdrawal", about=MINE), decided, of_another, an_act("review")):
         assert let_pass(signing._about, act, signer)
 
 
