@@ -7,7 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.db import DatabaseError, connection
 
-from audit import alarms, checkpoints, definitions, rights, trail
+from audit import alarms, checkpoints, clock, definitions, rights, trail
 from audit.checkpoints import Comparison
 from audit.models import Alarm, Checkpoint
 from jobs import queue
@@ -65,9 +65,10 @@ def asked(signature: Signature) -> queue.Asked:
 
 @queue.handler(ANCHOR)
 def anchor(job: Job) -> dict[str, Any]:
-    """One checkpoint covers everything before it, so that jobs of a batch that come later find theirs made."""
-    last = Checkpoint.objects.order_by("-number").first()
-    made = last if last and last.at > job.created_at else checkpoint()
+    """One checkpoint covers everything before it, so that jobs of a batch that come later find theirs made. One that is dated in
+    the future may be from before the job for all that its date says."""
+    since = Checkpoint.objects.filter(at__gt=job.created_at, at__lte=clock.now())
+    made = since.order_by("-number").first() or checkpoint()
     return {"checkpoint": made.number, "size": made.size, "page": "/audit/checkpoints/"}
 
 

@@ -19,7 +19,7 @@ from django.conf import settings
 from django.db import connection, connections
 from psycopg.conninfo import make_conninfo
 
-from audit import clock, rights
+from audit import checkpoints, clock, rights
 from audit.checkpoints import Comparison
 from portal import anchoring, embedded
 
@@ -29,7 +29,7 @@ CHUNK = 1024 * 1024  # bytes
 
 
 class NotDone(Exception):
-    """The backup or the restore did not happen; `str()` is a sentence for the operator."""
+    """The backup or the restore did not happen, or did not bring what it should; `str()` is a sentence for the operator."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,8 @@ def backup(file: Path) -> Backup:
 
 def restore(file: Path) -> tuple[Backup, Comparison | None]:
     """Put a backup into the empty database that the settings name, and compare it with its anchors; None where those could
-    not be read. Where it is behind, the portal is read-only from its first moment on. Raises NotDone."""
+    not be read. Where it is behind, the portal is read-only from its first moment on. What the file beside it says is held
+    against the database itself. Raises NotDone."""
     try:
         told = Backup(**json.loads(_beside(file).read_text()))
     except (OSError, ValueError, TypeError) as error:
@@ -81,6 +82,12 @@ def restore(file: Path) -> tuple[Backup, Comparison | None]:
     connections["owner"].close()
     _run("pg_restore", "--exit-on-error", "--single-transaction", f"--dbname={_parameters()['dbname']}", str(file))
     rights.grant(connections["owner"], settings.DATABASES["default"]["USER"], settings.DATABASE_READER)
+    links, head = checkpoints.head()  # before anything is added to what was restored
+    if (links, head) != (told.links, told.head):
+        raise NotDone(
+            f"What was restored is not what was backed up: the database has {links:,} links, head {head}; {_beside(file)} says"
+            f" {told.links:,} links, head {told.head}. Let nobody work with this database."
+        )
     with connection.cursor() as cursor:
         cursor.execute("SELECT audit_begin_era()")
     return told, anchoring.watch_over()

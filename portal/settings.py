@@ -106,10 +106,12 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "portal.edge.ClientAddress",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "audit.middleware.RequestId",
+    "portal.edge.NoNul",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "signatures.interactive.InteractiveOnly",
@@ -222,7 +224,9 @@ CSRF_COOKIE_NAME = "__Host-csrf" if TLS else "csrf"
 SECURE_SSL_REDIRECT = TLS
 SECURE_HSTS_SECONDS = 31_536_000 if TLS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = TLS
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_PROXY", default=TLS) else None
+# What a proxy says of scheme and address is believed behind one alone: anybody can send such headers.
+BEHIND_PROXY = env.bool("BEHIND_PROXY", default=TLS)
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_PROXY else None
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"

@@ -1,5 +1,7 @@
 """Checkpoints of the trail: what anchors cover, what they do not, how to check it without the portal; the restore report."""
 
+from collections.abc import Collection
+from datetime import timedelta
 from typing import Any
 
 from django import forms
@@ -13,7 +15,7 @@ from accounts.http import PersonRequest
 from accounts.models import Area, User
 from accounts.permissions import demand, may
 from audit import checkpoints, clock, exporting, trail
-from audit.models import Checkpoint
+from audit.models import Alarm, Checkpoint
 from portal import restoring
 from portal.pages.audit import TRAIL, keyset, tabs
 from signatures.models import PortalKey
@@ -27,6 +29,17 @@ PROMISED = (
 NOT_PROMISED = (
     "Protection from somebody who holds the server, the database's superuser and the anchor account, within the exposure window.",
     "Protection from a malicious release of the portal itself.",
+)
+RESTS = (
+    "Covered means here: by the newest row on this page. The portal writes such a row once its note was found again in the bucket"
+    " as it was written, and locked. Who can write in the database could write a row, too, and this page asks the bucket nothing."
+)
+ASKED = (
+    "The bucket itself is held against the database before each new checkpoint, at each start of the web and of a worker, every"
+    " hour, and by `manage.py restore`. When that was last done is not kept; what did not agree stands as an alarm, and here."
+)
+ABOUT_ANCHORS = Alarm.objects.filter(
+    kind__in=(Alarm.Kind.ANCHOR_BEHIND, Alarm.Kind.ANCHOR_UNWRITABLE), cleared_at__isnull=True
 )
 
 
@@ -64,21 +77,40 @@ def _page(request: PersonRequest, form: ReportForm, status: int = 200) -> HttpRe
 
 
 def verdict(window: checkpoints.Exposure, hold: Any) -> Context:
-    lists = {"know": PROMISED, "cannot": NOT_PROMISED}
+    lists: Context = {"know": (RESTS, ASKED, *PROMISED), "cannot": NOT_PROMISED}
     if hold:
         meta = f"Up to link {hold.detail.get('agreed', 0):,} the database and the checkpoints tell the same."
         say = hold.detail.get("message", "The portal is read-only.")
         return {"tone": "bad", "say": say, "meta": meta, "open": True, **lists}
+    alarming = dict(ABOUT_ANCHORS.values_list("kind", "sentence"))
+    lists["findings"] = list(alarming.values())
     if window.last is None:
         meta = "Nothing outside of this database vouches for the trail."
         return {"tone": "warn", "say": "There is no checkpoint yet.", "meta": meta, **lists}
-    late = window.age > 2 * checkpoints.INTERVAL
-    tone, label = ("warn", "Late") if late else ("ok", "Anchored")
-    meta = f"{window.last.size:,} links are covered. {window.links:,} came since: the exposure window."
+    tone, label, say = _standing(window, alarming)
+    meta = (
+        f"By the portal's own row {window.last.size:,} links are covered. {window.links:,} came since: the exposure window."
+        " The bucket was not asked for this page."
+    )
     row = {"what": f"Checkpoint {window.last.number}", "hash": bytes(window.last.head).hex(), "at": window.last.at}
-    say = "The newest checkpoint is late." if late else "The trail is anchored."
     rows = [row | {"state": label.lower(), "label": label, "tone": tone}]
     return {"tone": tone, "say": say, "meta": meta, "rows": rows, **lists}
+
+
+def _standing(window: checkpoints.Exposure, alarming: Collection[str]) -> tuple[str, str, str]:
+    """Tone, word and sentence; well only where the row is new and nothing else is known against it."""
+    if _ahead(window):
+        return "bad", "Ahead of time", "The newest checkpoint is dated in the future."
+    if alarming:
+        tone = "bad" if Alarm.Kind.ANCHOR_BEHIND in alarming else "warn"
+        return tone, "In doubt", "An alarm about the checkpoints stands."
+    if window.age > 2 * checkpoints.INTERVAL:
+        return "warn", "Late", "The newest checkpoint is late."
+    return "ok", "Anchored", "By the portal's own row the trail is anchored."
+
+
+def _ahead(window: checkpoints.Exposure) -> bool:
+    return window.age < timedelta()
 
 
 def facts(window: checkpoints.Exposure) -> list[Context]:
@@ -86,7 +118,10 @@ def facts(window: checkpoints.Exposure) -> list[Context]:
     if window.last:
         minutes, seconds = divmod(int(window.age.total_seconds()), 60)
         told += [
-            {"label": "Age of the newest", "value": f"{minutes} min {seconds} s"},
+            {
+                "label": "Age of the newest",
+                "value": "in the future" if _ahead(window) else f"{minutes} min {seconds} s",
+            },
             {"label": "Made", "value": "at each signature, every 5 minutes, after 1,000 entries"},
             {"label": "Kept until", "at": window.last.kept_until},
         ]

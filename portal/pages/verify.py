@@ -4,6 +4,8 @@ It asks for no account and changes nothing. What comes is bounded in size before
 was asked is noted in the reading log.
 """
 
+import hashlib
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -22,6 +24,7 @@ from audit.models import Access
 from printing.templatetags.look import utc
 from signatures import artefacts
 from signatures.artefacts import Judgement, Signed, Standing
+from signatures.sealed_pdf import Outcome
 
 VERIFY = "verify"
 WINDOW = timedelta(minutes=5)
@@ -37,12 +40,28 @@ TONES = {
     Standing.INVALID: ("bad", "Not valid"),
     Standing.FOREIGN: ("mute", "Not of this portal"),
 }
-KNOW_PDF = (
+KNOW_WHOLE = (
     "The certificate in the PDF's seal is one that this portal registered, and its signature (PAdES) fits every byte of the"
-    " file but its own place.",
-    "The statement and the seal of each signature were taken out of the PDF and held against the portal's record, now.",
+    " file but its own place."
 )
-KNOW_STATEMENT = ("The statement's bytes were held against its seal, and both against the portal's record, now.",)
+KNOW_INSIDE = (
+    "The statement and the seal of each signature were taken out of the PDF and held against the portal's record, now."
+)
+KNOW_CHANGED = (
+    "The certificate in the PDF's seal is one that this portal registered. The seal was held against the file and does not"
+    " pass: why is said above.",
+    "Nothing was taken out of the PDF: the signatures that it shows were not looked at.",
+)
+KNOW_SEAL = "The statement's bytes were held against the seal that came with it, and fit."
+KNOW_BROKEN = (
+    "The statement's bytes were held against the seal that came with it, by the key of this portal that it names, and do not"
+    " fit. The portal's record was not asked."
+)
+KNOW_ON_RECORD = (
+    "The statement's bytes are those of a signature on the portal's record, which was held against its own seal and its"
+    " version, now."
+)
+KNOW_NOT_ON_RECORD = "The statement's bytes were looked for on the portal's record, now, and are not there."
 CANNOT = (
     "That the content is right: a signature says who stood for it, when, and with what meaning.",
     "That whoever holds the portal's keys did not misuse them. They are the portal's, not the signers'.",
@@ -82,17 +101,31 @@ def verify(request: HttpRequest) -> HttpResponse:
     file, seal = form.cleaned_data["file"], form.cleaned_data["seal"]
     if file.size > limit or (seal and seal.size > artefacts.SEAL_BYTES):
         return _refused(request, TOO_LARGE.format(megabytes=limit // 1024**2), 413)
-    judgement = artefacts.judge(file.read(), seal.read() if seal else None)
+    judgement = _judge(file.read(), seal.read() if seal else None)
     _note(request, judgement, address)
-    return _page(request, Upload(), judgement=judgement, name=file.name)
+    return _page(request, Upload(), card=_card(judgement, file.name, bool(seal)), signed=judgement.signed)
+
+
+def _judge(data: bytes, seal: bytes | None) -> Judgement:
+    """PostgreSQL keeps no NUL and cannot be asked for one, so that a statement with it was never the portal's. A canonical
+    statement writes it in one way only, once its backslashes are out of the way."""
+    if artefacts.MAGIC not in data[:1024] and b"\\u0000" in data.replace(rb"\\", b""):
+        sha256 = hashlib.sha256(data).hexdigest()
+        return Judgement("statement", Standing.FOREIGN, artefacts.NO_STATEMENT, sha256, [])
+    return artefacts.judge(data, seal)
 
 
 def _page(
-    request: HttpRequest, form: Upload, *, judgement: Judgement | None = None, name: str = "", status: int = 200
+    request: HttpRequest,
+    form: Upload,
+    *,
+    card: dict[str, Any] | None = None,
+    signed: Sequence[Signed] = (),
+    status: int = 200,
 ) -> HttpResponse:
     told: dict[str, Any] = {"form": form, "megabytes": settings.VERIFY_BYTES // 1024**2}
-    if judgement:
-        told |= {"verdict": _card(judgement, name), "signed": [_manifested(one) for one in judgement.signed]}
+    if card:
+        told |= {"verdict": card, "signed": [_manifested(one) for one in signed]}
     return render(request, "portal/verify.html", told, status=status)
 
 
@@ -100,7 +133,7 @@ def _refused(request: HttpRequest, message: str, status: int) -> HttpResponse:
     return render(request, "portal/verify.html", {"form": Upload(), "refused": message}, status=status)
 
 
-def _card(judgement: Judgement, name: str) -> dict[str, Any]:
+def _card(judgement: Judgement, name: str, brought: bool) -> dict[str, Any]:
     """For `components/verdict.html`."""
     tone, word = TONES[judgement.standing]
     seal = judgement.seal
@@ -109,19 +142,33 @@ def _card(judgement: Judgement, name: str) -> dict[str, Any]:
         whose = seal.certificate.name + (
             " (made for tests: nobody outside vouches for it)" if seal.certificate.for_tests else ""
         )
-        rows.append({"what": "Sealed with", "value": whose, "at": seal.sealed_at})
+        what = "Sealed with" if seal.outcome is Outcome.WHOLE else "Certificate in its seal"
+        rows.append({"what": what, "value": whose, "at": seal.sealed_at})
     if seal and seal.stamped_at:
         rows.append({"what": "Time stamp of an authority", "value": utc(seal.stamped_at, "s")})
-    foreign = judgement.standing is Standing.FOREIGN
-    know: tuple[str, ...] = () if foreign else KNOW_PDF if judgement.kind == "pdf" else KNOW_STATEMENT
+    know = _know(judgement, brought)
     return {
         "tone": tone,
         "say": f"{word}. {judgement.sentence}",
         "meta": f"Checked {utc(clock.now(), 's')}",
         "rows": rows,
         "know": know,
-        "cannot": CANNOT_FOREIGN if foreign else CANNOT,
+        "cannot": CANNOT if know else CANNOT_FOREIGN,
     }
+
+
+def _know(judgement: Judgement, brought: bool) -> tuple[str, ...]:
+    """What was really done to find this out, and nothing that was not; nothing at all where it is not ours. `brought`: a seal
+    came with the statement."""
+    if judgement.seal:
+        inside = (KNOW_INSIDE,) if judgement.signed else ()
+        return {Outcome.WHOLE: (KNOW_WHOLE, *inside), Outcome.CHANGED: KNOW_CHANGED}.get(judgement.seal.outcome, ())
+    if judgement.standing is Standing.FOREIGN:
+        return ()
+    if not judgement.signed:
+        return (KNOW_BROKEN if brought else KNOW_NOT_ON_RECORD,)
+    on_record = judgement.signed[0].verdict is not None
+    return (*([KNOW_SEAL] if brought else []), KNOW_ON_RECORD if on_record else KNOW_NOT_ON_RECORD)
 
 
 def _manifested(one: Signed) -> dict[str, Any]:

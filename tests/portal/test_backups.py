@@ -1,8 +1,10 @@
 """Backup and restore, drilled: everything comes back, every proof holds, and what is behind its anchors is read-only."""
 
 import io
+import json
 import os
 from contextlib import contextmanager
+from dataclasses import replace
 
 import psycopg
 import pytest
@@ -16,6 +18,7 @@ from audit.models import Era
 from portal import anchoring
 from signatures import checking
 from signatures.models import Signature
+from storage import anchors
 from tests.conftest import embedded, superuser
 from tests.firm import make_buckets
 from tests.verifier.bench import act, at, database
@@ -104,6 +107,59 @@ def test_a_file_that_is_not_the_one_backed_up_is_not_restored(people, tmp_path):
     (tmp_path / "night.dump.json").unlink()
     with empty_beside(), pytest.raises(CommandError, match="does not say"):
         call_command("restore", str(dump))
+
+
+def restored(file):
+    """What the command says, and the sentence with which it exits 1; "" where it exits 0."""
+    said = io.StringIO()
+    try:
+        call_command("restore", str(file), stdout=said)
+    except CommandError as error:
+        return said.getvalue(), str(error)
+    return said.getvalue(), ""
+
+
+@pytest.mark.compliance("11.10(c)", "F24")
+@pytest.mark.parametrize("other", [{"links": 999_999}, {"head": "beef" * 16}])
+def test_compliance_a_restore_asks_the_database_what_was_restored_and_believes_no_file(people, tmp_path, other):
+    make_buckets()
+    anchoring.checkpoint()
+    call_command("backup", str(tmp_path / "night.dump"), stdout=io.StringIO())
+    beside = tmp_path / "night.dump.json"
+    told = json.loads(beside.read_text())
+    beside.write_text(json.dumps(told | other))
+    with empty_beside():
+        said, why = restored(tmp_path / "night.dump")
+        assert said == "" and "is not what was backed up" in why
+        assert f"{told['links']:,} links, head {told['head']}" in why
+        assert f"{(told | other)['links']:,} links, head {(told | other)['head']}" in why
+
+
+@pytest.mark.compliance("11.10(c)", "F24")
+def test_compliance_a_restore_that_no_anchor_vouches_for_does_not_end_well(people, tmp_path):
+    make_buckets()
+    anchoring.checkpoint()
+    call_command("backup", str(tmp_path / "night.dump"), stdout=io.StringIO())
+    with empty_beside():
+        settings.TRAIL_ORIGIN += "-mistyped"
+        said, why = restored(tmp_path / "night.dump")
+    assert "none of the checkpoints that the database names" in said
+    assert "Let nobody work" in why
+
+
+@pytest.mark.compliance("11.10(c)", "F24")
+def test_compliance_a_restore_tells_what_is_doubtful_in_the_bucket_and_does_not_end_well(people, tmp_path):
+    make_buckets()
+    made = anchoring.checkpoint()
+    call_command("backup", str(tmp_path / "night.dump"), stdout=io.StringIO())
+    note = checkpoints.read(made.note.encode()).note
+    other = replace(note, size=note.size - 1, head="00" * 32)
+    key, signature = anchoring.PortalKeys().sign(other.body())
+    anchors.configured().write(made.number, checkpoints.Signed(other, key[:8], signature).data(), now=made.at)
+    with empty_beside():
+        said, why = restored(tmp_path / "night.dump")
+    assert "There are two checkpoints 1: somebody tells two histories." in said
+    assert "Let nobody work" in why
 
 
 @pytest.mark.compliance("11.10(c)", "11.10(a)")

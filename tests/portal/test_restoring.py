@@ -102,7 +102,7 @@ def test_the_page_shows_checkpoints_and_the_exposure_window(firm):
     act(firm)
     client = firm.client(firm.inspector)
     body = client.get("/audit/checkpoints/").content.decode()
-    assert "The trail is anchored." in body and "2 came since" in body
+    assert "the trail is anchored." in body and "2 came since" in body
     assert client.get("/audit/checkpoints/1.txt").content.decode() == made.note
     assert client.get("/audit/checkpoints/trail.jsonl").status_code == 403, (
         "the inspector does not belong to every area"

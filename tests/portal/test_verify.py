@@ -2,6 +2,8 @@
 
 import io
 import json
+import re
+from html import unescape
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -172,6 +174,37 @@ def test_compliance_without_a_certificate_no_issued_copy_goes_out(firm, settings
             "No sealed PDF can be made: the portal has no certificate (PDF_SIGNING_P12)."
             in answer.content.decode().replace("&#x27;", "'")
         )
+
+
+def known(answer) -> list[str]:
+    """The lines under "How we know"."""
+    page = unescape(told(answer))
+    shown = page.partition("<h3>How we know</h3>")[2].partition("<h3>")[0]
+    return re.findall("<li>(.*?)</li>", shown)
+
+
+@pytest.mark.compliance("11.10(c)")
+def test_compliance_the_page_names_the_checks_that_were_made_of_a_pdf_and_no_others(firm):
+    assert known(ask(issued(firm))) == [verify.KNOW_WHOLE, verify.KNOW_INSIDE]
+    unsigned = firm.client(firm.inspector).get("/records/KRAS-001/v2/export/issued-copy.pdf").content
+    assert known(ask(unsigned)) == [verify.KNOW_WHOLE], "there is no signature in it to be judged"
+    changed = ask(issued(firm).replace(b"/Producer", b"/Producez", 1))
+    assert known(changed) == list(verify.KNOW_CHANGED)
+    assert "Sealed with" not in told(changed), "it was not, as it is now"
+    assert known(ask(b"%PDF-1.7 nothing")) == []
+
+
+def test_compliance_the_page_names_the_checks_that_were_made_of_a_statement_and_no_others(firm):
+    signature = signature_on("URS-0001")
+    statement, seal = bytes(signature.statement), bytes(signature.seal)
+    assert known(ask(statement, seal)) == [verify.KNOW_SEAL, verify.KNOW_ON_RECORD]
+    assert known(ask(statement)) == [verify.KNOW_ON_RECORD]
+    real = json.loads(statement)
+    made_up = canonical(real | {"printed_name": "Mallory"})
+    assert known(ask(made_up)) == [verify.KNOW_NOT_ON_RECORD]
+    assert known(ask(made_up, seal)) == [verify.KNOW_BROKEN]
+    assert known(ask(made_up, sealing.seal(made_up))) == [verify.KNOW_SEAL, verify.KNOW_NOT_ON_RECORD]
+    assert known(ask(canonical(real | {"key": "0" * 64}))) == []
 
 
 def run(*arguments: str) -> tuple[int, str]:
