@@ -355,9 +355,11 @@ def checkpoint(store: Store, key: Key, origin: str, answered: Answered) -> Check
 
 
 def due() -> bool:
-    """Is it time? Five minutes or a thousand entries after the last one; silence is evidence, too."""
+    """Is it time? Five minutes or a thousand entries after the last one; silence is evidence, too. One that is dated in the
+    future says nothing of what came since."""
     window = exposure()
-    return window.last is None or window.links >= ENTRIES or window.age >= INTERVAL - 2 * LOOKED_AT
+    timely = timedelta() <= window.age < INTERVAL - 2 * LOOKED_AT
+    return window.last is None or window.links >= ENTRIES or not timely
 
 
 @dataclass(frozen=True)

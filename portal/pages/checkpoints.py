@@ -8,7 +8,7 @@ from django import forms
 from django.conf import settings
 from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.urls import path
+from django.urls import path, reverse
 from django.views.decorators.http import require_GET, require_http_methods
 
 from accounts.http import PersonRequest
@@ -64,7 +64,7 @@ def _page(request: PersonRequest, form: ReportForm, status: int = 200) -> HttpRe
         "checkpoints": found,
         "verdict": verdict(window, hold),
         "exposure": facts(window),
-        "key_url": f"/signatures/keys/{key.pk}.pem" if key else "",
+        "key_url": reverse("signatures:key", args=[key.pk]) if key else "",
         "origin": settings.TRAIL_ORIGIN,
         "bucket": settings.ANCHOR_BUCKET,
         "may_export": sees_everything(request.user),

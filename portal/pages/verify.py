@@ -4,7 +4,6 @@ It asks for no account and changes nothing. What comes is bounded in size before
 was asked is noted in the reading log.
 """
 
-import hashlib
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -101,18 +100,9 @@ def verify(request: HttpRequest) -> HttpResponse:
     file, seal = form.cleaned_data["file"], form.cleaned_data["seal"]
     if file.size > limit or (seal and seal.size > artefacts.SEAL_BYTES):
         return _refused(request, TOO_LARGE.format(megabytes=limit // 1024**2), 413)
-    judgement = _judge(file.read(), seal.read() if seal else None)
+    judgement = artefacts.judge(file.read(), seal.read() if seal else None)
     _note(request, judgement, address)
     return _page(request, Upload(), card=_card(judgement, file.name, bool(seal)), signed=judgement.signed)
-
-
-def _judge(data: bytes, seal: bytes | None) -> Judgement:
-    """PostgreSQL keeps no NUL and cannot be asked for one, so that a statement with it was never the portal's. A canonical
-    statement writes it in one way only, once its backslashes are out of the way."""
-    if artefacts.MAGIC not in data[:1024] and b"\\u0000" in data.replace(rb"\\", b""):
-        sha256 = hashlib.sha256(data).hexdigest()
-        return Judgement("statement", Standing.FOREIGN, artefacts.NO_STATEMENT, sha256, [])
-    return artefacts.judge(data, seal)
 
 
 def _page(

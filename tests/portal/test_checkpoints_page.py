@@ -77,3 +77,13 @@ def test_compliance_a_row_from_the_future_stands_for_no_checkpoint_that_a_signat
     assert made == 3 and Checkpoint.objects.get(pk=3).at > job.created_at
     assert anchoring.anchor(job)["checkpoint"] == 3, "one that was made since covers it"
     assert anchoring.anchor(Job(created_at=clock.now()))["checkpoint"] == 4
+
+
+def test_compliance_the_public_key_that_the_page_names_is_there(anchored):
+    page = anchored.client(anchored.inspector).get("/audit/checkpoints/")
+    assert anchored.client(anchored.inspector).get(page.context["key_url"]).status_code == 200
+
+
+def test_compliance_one_is_due_where_the_newest_is_dated_in_the_future(anchored, ticking):
+    checkpoint_from_the_future(ticking)
+    assert checkpoints.due()
