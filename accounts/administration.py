@@ -83,7 +83,8 @@ ACTS: dict[str, Act] = {
     ),
     "clear": Act(
         "End the suspicion",
-        "After a new proof of identity and a new device. Signatures under review stay so until quality has decided.",
+        "After a new proof of identity and a new device, by an administrator who had no hand in either. Signatures under review"
+        " stay so until quality has decided.",
         "End the suspicion", "The suspicion is ended.", forms.Reason, transitions.clear,
     ),
     "passkey": Act(

@@ -51,6 +51,9 @@ def ask_enrol(request: HttpRequest, token: str) -> HttpResponse:
     """From the page of a mailed link: who it was sent to is whom the identity provider then confirms."""
     demand_configured()
     invitation = links.find(token, links.Purpose.ENROL, links.Purpose.CODE)
+    if not sso.stands_in(invitation):
+        message = "No identity is linked to this account: set up the device with your password."
+        raise sso.Refused(message, "no identity is linked", invitation.user)
     url = sso.ask(
         request,
         sso.Purpose.ENROL,

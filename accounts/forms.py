@@ -1,6 +1,6 @@
 """Forms of the pages about people. They ask whether what was typed can be read; whether it may be done, the verbs say."""
 
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from django import forms
@@ -56,6 +56,8 @@ class LastDay(forms.DateField):
 
     def clean(self, value: Any) -> datetime | None:
         day = super().clean(value)
+        if day == date.max:  # there is no day after it
+            raise forms.ValidationError("This day is too far away. Leave it empty where access has no end.")
         return datetime.combine(day + timedelta(days=1), time(), UTC) if day else None
 
 
@@ -194,7 +196,11 @@ class PersonDetails(forms.Form):
         label="Legal name", max_length=200, help_text="as it is printed with a signature (21 CFR 11.50)"
     )
     title = forms.CharField(label="Position", max_length=200, required=False, help_text="such as QA manager")
-    email = forms.EmailField(label="E-mail address", help_text="of nobody else: links go there")
+    email = forms.EmailField(
+        label="E-mail address",
+        max_length=User._meta.get_field("email").max_length,
+        help_text="of nobody else: links go there",
+    )
     expires_at = LastDay()
 
 

@@ -45,6 +45,8 @@ CHALLENGE_LIVES = timedelta(minutes=5)
 CHALLENGE_BYTES = 32
 HELD = "passkey_challenges"  # in the session: purpose -> challenge and until when it is good
 AT_MOST = 10  # passkeys of one person
+# What an answer brings about that is none. Brackets without an end are one too: they exhaust the reader's recursion.
+UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, AssertionError, RecursionError)
 
 
 class Wrong(Exception):
@@ -124,7 +126,7 @@ def made(user: User, answer: str, challenge: bytes, name: str) -> Passkey:
         response = RegistrationResponse.from_dict(json.loads(answer))
         data = _server().register_complete(_state(challenge), response)
         credential = data.credential_data
-    except (ValueError, TypeError, KeyError, AttributeError, AssertionError) as error:
+    except UNREADABLE as error:
         raise Wrong(_told(error)) from None
     if credential is None or response.response.client_data.cross_origin:
         raise Wrong("made in a frame of another page")
@@ -173,7 +175,7 @@ def _verified(held: Passkey, response: AuthenticationResponse, challenge: bytes)
     """The counter that the answer carries, if all of it is right. Raises Wrong."""
     try:
         _server().authenticate_complete(_state(challenge), [_credential(held)], response)
-    except (ValueError, TypeError) as error:
+    except UNREADABLE as error:
         raise Wrong(_told(error)) from None
     if response.response.client_data.cross_origin:
         raise Wrong("answered in a frame of another page")
@@ -189,7 +191,7 @@ def _verified(held: Passkey, response: AuthenticationResponse, challenge: bytes)
 def _read(answer: str) -> AuthenticationResponse:
     try:
         return AuthenticationResponse.from_dict(json.loads(answer))
-    except (ValueError, TypeError, KeyError, AttributeError, AssertionError) as error:
+    except UNREADABLE as error:
         raise Wrong(_told(error)) from None
 
 
@@ -217,4 +219,5 @@ def _cbor(key: CoseKey) -> bytes:
 
 
 def _told(error: Exception) -> str:
-    return (str(error) or type(error).__name__)[:200]
+    """As an entry can keep it: the message may repeat what the browser sent."""
+    return "".join(filter(str.isprintable, str(error) or type(error).__name__))[:200]

@@ -8,11 +8,14 @@ founding ceremony lasts.
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import product
 
 from django.db.models import Q
 
 from accounts import accountability, codes, founding, passkeys, qualifications
 from accounts.models import CodeDevice, Letter, LetterWaiver, Policy, Suspicion, User
+from audit.actions import Action
+from audit.models import Entry
 
 TESTED_WITHIN = timedelta(days=366)
 RESETS_APART = timedelta(hours=24)
@@ -71,13 +74,30 @@ def policy_in_effect(now: datetime) -> Policy | None:
     return Policy.objects.filter(running, begins_at__lte=now).order_by("-begins_at").first()
 
 
-def held_until(user: User, device: CodeDevice | None) -> datetime | None:
-    """The end of the hold that follows when password and device were both set anew within a day (11.200(a)(3))."""
-    if not (device and device.by_link and device.confirmed_at and user.password_reset_at):
+def held_until(user: User, now: datetime) -> datetime | None:
+    """The end of the hold that follows when password and device were both set anew within a day (11.200(a)(3)).
+
+    Every such act counts, whatever came after it: nobody ends a hold by putting another device in the place of that one, nor by
+    one more new password.
+    """
+    if not user.password_reset_at:
         return None
-    if abs(device.confirmed_at - user.password_reset_at) > RESETS_APART:
-        return None
-    return max(device.confirmed_at, user.password_reset_at) + HELD_FOR
+    since = now - RESETS_APART - HELD_FOR
+    rows = CodeDevice.objects.filter(user=user, by_link=True, confirmed_at__gt=since)
+    devices = [row.confirmed_at for row in rows if row.confirmed_at]
+    pairs = product(devices, _passwords_set_anew(user, since))
+    ends = [max(pair) + HELD_FOR for pair in pairs if abs(pair[0] - pair[1]) <= RESETS_APART]
+    return max(ends, default=None)
+
+
+def _passwords_set_anew(user: User, since: datetime) -> list[datetime]:
+    """When a mailed link set the password, or somebody else linked the single sign-on that stands in its place. The row keeps
+    the last time alone, the trail each."""
+    by_others = Q(action=Action.SSO_LINKED) & ~Q(actor=str(user.pk))
+    acts = Entry.objects.filter(
+        by_others | Q(detail__by_link=True), subject_kind="user", subject_id=str(user.pk), at__gt=since
+    )
+    return list(acts.values_list("at", flat=True))
 
 
 def _asked(founded: bool) -> list[Condition]:
@@ -96,7 +116,7 @@ def _suspicion(user: User, now: datetime) -> Finding:
 
 
 def _hold(user: User, now: datetime) -> Finding:
-    until = held_until(user, codes.device_in_use(user)) if user.password_reset_at else None
+    until = held_until(user, now)
     if until is None or until <= now:
         return Finding(True, "Password and device were not both set anew within a day.")
     sentence = f"Password and device were both set anew within a day: signing opens again {until:%d %b %Y %H:%M} UTC."

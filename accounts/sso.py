@@ -18,7 +18,7 @@ from django.http import HttpRequest
 from django.utils.crypto import salted_hmac
 
 from accounts import openid, seeds
-from accounts.models import Sitting, SsoIdentity, SsoRequest, User
+from accounts.models import Invitation, Sitting, SsoIdentity, SsoRequest, User
 from audit import clock, trail
 from audit.actions import Action
 from audit.clock import Now
@@ -61,6 +61,12 @@ def linked(user: User) -> SsoIdentity | None:
     if not openid.configured():
         return None
     return SsoIdentity.objects.filter(user=user, issuer=settings.OIDC_ISSUER, withdrawn_at__isnull=True).first()
+
+
+def stands_in(invitation: Invitation) -> bool:
+    """Single sign-on may stand in the place of the password at this link: whoever comes in brings an identity; at a link for a
+    device alone the one that is linked already counts, and no other."""
+    return invitation.purpose == Invitation.Purpose.ENROL or linked(invitation.user) is not None
 
 
 # Asking --------------------------------------------------------------------------------------------------------------
@@ -178,6 +184,10 @@ def _person(row: SsoRequest, claims: openid.Claims) -> User | None:
     if row.purpose in (Purpose.LINK, Purpose.ENROL):
         if held is not None and held.user_id != row.user_id:
             raise Refused("This identity is linked to another account.", "linked to another account", row.user)
+        own = linked(row.user) if row.user else None
+        if own is not None and own.subject != claims.subject:
+            message = "Another identity is linked to this account: an administrator unlinks it first. Nothing was done."
+            raise Refused(message, f"subject {claims.subject[:100]}", row.user)
         return row.user
     if held is None or (row.purpose == Purpose.SIGN and held.user_id != row.user_id):
         message = (

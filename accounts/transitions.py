@@ -2,7 +2,8 @@
 
 Two rules hold throughout. Nobody administers their own account. And no administrator alone can come by both password and
 one-time code of a person (21 CFR 11.200(a)(3)): nobody but the person sets or sees a password, and whoever changed the
-address that links go to does not also withdraw the device.
+address that links go to does not also withdraw the device. Who did what is asked under the lock of the person, so that two
+requests side by side are one hand too.
 """
 
 import uuid
@@ -16,7 +17,6 @@ from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth.models import Group
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
 from django.db import models, transaction
 from django.db.models import Q
 from django.http import HttpRequest
@@ -56,8 +56,8 @@ Purpose = links.Purpose
 OWN_ACCOUNT = "own account"  # why an administrator was refused; an alarm
 EVIDENCE_LETTERS = 10
 HANDS_APART_FOR = timedelta(days=30)
-KNOWLEDGE = (Action.USER_CHANGED, Action.SSO_LINKED)
-POSSESSION = (Action.CODE_RESET, Action.CODE_LINKED, Action.PASSKEY_WITHDRAWN)
+KNOWLEDGE = (Action.USER_CHANGED, Action.SSO_LINKED, Action.SSO_UNLINKED)
+POSSESSION = (Action.CODE_RESET, Action.CODE_LINKED, Action.PASSKEY_WITHDRAWN, Action.USER_SUSPECTED)
 READ = "records.view_record"
 
 
@@ -126,15 +126,16 @@ def invite(
 
 
 def send_link_again(user: User, *, by: User) -> None:
-    """Another enrolment link, where the first was lost or has expired; a device link where the device was withdrawn."""
+    """Another enrolment link, where the first was lost or has expired; a device link where the device was withdrawn. Whoever had
+    a device once and has no password left sets both anew, which takes other hands as a device link does."""
     _demand_over(user, by)
-    if codes.device_in_use(user):
-        raise _refused("This account is set up: there is nothing to send a link for.", user, by)
-    purpose = Purpose.CODE if user.has_usable_password() or sso.linked(user) else Purpose.ENROL
-    if purpose == Purpose.CODE:
-        _demand_other_hand(user, by, *KNOWLEDGE)
     with transaction.atomic(durable=True):
-        if purpose == Purpose.CODE:
+        user = _locked(user)
+        if codes.device_in_use(user):
+            raise _refused("This account is set up: there is nothing to send a link for.", user, by)
+        purpose = Purpose.CODE if user.has_usable_password() or sso.linked(user) else Purpose.ENROL
+        if purpose == Purpose.CODE or _had_device(user):
+            _demand_other_hand(user, by, *KNOWLEDGE)
             trail.record(Action.CODE_LINKED, user, by=by, detail=founding.mark())
         else:
             trail.record(Action.USER_INVITED, user, by=by, detail={"again": True, **founding.mark()})
@@ -145,32 +146,35 @@ def enrol(token: str, *, device: CodeDevice, code: str, password: str = "", proo
     """Set password and device in one go, with the link that was mailed and one code of the device (`codes.new_device`). What
     the identity provider proved for this link (`proof`) may stand in the place of the password: it is linked then.
 
-    With a link for a device alone, `password` is the one that the person has already. Raises Refused; nothing is set then
-    and the link stays good, but for a wrong password, which counts as a failed log-in does.
+    With a link for a device alone, `password` is the one that the person has already, and `proof` is of the identity that is
+    linked already. Raises Refused; nothing is set then and the link stays good, but for a wrong password, which counts as a
+    failed log-in does.
     """
     invitation = links.find(token, Purpose.ENROL, Purpose.CODE)
-    user = invitation.user
-    first = invitation.purpose == Purpose.ENROL and proof is None
+    user, alone = invitation.user, invitation.purpose == Purpose.CODE
     if proof is not None:
         if proof.bound != str(invitation.pk):
             raise _refused("The identity provider confirmed you for something else.", user, user)
-    elif first:
-        _demand_password(user, password)
-    else:
+    elif alone:
         identity.confirm_password(user, password)
+    else:
+        _demand_password(user, password)
     with transaction.atomic(durable=True):
-        links.use(invitation)
         user = _locked(user)
-        device.by_link = not first
+        links.use(invitation)
+        again = device.by_link = _had_device(user)
         _confirm_device(user, device, code)
         if proof is not None:
-            _link_proved(user, proof)
-        if first:
+            _link_proved(user, proof, known=alone)
+        elif not alone:
             user.set_password(password)
             user.save(update_fields=["password"])
-        action = Action.USER_ENROLLED if invitation.purpose == Purpose.ENROL else Action.CODE_ENROLLED
-        trail.record(action, user, by=user, detail=founding.mark())
-        if first:
+        anew = again and not alone
+        if anew:
+            _note_set_anew(user)
+        action = Action.CODE_ENROLLED if alone else Action.USER_ENROLLED
+        trail.record(action, user, by=user, detail={**({"by_link": True} if anew else {}), **founding.mark()})
+        if not again:
             _settled(user)
     return user
 
@@ -195,8 +199,7 @@ def reset_password(token: str, password: str) -> User:
     with transaction.atomic(durable=True):
         links.use(invitation)
         user = _set_password(invitation.user, password, by_link=True)
-        user.password_reset_at = clock.now()
-        user.save(update_fields=["password_reset_at"])
+        _note_set_anew(user)
         identity.end_sittings(user)
     return user
 
@@ -413,9 +416,9 @@ def withdraw_device(user: User, *, by: User, reason: str) -> None:
     """The device and all passkeys count no more, at once (11.300(c)), and the sittings end. A link for a new device is mailed;
     it asks for the person's password. Refused for whoever changed the person's mailbox lately."""
     _demand_over(user, by, reason)
-    _demand_other_hand(user, by, *KNOWLEDGE)
     with transaction.atomic(durable=True):
         user = _locked(user)
+        _demand_other_hand(user, by, *KNOWLEDGE)
         if not _withdraw_devices(user):
             raise _refused("There is no device to withdraw.", user, by)
         gone = passkeys.withdraw(user)
@@ -436,8 +439,9 @@ def suspect(user: User, *, since: datetime, by: User, reason: str) -> None:
 
 
 def clear(user: User, *, by: User, reason: str) -> None:
-    """End the suspicion, after a new proof of identity and a new device, by another administrator than the one who allowed the
-    device. Signatures under review stay so until quality has decided."""
+    """End the suspicion, after a new proof of identity and a new device, by another administrator than those who allowed the
+    device, proved the identity, or changed the mailbox or single sign-on lately: this is the last gate, and whoever opened one
+    before it does not open it too. Signatures under review stay so until quality has decided."""
     _demand_over(user, by, reason)
     with transaction.atomic(durable=True):
         user = _locked(user)
@@ -449,9 +453,9 @@ def clear(user: User, *, by: User, reason: str) -> None:
             raise _refused("First somebody proves the person's identity anew.", user, by)
         if device is None or device.confirmed_at is None or device.confirmed_at <= row.raised_at:
             raise _refused("First the person sets up a new device, with a link that an administrator sends.", user, by)
-        if _has_done(user, by, Action.CODE_LINKED):
-            raise _refused("Whoever allowed the new device does not also end the suspicion: ask another administrator.",
-                           user, by)  # fmt: skip
+        if user.identity_proved_by_id == by.pk or _has_done(user, by, Action.CODE_LINKED, *KNOWLEDGE):
+            raise _refused("Whoever allowed the new device, proved the identity, or changed mailbox or single sign-on within 30"
+                           " days does not also end the suspicion: ask another administrator.", user, by)  # fmt: skip
         row.ended_at, row.ended_by = clock.now(), by
         row.save(update_fields=["ended_at", "ended_by"])
         trail.record(Action.USER_CLEARED, user, by=by, reason=reason)
@@ -459,11 +463,13 @@ def clear(user: User, *, by: User, reason: str) -> None:
 
 def link_identity(user: User, *, subject: str, by: User, reason: str) -> None:
     """Say who the person is at the identity provider that is configured. Never by whoever withdrew their device lately: single
-    sign-on stands in the place of the password. Raises Refused."""
+    sign-on stands in the place of the password, and counts as a password that was set anew. Raises Refused."""
     _demand_over(user, by, reason)
-    _demand_other_hand(user, by, *POSSESSION)
     with transaction.atomic(durable=True):
-        _link(_locked(user), settings.OIDC_ISSUER, _line(subject), by=by, reason=reason)
+        user = _locked(user)
+        _demand_other_hand(user, by, *POSSESSION)
+        _link(user, settings.OIDC_ISSUER, _line(subject), by=by, reason=reason)
+        _note_set_anew(user)
 
 
 def unlink_identity(user: User, *, by: User, reason: str) -> None:
@@ -483,9 +489,9 @@ def unlink_identity(user: User, *, by: User, reason: str) -> None:
 def withdraw_passkey(user: User, passkey: uuid.UUID, *, by: User, reason: str) -> None:
     """A passkey counts no more, at once (11.300(c)), and the sittings end. The same hands apart as for the device."""
     _demand_over(user, by, reason)
-    _demand_other_hand(user, by, *KNOWLEDGE)
     with transaction.atomic(durable=True):
         user = _locked(user)
+        _demand_other_hand(user, by, *KNOWLEDGE)
         _withdraw_passkey(user, passkey, by=by, reason=reason)
         identity.end_sittings(user)
 
@@ -652,7 +658,7 @@ def _wrong_name(user: User) -> list[str]:
 
 def _wrong_email(user: User) -> list[str]:
     try:
-        validate_email(user.email)
+        User._meta.get_field("email").clean(user.email, user)
     except ValidationError:
         return ["The e-mail address is not valid."]
     if User.objects.filter(email__iexact=user.email).exclude(pk=user.pk).exists():
@@ -688,6 +694,17 @@ def _set_password(user: User, password: str, *, by_link: bool) -> User:
     return user
 
 
+def _note_set_anew(user: User) -> None:
+    """Others or a mailed link set the password anew, or what stands in its place: the hold of signing asks for it."""
+    user.password_reset_at = clock.now()
+    user.save(update_fields=["password_reset_at"])
+
+
+def _had_device(user: User) -> bool:
+    """The person came in before: a device that is set up by a link now stands in the place of that one."""
+    return CodeDevice.objects.filter(user=user).exists()
+
+
 def _confirm_device(user: User, device: CodeDevice, code: str) -> None:
     """Keep an unproved device as the one in use, if `code` is what it shows now (11.300(e))."""
     if device.user_id != user.pk or not codes.prove(device, code):
@@ -708,13 +725,18 @@ def _withdraw_passkey(user: User, pk: uuid.UUID, *, by: User, reason: str = "") 
     trail.record(Action.PASSKEY_WITHDRAWN, user, by=by, reason=reason, detail=detail)
 
 
-def _link_proved(user: User, proof: SsoRequest) -> None:
-    """Link the identity of a proof, which is spent; one that is linked already stays as it is."""
+def _link_proved(user: User, proof: SsoRequest, *, known: bool = False) -> None:
+    """Link the identity of a proof, which is spent; one that is linked already stays as it is, and with `known` no other one
+    counts."""
     if proof.user_id != user.pk or not sso.use(sso.Proof(proof.pk, proof.bound), user):
         raise _refused("The identity provider's confirmation is over. Confirm yourself there again.", user, user)
     held = sso.linked(user)
-    if held is None or (held.issuer, held.subject) != (proof.issuer, proof.subject):
-        _link(user, proof.issuer, proof.subject, by=user)
+    if held is not None and (held.issuer, held.subject) == (proof.issuer, proof.subject):
+        return
+    if known:
+        raise _refused("This is not the identity that is linked to the account: type your password, or ask an administrator.",
+                       user, user)  # fmt: skip
+    _link(user, proof.issuer, proof.subject, by=user)
 
 
 def _link(user: User, issuer: str, subject: str, *, by: User, reason: str = "") -> None:
@@ -757,7 +779,8 @@ def _demand_over(user: User, by: User, reason: str | None = None) -> None:
 
 
 def _demand_other_hand(user: User, by: User, *actions: Action) -> None:
-    """Mailbox and device lead to password and code: one administrator touches only one of the two within 30 days."""
+    """Mailbox and device lead to password and code: one administrator touches only one of the two within 30 days. Asked of a
+    `_locked()` user alone: what is done at the same time has to wait, or has been seen."""
     if _has_done(user, by, *actions):
         raise trail.Forbidden(
             "Mailbox (or single sign-on) and device of a person are not changed by the same administrator within 30 days:"

@@ -56,10 +56,12 @@ def answered(form: django_forms.Form, verb: Callable[[], object], request: HttpR
 
 
 def next_page(request: HttpRequest) -> str:
-    """Where the person wanted to go, if that is a page of ours."""
+    """Where the person wanted to go, if that is a path of ours, else the desk. What does not begin with one slash would be taken
+    for the name of a page, or for that of a host."""
     wanted = request.POST.get("next") or request.GET.get("next") or ""
     ours = url_has_allowed_host_and_scheme(wanted, {request.get_host()}, require_https=request.is_secure())
-    return wanted if ours else settings.LOGIN_REDIRECT_URL
+    path = wanted.startswith("/") and not wanted.startswith("//")
+    return wanted if ours and path else settings.LOGIN_REDIRECT_URL
 
 
 @login_not_required
@@ -158,7 +160,7 @@ def enrol(request: HttpRequest, token: str) -> HttpResponse:
         "person": invitation.user,
         "first": first,
         "proof": proof,
-        "sso_name": sso_name() if first or sso.linked(invitation.user) else "",
+        "sso_name": sso_name() if sso.stands_in(invitation) else "",
         "token": token,
         "until": invitation.expires_at,
         **_shown(device),

@@ -319,6 +319,28 @@ def test_what_cannot_be_read_is_refused_with_400(people, visitor):
     assert attempt(visitor, "a" * 200).status_code == 400
 
 
+@pytest.mark.parametrize(
+    ("wanted", "leads"),
+    [
+        ("/account/?a=b", "/account/?a=b"),
+        ("foo", "/"),
+        ("accounts:login", "/"),
+        ("http://testserver/account/", "/"),
+        ("//testserver/account/", "/"),
+        ("//evil.example/", "/"),
+        ("///evil.example/", "/"),
+        ("/\\evil.example/", "/"),
+        ("https://evil.example/", "/"),
+        ("javascript:alert(1)", "/"),
+        ("", "/"),
+    ],
+)
+def test_log_in_leads_to_a_path_of_ours_and_else_to_the_desk(people, visitor, wanted, leads):
+    fields = {"username": "author", "password": PASSWORD, "code": people.code(people.author), "next": wanted}
+    assert visitor.post("/login/", fields).url == leads
+    assert visitor.get("/login/", {"next": wanted}).url == leads
+
+
 def test_there_is_no_superuser_column(people):
     assert not {"is_superuser", "is_staff"} & {field.name for field in User._meta.get_fields()}
     assert not any(user.is_superuser for user in User.objects.all())

@@ -178,6 +178,19 @@ def test_a_refused_invitation_keeps_what_was_typed_and_says_what_is_wrong(people
     assert office.post("/people/invite/", {**INVITATION, "email": "x"}).status_code == 400
 
 
+@pytest.mark.parametrize(
+    ("field", "typed", "sentence"),
+    [
+        ("expires_at", "9999-12-31", "too far away"),
+        ("email", f"{'a' * 40}@{'b' * 60}.{'c' * 60}.{'d' * 60}.{'e' * 60}.example", "at most 254"),
+    ],
+)
+def test_what_no_column_holds_is_said_at_the_field(people, office, field, typed, sentence):
+    answer = office.post("/people/invite/", {**INVITATION, field: typed})
+    assert answer.status_code == 400
+    assert sentence in words(answer)
+
+
 def test_what_a_person_is_called_is_shown_as_text(people, office):
     carol = invite(people, legal_name="<script>alert(1)</script>", title='"><img src=x>')
     for address in ("/people/", f"/people/{carol.pk}/", f"/people/{carol.pk}/roles/", f"/people/{carol.pk}/trail/"):

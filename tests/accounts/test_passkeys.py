@@ -76,6 +76,7 @@ def test_a_passkey_is_not_enrolled_without_both(people, password, code, sentence
         (lambda: "{}", "passkey"),
         (lambda: "[1, 2]", "passkey"),
         (lambda: "nonsense", "passkey"),
+        (lambda: "[" * 9999, "recursion"),
     ],
 )
 def test_what_is_no_new_passkey_is_refused_and_spends_no_code(people, made, why):
@@ -177,6 +178,9 @@ WRONG = {
     "somebody else's handle": (lambda key: Authenticator(key.credential_id, key.key, user=b"x" * 16).answer(CHALLENGE), "somebody else"),
     "no JSON": (lambda key: "answer", ""),
     "JSON of another kind": (lambda key: "[]", ""),
+    "JSON without an end": (lambda key: "[" * 9999, "recursion"),
+    "objects without an end": (lambda key: '{"a":' * 1900, "recursion"),
+    "what no entry can keep": (lambda key: '{"id": "AA", "rawId": "AA", "response": {}, "type": "\\u0000"}', ""),
 }  # fmt: skip
 
 

@@ -4,10 +4,11 @@
 import os
 import secrets
 import threading
+import uuid
 
 import psycopg
 import pytest
-from django.db import connections, transaction
+from django.db import connection, connections, transaction
 from django.test import Client
 
 from accounts import accountability, codes, dormancy, identity, links, rights, tasks, transitions
@@ -31,6 +32,7 @@ from audit.models import Entry
 from signatures.models import Signature
 from tests import acts, builders
 from tests.accounts.authenticator import Authenticator
+from tests.cast import time_for_a_code
 from tests.signatures.test_ceremony import Table, refused
 
 EARLIER = "now() - interval '400 days'"
@@ -42,7 +44,9 @@ SPOILT = {
     "policy": "DELETE FROM accounts_policy",
     "training": "UPDATE accounts_qualification SET met_at = NULL",
     "device": f"UPDATE accounts_codedevice SET confirmed_at = {EARLIER}",
-    "hold": "UPDATE accounts_codedevice SET by_link = true; UPDATE accounts_user SET password_reset_at = now()",
+    "hold": "UPDATE accounts_codedevice SET by_link = true; UPDATE accounts_user SET password_reset_at = now();"
+    " INSERT INTO audit_entry (action, reason, actor, actor_name, actor_role, subject_kind, subject_id, subject_label, request_id,"
+    " detail) SELECT 'password.changed', '', id, legal_name, '', 'user', id, legal_name, '', '{\"by_link\": true}' FROM accounts_user",
     "suspicion": "INSERT INTO accounts_suspicion (id, user_id, kind, since, reason, raised_by_id) SELECT gen_random_uuid(), id,"
     " 'lost', now() - interval '1 hour', 'Told.', id FROM accounts_user",
 }  # fmt: skip
@@ -272,11 +276,140 @@ def test_compliance_whoever_changed_the_mailbox_allows_no_new_device(people, tic
                                    email="other@lab.example")  # fmt: skip
 
 
+@pytest.mark.compliance("11.200(a)(3)", "11.300(c)")
+def test_compliance_whoever_put_an_account_under_suspicion_does_not_change_its_mailbox(people):
+    author = people.author
+    transitions.suspect(author, since=clock.now(), by=people.administrator, reason="Seen at two places.")
+    with pytest.raises(trail.Forbidden, match="same administrator"):
+        transitions.change_details(author, by=people.administrator, reason="A new mailbox of the firm.", legal_name="Ana",
+                                   email="ana@lab.example")  # fmt: skip
+    with pytest.raises(trail.Forbidden, match="same administrator"):
+        transitions.link_identity(author, subject="sub-x", by=people.administrator, reason="Known by this subject")
+
+
+@pytest.mark.compliance("11.200(a)(3)", "11.300(c)")
+@pytest.mark.parametrize("act", ["identity", "mailbox"])
+def test_compliance_whoever_proved_the_identity_or_changed_the_mailbox_does_not_end_the_suspicion(people, ticking, act):
+    reviewer, reason = people.reviewer, "Seen in person with a new phone."
+    transitions.suspect(reviewer, since=clock.now(), by=people.administrator, reason=reason)
+    re_enable(people, ticking, reviewer)
+    prover = people.administrator2 if act == "identity" else people.administrator
+    transitions.prove_identity(reviewer, by=prover, evidence="Passport, last digits 1234")
+    if act == "mailbox":
+        transitions.change_details(reviewer, by=people.administrator2, reason=reason, legal_name=reviewer.legal_name,
+                                   email="maja@elsewhere.example")  # fmt: skip
+    with pytest.raises(trail.Refused, match="another administrator"):
+        transitions.clear(reviewer, by=people.administrator2, reason=reason)
+
+
+def wait_for(thread: threading.Thread) -> None:
+    """Until it waits for what this transaction holds, or is done."""
+    with connection.cursor() as cursor:
+        while thread.is_alive():
+            cursor.execute(
+                "SELECT 1 FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))"
+            )
+            if cursor.fetchone():
+                return
+
+
+MEANWHILE = {
+    "withdraw_device": (Action.USER_CHANGED, {"reason": "Phone lost on a train"}),
+    "withdraw_passkey": (Action.USER_CHANGED, {"reason": "Key lost on a train", "passkey": uuid.uuid4()}),
+    "send_link_again": (Action.USER_CHANGED, {}),
+    "link_identity": (Action.CODE_RESET, {"reason": "Known by this subject", "subject": "sub-x"}),
+}
+
+
+@pytest.mark.compliance("11.200(a)(3)")
+@pytest.mark.parametrize("verb", MEANWHILE)
+def test_compliance_one_administrator_with_two_requests_side_by_side_is_one_hand(people, settings, verb):
+    settings.OIDC_ISSUER = "https://id.example"
+    author, administrator, said = people.author, people.administrator, []
+    if verb == "send_link_again":
+        transitions.report_lost(author, since=clock.now(), password="correct horse battery")
+    action, given = MEANWHILE[verb]
+
+    def second() -> None:
+        try:
+            getattr(transitions, verb)(author, by=administrator, **given)
+        except trail.Refused as refused:
+            said.append(refused.message)
+        finally:
+            connections.close_all()
+
+    thread = threading.Thread(target=second)
+    with transaction.atomic():
+        User.objects.select_for_update(no_key=True).get(pk=author.pk)
+        trail.record(action, author, by=administrator, reason="The first of two.", detail={"email": ["a", "b"]})
+        thread.start()
+        wait_for(thread)
+    thread.join()
+    assert said and "same administrator" in said[0]
+
+
 @pytest.mark.compliance("11.200(a)(3)")
 def test_compliance_after_both_components_were_reset_within_a_day_signing_is_held_for_a_day(people, ticking):
     as_owner(SPOILT["hold"])
     assert gaps(people.reviewer) == ["hold"]
     ticking.advance(hours=25)
+    assert gaps(people.reviewer) == []
+
+
+def new_password(user: User) -> None:
+    """By the mailed link."""
+    with transaction.atomic():
+        token = links.issue(user, links.Purpose.PASSWORD, by=None)
+    transitions.reset_password(token, "another horse battery")
+
+
+def new_device(people, user: User, password: str = "another horse battery") -> None:
+    """By the mailed link, in the place of one that an administrator withdrew."""
+    transitions.withdraw_device(user, by=people.administrator, reason="Phone lost on a train")
+    with transaction.atomic():
+        token = links.issue(user, links.Purpose.CODE, by=people.administrator)
+    device = codes.new_device(user)
+    transitions.enrol(token, device=device, code=codes.code_at(device, time_for_a_code()), password=password)
+
+
+@pytest.mark.compliance("11.200(a)(3)")
+def test_compliance_a_hold_is_not_lifted_by_replacing_the_device_oneself(people, ticking):
+    reviewer = people.reviewer
+    new_password(reviewer)
+    new_device(people, reviewer)
+    ticking.next_code()
+    reviewer, device = User.objects.get(pk=reviewer.pk), codes.new_device(reviewer)
+    given = Credentials("another horse battery", people.code(reviewer))
+    transitions.replace_device(
+        reviewer,
+        credentials=given,
+        device=device,
+        code=codes.code_at(device, clock.now()),
+        sitting=acts.sitting(reviewer),
+    )
+    assert gaps(reviewer) == ["hold"]
+    ticking.advance(hours=25)
+    assert gaps(reviewer) == []
+
+
+@pytest.mark.compliance("11.200(a)(3)")
+def test_compliance_a_hold_is_not_lifted_by_yet_another_new_password(people, ticking):
+    reviewer = people.reviewer
+    new_device(people, reviewer, "correct horse battery")
+    ticking.advance(hours=23)
+    new_password(reviewer)
+    ticking.advance(hours=2)
+    new_password(reviewer)  # more than a day after the device, less than one after the first of the two
+    assert gaps(reviewer) == ["hold"]
+    ticking.advance(hours=23)
+    assert gaps(reviewer) == []
+
+
+@pytest.mark.compliance("11.200(a)(3)")
+def test_compliance_a_device_and_a_password_of_different_days_hold_nothing(people, ticking):
+    new_device(people, people.reviewer, "correct horse battery")
+    ticking.advance(hours=25)
+    new_password(people.reviewer)
     assert gaps(people.reviewer) == []
 
 

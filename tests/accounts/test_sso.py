@@ -9,16 +9,19 @@ import pytest
 from django.db import transaction
 from django.test import Client
 
-from accounts import codes, identity, links, openid, transitions
+from accounts import codes, identity, links, openid, tasks, transitions
 from accounts.identity import Credentials
 from accounts.models import CodeDevice, SsoIdentity, SsoRequest, User
 from audit import clock, trail
+from audit.actions import Action
 from audit.models import Entry
+from jobs.models import Job
 from signatures import intents
 from signatures.models import Signature
 from tests import acts
 from tests.accounts import provider as providers
 from tests.accounts.provider import SETTINGS, leads_to
+from tests.accounts.test_rights import gaps
 from tests.cast import PASSWORD, time_for_a_code
 
 REASON = "Known at the provider by this subject"
@@ -296,6 +299,121 @@ def test_compliance_an_invited_person_enrols_with_the_mailed_link_single_sign_on
     newcomer.refresh_from_db()
     assert not newcomer.has_usable_password() and SsoIdentity.objects.get().user == newcomer
     assert token not in str(list(SsoRequest.objects.values()))
+
+
+def mailed(user: User, purpose: str, people) -> str:
+    """What is in the mailbox."""
+    with transaction.atomic():
+        return links.issue(user, purpose, by=people.administrator)
+
+
+def enrols(browser: Client, token: str, user: User):
+    """Send the page of the link with a code of the device that it shows."""
+    browser.get(f"/enrol/{token}/")
+    held = browser.session["new_device"]
+    device = CodeDevice(pk=uuid.UUID(held["id"]), user=user, seed=base64.b64decode(held["seed"]))
+    return browser.post(f"/enrol/{token}/", {"code": codes.code_at(device, time_for_a_code())})
+
+
+def without_device(people, user: User) -> str:
+    transitions.withdraw_device(user, by=people.administrator2, reason="Phone lost on a train")
+    return mailed(user, links.Purpose.CODE, people)
+
+
+def proved(user: User, subject: str, token: str, provider) -> SsoRequest:
+    """What the provider proved for the link, past every page of ours."""
+    row = links.find(token, links.Purpose.CODE, links.Purpose.ENROL)
+    return SsoRequest.objects.create(
+        purpose="enrol", state_sha256=subject, user=user, bound=str(row.pk), since=clock.now(), expires_at=clock.now(),
+        proved_at=clock.now(), issuer=provider.url, subject=subject,
+    )  # fmt: skip
+
+
+@pytest.mark.compliance("11.200(a)(1)", "11.200(a)(3)", "S9")
+def test_compliance_a_link_for_a_device_alone_takes_no_identity_where_none_is_linked(people, provider):
+    token, browser = without_device(people, people.author), Client()
+    assert "in the place of a password" not in browser.get(f"/enrol/{token}/").content.decode()
+    answer = browser.post(f"/enrol/{token}/sso/")
+    assert answer.status_code == 403 and "with your password" in answer.content.decode()
+    assert refusal().subject_id == str(people.author.pk)
+    assert not SsoRequest.objects.exists()
+
+
+@pytest.mark.compliance("11.200(a)(1)", "11.200(a)(3)", "S9")
+@pytest.mark.parametrize("held", ["", "marta"])
+def test_compliance_a_link_for_a_device_alone_is_used_by_the_linked_identity_and_no_other(people, provider, held):
+    if held:
+        linked(people, people.author, held)
+    token, device = without_device(people, people.author), codes.new_device(people.author)
+    given = {"device": device, "code": codes.code_at(device, time_for_a_code())}
+    stranger = proved(people.author, "sub-mallory", token, provider)
+    with pytest.raises(trail.Refused, match="not the identity"), trail.refusals():
+        transitions.enrol(token, proof=stranger, **given)
+    assert Entry.objects.filter(action="user.refused", subject_id=str(people.author.pk)).exists()
+    assert not SsoIdentity.objects.filter(subject="sub-mallory").exists()
+    assert codes.device_in_use(people.author) is None
+    links.find(token, links.Purpose.CODE)  # still good for its owner
+
+
+@pytest.mark.compliance("11.200(a)(1)", "S9")
+def test_compliance_at_a_device_link_the_provider_confirms_the_linked_person_and_nobody_else(people, provider):
+    linked(people, people.author, "marta")
+    token, browser = without_device(people, people.author), Client()
+    answer = through(browser, provider, "mallory", f"/enrol/{token}/sso/")
+    assert answer.status_code == 403 and "Another identity is linked" in answer.content.decode()
+    assert "sub-mallory" in refusal().detail["why"]
+    assert not Entry.objects.filter(action="sso.confirmed").exists()
+    through(browser, provider, "marta", f"/enrol/{token}/sso/")
+    assert enrols(browser, token, people.author).url == "/login/"
+    assert codes.device_in_use(people.author).by_link
+
+
+@pytest.mark.compliance("11.10(i)", "S9")
+def test_compliance_who_comes_with_single_sign_on_is_asked_to_read_as_everybody_is(people, provider):
+    newcomer = transitions.invite(username="newcomer", legal_name="Noor Haile", email="noor@lab.example", roles=["scientist"],
+                                  areas=[people.laboratory], by=people.administrator)  # fmt: skip
+    token, browser = mailed(newcomer, links.Purpose.ENROL, people), Client()
+    through(browser, provider, "noor", f"/enrol/{token}/sso/")
+    assert enrols(browser, token, newcomer).url == "/login/"
+    assert Job.objects.filter(kind=tasks.SETTLED, args__user=str(newcomer.pk)).count() == 1
+    assert not codes.device_in_use(newcomer).by_link  # nothing was set anew
+
+
+@pytest.mark.compliance("11.200(a)(3)")
+def test_compliance_an_identity_linked_by_another_and_a_device_by_link_within_a_day_hold_signing(
+    people, provider, ticking
+):
+    linked(people, people.reviewer, "maja")
+    token, browser = without_device(people, people.reviewer), Client()
+    through(browser, provider, "maja", f"/enrol/{token}/sso/")
+    assert enrols(browser, token, people.reviewer).url == "/login/"
+    assert gaps(people.reviewer) == ["hold"]
+    ticking.advance(hours=25)
+    assert gaps(people.reviewer) == []
+
+
+@pytest.mark.compliance("11.200(a)(3)")
+def test_compliance_who_has_neither_password_nor_identity_left_comes_back_by_two_hands_and_is_held(
+    people, provider, ticking
+):
+    reviewer = people.reviewer
+    with transaction.atomic():
+        reviewer.set_unusable_password()
+        reviewer.save(update_fields=["password"])
+        trail.record(Action.PASSWORD_CHANGED, reviewer, by=trail.SYSTEM)
+    linked(people, reviewer, "maja")
+    transitions.withdraw_device(reviewer, by=people.administrator2, reason="Phone lost on a train")
+    transitions.unlink_identity(reviewer, by=people.administrator, reason="Left the directory")
+    with pytest.raises(trail.Forbidden, match="same administrator"):
+        transitions.send_link_again(reviewer, by=people.administrator)
+    transitions.send_link_again(reviewer, by=people.administrator2)
+    assert Entry.objects.filter(action="code.linked", actor=str(people.administrator2.pk)).exists()
+    token, device = mailed(reviewer, links.Purpose.ENROL, people), codes.new_device(reviewer)
+    code = codes.code_at(device, time_for_a_code())
+    transitions.enrol(token, device=device, code=code, password="another horse battery")
+    assert gaps(reviewer) == ["hold"]
+    ticking.advance(hours=25)
+    assert gaps(reviewer) == []
 
 
 # Step-up at a signing --------------------------------------------------------------------------------------------------------

@@ -205,7 +205,9 @@ def test_names_are_folded_beyond_case():
 
 
 @pytest.mark.compliance("11.300(a)")
-@pytest.mark.parametrize("email", ["author@lab.example", "AUTHOR@lab.example", "not an address", ""])
+@pytest.mark.parametrize(
+    "email", ["author@lab.example", "AUTHOR@lab.example", "not an address", "", f"{'a' * 60}@{'b.' * 98}example"]
+)
 def test_a_mailbox_that_is_taken_or_no_mailbox_is_refused(people, email):
     with pytest.raises(trail.Refused):
         invite(people, email=email)
