@@ -425,7 +425,8 @@ class Letter(models.Model):
 
 
 class LetterWaiver(models.Model):
-    """A fact that an approved waiver report writes: until then signing does not wait for the letter of 11.100(c)."""
+    """A fact that an approved waiver report writes: until `expires_at` signing does not wait for the letter of 11.100(c). It ends
+    sooner where an approval of the report is withdrawn or falls."""
 
     version_id = models.UUIDField(primary_key=True, help_text="the report that quality signed")
     label = models.TextField()

@@ -126,7 +126,9 @@ def _hold(user: User, now: datetime) -> Finding:
 def _identity(user: User, now: datetime) -> Finding:
     if user.identity_proved_at and user.identity_proved_by_id not in (None, user.pk):
         return Finding(True, f"Proved {user.identity_proved_at:%d %b %Y} by {user.identity_proved_by}.")
-    sentence = "Nobody has proved your identity: an administrator who did not invite you sees your papers and says so."
+    sentence = (
+        "The identity is not proved yet: an administrator who did not send the invitation sees the papers and says so."
+    )
     return Finding(False, sentence, "/account/", "Who you are to the portal", "identity")
 
 
@@ -134,7 +136,7 @@ def _acknowledgement(user: User, now: datetime) -> Finding:
     found = accountability.acknowledged(user)
     if found:
         return Finding(True, f"Revision {found.revision} acknowledged {found.at:%d %b %Y}.")
-    sentence = f"You have not acknowledged revision {accountability.REVISION} of what your signature means."
+    sentence = f"Revision {accountability.REVISION} of what a signature means is not acknowledged yet."
     return Finding(False, sentence, "/account/accountability/", "Read and acknowledge it")
 
 
@@ -159,13 +161,15 @@ def _policy(user: User, now: datetime) -> Finding:
 def _training(user: User, now: datetime) -> Finding:
     late = qualifications.overdue(user, GATE, now)
     if late:
-        return Finding(False, f"Your training is overdue: read {late[0].label} first.", "/training/", "Your training")
+        return Finding(
+            False, f"Training is overdue: {late[0].label} is to be read first.", "/training/", "Your training"
+        )
     trained_on = qualifications.policy_in_force(user)
     if not trained_on:
         policy = policy_in_effect(now)
         what = policy.label if policy else "the e-signature SOP"
         url = policy.page if policy else "/training/"
-        return Finding(False, f"You are not trained yet: read and sign {what} first.", url, "Read it")
+        return Finding(False, f"Not trained yet: {what} is to be read and signed first.", url, "Read it")
     return Finding(True, f"Trained on {trained_on}.")
 
 

@@ -601,6 +601,14 @@ def waive_letter(
     return row
 
 
+def end_waiver(version: trail.HasSubject, *, by: User, reason: str) -> None:
+    """End the waiver that this report brought about: an approval of it counts no more. Must run in the transaction of the act
+    that says so."""
+    about, now = version.trail_subject(), clock.now()
+    if LetterWaiver.objects.filter(version_id=about.id, expires_at__gt=now).update(expires_at=now):
+        trail.record(Action.LETTER_WAIVER_ENDED, about, by=by, reason=reason)
+
+
 # What the verbs are made of -----------------------------------------------------------------------------------------
 
 

@@ -60,6 +60,7 @@ class Action(TextChoices):
     CODE_LOST = "code.lost", "reported lost the one-time code device of"
     LETTER_FILED = "letter.filed", "filed the"
     LETTER_WAIVED = "letter.waived", "waived the letter of 11.100(c) by"
+    LETTER_WAIVER_ENDED = "letter.waiver_ended", "ended the waiver of the letter of 11.100(c) by"
     LETTER_REFUSED = "letter.refused", "was refused to file a letter for"
     PASSKEY_ENROLLED = "passkey.enrolled", "enrolled a passkey"
     PASSKEY_WITHDRAWN = "passkey.withdrawn", "withdrew a passkey of"

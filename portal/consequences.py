@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from accounts.models import User
 from accounts.rights import WAIVED_FOR
-from accounts.transitions import waive_letter
+from accounts.transitions import end_waiver, waive_letter
 from audit import clock
 from jobs.queue import enqueue_all
 from portal import anchoring, posture, recertification, restoring, signed_mail, trail_reviews
@@ -14,7 +14,9 @@ from records.kinds import Kind
 from records.models import Version
 from records.transitions import take_effect
 from signatures import archive
+from signatures.meanings import Meaning, Outcome
 from signatures.models import Signature
+from signatures.signing import LETTER_WAIVER
 from sops import transitions as sops
 from validation_docs import transitions as validation_docs
 
@@ -26,8 +28,16 @@ def approved(version: Version, signer: User) -> None:
 
 def signed(signature: Signature) -> None:
     """Runs in the transaction of each signature: after the commit its proof goes under Object Lock, a checkpoint of the trail
-    covers it, and the author hears of the last one by mail."""
+    covers it, and the author hears of the last one by mail. A waiver ends with the approval that brought it about."""
+    if _undoes_approval(signature) and signature.version.record.type_id == LETTER_WAIVER:
+        end_waiver(signature.version, by=signature.signer, reason=signature.reason)
     enqueue_all([archive.asked(signature), anchoring.asked(signature), *signed_mail.asked(signature)])
+
+
+def _undoes_approval(signature: Signature) -> bool:
+    fallen = signature.meaning == Meaning.DISPOSITION and signature.outcome == Outcome.FALLS
+    about = signature.about if signature.meaning == Meaning.WITHDRAWAL or fallen else None
+    return about is not None and about.meaning == Meaning.APPROVAL
 
 
 def retired(version: Version, signer: User) -> None:
@@ -65,7 +75,7 @@ REPORTS: dict[str, Callable[[Version, User], None]] = {
     "access_review": recertification.approved,
     "trail_review": trail_reviews.approved,
     "restore": restoring.approved,
-    "letter_waiver": _letter_waived,
+    LETTER_WAIVER: _letter_waived,
     posture.BASELINE: posture.approved,
     posture.SNAPSHOT: posture.answered_for,
 }

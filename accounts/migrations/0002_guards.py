@@ -44,7 +44,7 @@ class Migration(migrations.Migration):
         Guard("accounts_letter", subject="letter", key="id"),
         AppendOnly("accounts_letter"),
         Guard("accounts_letterwaiver", subject="version", key="version_id", primary_key="version_id"),
-        AppendOnly("accounts_letterwaiver"),
+        NeverDeleted("accounts_letterwaiver"),
         Guard("accounts_suspicion", subject="user", key="user_id"),
         NeverDeleted("accounts_suspicion"),
         Guard("accounts_founding", subject="founding", key="id"),

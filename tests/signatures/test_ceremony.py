@@ -617,7 +617,7 @@ def test_11_10_i_overdue_training_blocks_signing_until_it_is_read(people, tickin
     ticking.advance(days=2)
     acts.sign(people.reviewer, builders.a_document_in_review(people))
     ticking.advance(days=2)
-    with pytest.raises(trail.Refused, match=r"Your training is overdue: read SOP-0001 1\.0"):
+    with pytest.raises(trail.Refused, match=r"Training is overdue: SOP-0001 1\.0"):
         Table(version, people.reviewer).sign()
     refused("training")
     ticking.next_code()
