@@ -33,7 +33,8 @@ LINES = 20_000  # of the audit trail on paper; more are refused, the CSV holds t
 
 CANNOT = (
     "That the content was right: the pack shows what was signed, by whom, and that it can be told from anything else.",
-    "That the audit trail in this pack is complete: its chain is walked by the portal; a verifier of its own comes later.",
+    "That the audit trail in this pack is complete: the whole trail, held against its checkpoints by countersign_verify.py, tells"
+    " that without the portal. Both are to be had at /audit/checkpoints/.",
 )
 
 

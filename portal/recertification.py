@@ -1,7 +1,7 @@
 """Recertification of access (21 CFR 11.300(b)): quality decides on every role of every person, signs it, and a second
 approver approves. Removals are asked of administrators: quality changes no rights, and administrators decide none."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -25,6 +25,7 @@ from signatures.models import Signature
 from signatures.requests import Asked, open_route
 
 TYPE = "access_review"
+NAMED = 20  # undecided roles that a refusal names
 SUBJECT = trail.Subject("access_review", "portal", "the access of everybody")
 SENTENCE = "I have decided on each role that this report lists, and answer for these decisions."
 SECOND = "I have looked at these decisions, those about their maker among them, and approve them."
@@ -35,15 +36,19 @@ def to_decide() -> list[Access]:
     return [line for line in access.as_of(clock.now()) if line.role and line.state in ("active", "dormant")]
 
 
-def make(removals: Mapping[str, str], lines: list[str], *, by: User) -> Version:
+def make(removals: Mapping[str, str], lines: list[str], *, by: User, undecided: Collection[str] = ()) -> Version:
     """Seal the decisions and ask for their signatures. `lines` are the keys that were shown, `removals` the reason by key of
-    each role that is taken away; everything else is kept. Raises Refused."""
+    each role that is taken away, `undecided` the keys without a decision, of which there may be none; everything else is kept.
+    Raises Refused."""
     demand(by, "sign.approve", SUBJECT)
     shown = to_decide()
     if sorted(line.key for line in shown) != sorted(lines):
         raise _refused("Somebody's roles changed meanwhile. Look at the list again.", by)
     if Version.objects.filter(record__type=TYPE, state=State.IN_REVIEW).exists():
         raise _refused("A recertification waits for its signatures already.", by)
+    if left := [f"{line.name}, {line.role_label}" for line in shown if line.key in undecided]:
+        more = f"; and {len(left) - NAMED} more" if len(left) > NAMED else ""
+        raise _refused(f"Decide on each role, to keep or to remove it. Undecided: {'; '.join(left[:NAMED])}{more}.", by)
     named = {line.key: line for line in shown}
     for key, why in removals.items():
         if told := reasons.fault(why):

@@ -28,6 +28,7 @@ ON_PAPER = (
     Column("Who", 18), Column("State", 10), Column("Role", 13), Column("Areas", 19), Column("Given by", 15),
     Column("On", 10), Column("Last log-in", 12),
 )  # fmt: skip
+DECISIONS = ("keep", "remove")
 Context = dict[str, Any]
 
 
@@ -112,7 +113,7 @@ def printed(line: Access) -> list[str]:
 
 @require_http_methods(["GET", "POST"])
 def recertify(request: PersonRequest) -> HttpResponse:
-    """Decide on each role, and seal the decisions."""
+    """Decide on each role, and seal the decisions. None is made beforehand, and one that is missing is asked for."""
     demand(request.user, "sign.approve")
     fault, status = "", 200
     if request.method == "POST":
@@ -120,9 +121,10 @@ def recertify(request: PersonRequest) -> HttpResponse:
         removals = {
             key: request.POST.get(f"why-{key}", "") for key in lines if request.POST.get(f"do-{key}") == "remove"
         }
+        undecided = {key for key in lines if request.POST.get(f"do-{key}") not in DECISIONS}
         try:
             with trail.refusals(request.user):
-                version = recertification.make(removals, lines, by=request.user)
+                version = recertification.make(removals, lines, by=request.user, undecided=undecided)
             messages.success(request, f"{version.record.number} is sealed. Read it, and sign it.")
             return redirect(Step.objects.get(version=version, place=1))
         except trail.Forbidden:
@@ -132,8 +134,9 @@ def recertify(request: PersonRequest) -> HttpResponse:
     rows = [
         {
             "line": line,
-            "remove": request.POST.get(f"do-{line.key}") == "remove",
+            "decision": request.POST.get(f"do-{line.key}", ""),
             "why": request.POST.get(f"why-{line.key}", ""),
+            "own": line.person == str(request.user.pk),
         }
         for line in recertification.to_decide()
     ]
@@ -143,7 +146,10 @@ def recertify(request: PersonRequest) -> HttpResponse:
         {"label": "Recertify"},
     ]
     return render(
-        request, "portal/access_recertify.html", {"rows": rows, "fault": fault, "crumbs": crumbs}, status=status
+        request,
+        "portal/access_recertify.html",
+        {"rows": rows, "fault": fault, "asked": request.method == "POST", "crumbs": crumbs},
+        status=status,
     )
 
 

@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 from django import forms
-from django.db.models import Q, QuerySet
+from django.db.models import OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import path, reverse
@@ -18,7 +20,7 @@ from accounts.models import User
 from accounts.permissions import demand, may
 from audit import clock, queries, trail
 from audit.actions import REFUSALS
-from audit.models import Access, Entry, RowChange
+from audit.models import Access, Entry, Link, RowChange
 from portal import chain_walk
 from portal.pages.day_field import DayField
 from printing.csv import write_rows
@@ -203,6 +205,54 @@ def value(given: Any) -> str:
 # The chain ------------------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class Walked:
+    """The last walk that came to an end, and what came to the chain since: `links` of them, the first at `oldest`."""
+
+    to: int
+    at: datetime
+    fault: dict[str, Any] | None
+    links: int
+    oldest: datetime | None
+
+    @property
+    def late(self) -> bool:
+        """Something waits for a walk for longer than the portal leaves it."""
+        return self.oldest is not None and clock.now() - self.oldest > chain_walk.WALKED_EVERY
+
+    @property
+    def say(self) -> str:
+        if self.fault:
+            return f"The chain did not hold when it was walked last, {utc(self.at)}. {self.fault['sentence']}"
+        return f"The chain held when it was walked last, {utc(self.at)}, up to link {self.to:,}."
+
+    @property
+    def since(self) -> str:
+        if self.fault:
+            return ""
+        if not self.links:
+            return "No link came since."
+        came = "One link" if self.links == 1 else f"{self.links:,} links"
+        first = f", the first of them {utc(self.oldest)}" if self.oldest else ""
+        return f"{came} came since and {'is' if self.links == 1 else 'are'} not walked yet{first}."
+
+
+def walked(done: Any) -> Walked | None:
+    """What the last walk says today; in one query."""
+    if not done or not done.result:
+        return None
+    to = done.result["links"]
+    newest = Link.objects.order_by("-seq").values("seq")[:1]
+    at = Coalesce(
+        Subquery(Entry.objects.filter(pk=OuterRef("entry_id")).values("at")[:1]),
+        Subquery(RowChange.objects.filter(pk=OuterRef("change_id")).values("at")[:1]),
+    )
+    rows = Link.objects.filter(seq__gt=to).order_by("seq").annotate(at=at, newest=Subquery(newest))
+    first = rows.values_list("at", "newest").first()
+    oldest, last = first or (None, to)
+    return Walked(to, done.finished_at, done.result["fault"], last - to, oldest)
+
+
 def chain_card() -> Context:
     """The last walk as a verdict, and the walk under way."""
     newest, done = chain_walk.latest()
@@ -212,7 +262,6 @@ def chain_card() -> Context:
 
 
 def chain_verdict(done: Any) -> Context:
-    result = (done.result or {}) if done else {}
     know = [
         "Every link's SHA-256 was computed again from the one before it and the stored bytes of its entry or row change.",
         "Every column that people read was compared with those bytes; so was the reading log with its sealed hashes.",
@@ -222,14 +271,22 @@ def chain_verdict(done: Any) -> Context:
         "That nobody rebuilt the whole chain from some point on: that is what the checkpoints are compared for.",
         "What was added since that walk. Walk it again to know it as of now.",
     ]
-    if not result:
+    last = walked(done)
+    if last is None:
         return {"tone": "mute", "say": "The chain has not been walked yet.", "meta": "", "know": know[2:], "cannot": []}
-    meta = f"{result['links']:,} links, walked for {done.requested_by_name}"
-    if result["fault"]:
-        return {"tone": "bad", "say": "The audit trail was changed behind the portal's back.",
-                "meta": f"{result['fault']['sentence']} {meta}", "know": know[:2], "cannot": cannot, "open": True}  # fmt: skip
-    rows = [{"what": "Head of the chain", "hash": result["head"], "at": done.finished_at, "state": "matches"}]
-    return {"tone": "ok", "say": "The chain holds.", "meta": meta, "rows": rows, "know": know, "cannot": cannot}
+    meta = f"{last.since} Walked for {done.requested_by_name}.".strip()
+    if last.fault:
+        return {"tone": "bad", "say": "The audit trail was changed behind the portal's back.", "meta": f"{last.say} {meta}",
+                "know": know[:2], "cannot": cannot, "open": True}  # fmt: skip
+    rows = [{"what": f"Head at link {last.to:,}", "hash": done.result["head"], "at": last.at, "state": "matches"}]
+    return {
+        "tone": "warn" if last.late else "ok",
+        "say": last.say,
+        "meta": meta,
+        "rows": rows,
+        "know": know,
+        "cannot": cannot,
+    }
 
 
 @require_POST

@@ -21,6 +21,7 @@ from audit.models import Alarm
 from cloudtrail.models import Trail
 from jobs.models import Job
 from portal.hearers import alarms_for
+from portal.pages.document_parts import KINDS as DOCUMENTS
 from records.kinds import Kind
 from records.lifecycle import State
 from records.models import Draft, Record, Verification, Version
@@ -33,7 +34,6 @@ SHOWN = 50
 FAILED_SINCE = timedelta(days=7)
 FRESH = timedelta(hours=24)
 OVERDUE = (Alarm.Kind.REVIEW_OVERDUE, Alarm.Kind.ACCESS_REVIEW_OVERDUE)
-DOCUMENTS = (Kind.DOCUMENT, Kind.SOP, Kind.DEFINITION)
 VERBS = {
     Meaning.REVIEW: "Review",
     Meaning.APPROVAL: "Approve",
@@ -236,7 +236,7 @@ def figures(user: User, now: datetime) -> list[Figure]:
 
 
 def _documents(user: User, now: datetime) -> Figure:
-    records = Record.objects.visible_to(user).of_kind(*DOCUMENTS)
+    records = Record.objects.visible_to(user).of_kind(*DOCUMENTS)  # those that the list behind the figure holds
     effective = Q(effectivities__during__contains=now, effectivities__version__state=State.APPROVED)
     told = records.aggregate(
         all=Count("pk", distinct=True),

@@ -7,6 +7,7 @@ from django import forms
 
 from accounts.models import Area, User
 from portal.pages.document_parts import KINDS
+from records import documents
 from records.models import Draft, RecordType
 from signatures import routes
 
@@ -77,7 +78,7 @@ class SubmitForm(forms.Form):
         people = (
             User.objects.filter(is_active=True, areas=draft.record.area)
             .exclude(pk=by.pk)
-            .exclude(pk__in=draft.contributors)
+            .exclude(pk__in=documents.writers(draft))
             .order_by("legal_name")
         )
         self._offer("reviewers", people.filter(groups__name__in=["reviewer", "approver"]).distinct())

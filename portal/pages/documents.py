@@ -193,6 +193,8 @@ def changes(request: PersonRequest, number: str) -> HttpResponse:
         choices.insert(0, ("draft", "Draft, not submitted"))
     right = _choice(request.GET.get("to"), choices, choices[0][0] if choices else "")
     left = _choice(request.GET.get("from"), choices, _before(right, versions))
+    if right and not left:  # nothing comes before the first version: it is held against what came next
+        left, right = right, _after(right, versions) or ("draft" if context["draft"] else right)
     context |= {"choices": choices, "left": left, "right": right, "mode": request.GET.get("mode", "split")}
     if left and right and left != right:
         trail.access(request.user, "view", record, {"compared": f"{left} with {right}"})
@@ -215,6 +217,11 @@ def _before(right: str, versions: Sequence[Version]) -> str:
     approved = next((version for version in earlier if version.revision), None)
     chosen = approved or (earlier[0] if earlier else None)
     return str(chosen.ordinal) if chosen else ""
+
+
+def _after(left: str, versions: Sequence[Version]) -> str:
+    """The version right after that one."""
+    return next((str(version.ordinal) for version in reversed(versions) if version.ordinal > int(left)), "")
 
 
 def _side(value: str, record: Record, versions: Sequence[Version]) -> parts.Side:
@@ -322,7 +329,7 @@ def submit(request: PersonRequest, number: str) -> HttpResponse:
         "ordinal": _next_ordinal(versions),
         "crumbs": [{"label": "Documents", "url": "/documents/"}, {"label": record.number, "url": record.get_absolute_url()},
                    {"label": "Submit"}],
-        "writers": User.objects.filter(pk__in={*live.contributors, str(request.user.pk)}),
+        "writers": User.objects.filter(pk__in={*documents.writers(live), str(request.user.pk)}),
         "images": len(renditions.shown_images(record, live.sections)),
         "mode": "inline",
     } | _since_approved(live, versions)  # fmt: skip

@@ -18,7 +18,7 @@ from audit import clock, trail
 from cloudtrail import reconciliation
 from inspections import queries
 from portal import chain_walk, evidence, handlers, reports
-from portal.pages import coverage, manifestation, record_audit, record_parts, timeline
+from portal.pages import audit, coverage, manifestation, record_audit, record_parts, timeline
 from portal.pages.timeline import Asked
 from printing.templatetags.look import utc
 from records.models import Record, Version
@@ -157,10 +157,12 @@ def _unchanged(request: PersonRequest, version: Version, now: datetime) -> Conte
     links = queries.chained(version)
     card = shown["verdict"]
     read = {file["logical_key"]: file for file in shown["last"].files} if shown["last"] else {}
-    _, walked = chain_walk.latest()
+    walked = audit.walked(chain_walk.latest()[1])
+    beyond = sum(one.seq > walked.to for one in links) if walked and not walked.fault else 0
     limits = [
         *card["cannot"],
-        "That nobody rebuilt the audit chain as a whole: checkpoints kept in another account will tell, and come later.",
+        "That nobody rebuilt the audit chain as a whole: this page asks no checkpoint. The signed checkpoints of the anchor"
+        " bucket, held against the whole trail by countersign_verify.py, tell that without the portal.",
     ]
     return shown | {
         "card": {name: card[name] for name in ("tone", "say", "meta", "rows")},
@@ -170,6 +172,8 @@ def _unchanged(request: PersonRequest, version: Version, now: datetime) -> Conte
         "links_hold": bool(links) and all(one.follows for one in links),
         "unchained": queries.unchained(version, links),
         "walked": walked,
+        "walked_tone": "bad" if walked and walked.fault else "warn" if walked and (beyond or walked.late) else "",
+        "beyond": beyond,
         "know": card["know"],
         "limits": limits,
         "verifies": may(request.user, "record.verify"),

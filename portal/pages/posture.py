@@ -417,9 +417,16 @@ def retention(request: PersonRequest) -> HttpResponse:
         "rows": rows,
         "heads": [BY_ID[name].asks for name in ASKED],
         "verdict": _who_bypasses(rows),
-        "crumbs": [{"label": "Inspection", "url": "/inspection/"}, {"label": "Who may bypass retention?"}],
+        "crumbs": [_above(request.user), {"label": "Who may bypass retention?"}],
     }
     return render(request, "portal/posture_retention.html", context)
+
+
+def _above(user: User) -> Context:
+    """Where the page is reached from: by whoever may open it."""
+    if may(user, "inspection.read"):
+        return {"label": "Inspection", "url": reverse("portal:inspection")}
+    return {"label": "Posture", "url": reverse("portal:posture")}
 
 
 def _cell(name: str, told: Context | None) -> Context:

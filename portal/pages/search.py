@@ -1,5 +1,6 @@
 """Search: a number, a title, the start of a hash, a signature, a person. Whatever one may not see does not exist here either."""
 
+import re
 import uuid
 from typing import Any
 
@@ -18,6 +19,7 @@ from signatures.models import Signature
 MOST = 20  # of each group
 LONGEST = 200  # letters of a query
 HEX_DIGITS = 4  # that make the start of a hash
+WRITTEN = re.compile(r"(\S.*?),?\s+(?:v|version)\.?\s*([0-9]{1,8})", re.IGNORECASE)
 HEX = frozenset("0123456789abcdef")
 
 Rows = list[Any]
@@ -43,7 +45,7 @@ def find(words: str, user: User) -> list[dict[str, Any]]:
     """What there is of each kind, in one query each (and one for the newest versions of the records found)."""
     return [
         group("Records and documents", "records", records(words, user)),
-        group("Versions by top hash", "versions", versions(words, user)),
+        group("Versions", "versions", versions(words, user)),
         group("Signatures", "signatures", signatures(words, user)),
         group("People", "people", people(words, user)),
     ]
@@ -63,10 +65,15 @@ def records(words: str, user: User) -> Rows:
 
 
 def versions(words: str, user: User) -> Rows:
-    digits = hash_start(words)
-    if not digits:
+    """By the start of the top hash, or as results and labels write one: `KRAS-001 v3`, `URS-0001 version 2`."""
+    digits, written = hash_start(words), WRITTEN.fullmatch(words)
+    if written:
+        wanted = Q(record__number__iexact=written[1], ordinal=int(written[2]))
+    elif digits:
+        wanted = Q(top_hash__startswith=digits)
+    else:
         return []
-    found = Version.objects.visible_to(user).filter(top_hash__startswith=digits)
+    found = Version.objects.visible_to(user).filter(wanted)
     return list(
         found.select_related("record__type").defer("manifest").order_by("record__number", "ordinal")[: MOST + 1]
     )

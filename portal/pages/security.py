@@ -199,7 +199,13 @@ def refusals(request: PersonRequest) -> HttpResponse:
     rows = entries_for(request.user).filter(action__in=watching.REFUSED_SIGNINGS)
     found, pages = keyset(rows, request)
     crumbs = [{"label": "Security", "url": "/security/"}, {"label": "Refused signings"}]
-    context = pages | {"entries": found, "tabs": tabs("Refused signings"), "crumbs": crumbs}
+    reads_all = may(request.user, "access.read")
+    context = pages | {
+        "entries": found,
+        "reads_all": reads_all,
+        "tabs": tabs("Refused signings"),
+        "crumbs": crumbs,
+    }
     return render(request, "portal/security_refusals.html", context)
 
 

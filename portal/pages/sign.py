@@ -29,7 +29,7 @@ from signatures import dialog
 from signatures.dialog import Place
 from signatures.forms import SignForm
 from signatures.interactive import interactive_only
-from signatures.meanings import Meaning
+from signatures.meanings import WITH_REASON, Meaning
 from signatures.models import Signature, Step
 from signatures.queries import OPEN_STATES
 from signatures.requests import had_part
@@ -86,14 +86,16 @@ def _place(step: Step) -> Place:
 
 def _verb(request: PersonRequest) -> dialog.Verb:
     def verb(form: SignForm) -> Signature:
+        meaning = form.cleaned_data["meaning"]
         return sign(
             form.cleaned_data["intent"],
-            form.cleaned_data["meaning"],
+            meaning,
             signer=request.user,
             credentials=form.credentials(),
             sitting=request.sitting,
             request=request,
-            reason=form.cleaned_data["reason"],
+            # What was typed for a rejection that was thought better of is no part of a review.
+            reason=form.cleaned_data["reason"] if meaning in WITH_REASON else "",
             reviewed=form.cleaned_data["reviewed"],
             approved=approved,
             signed=signed,
@@ -128,6 +130,7 @@ def _draw(request: PersonRequest, step: Step, card: dict[str, Any], status: int)
     version, before = step.version, last_approved(step.version)
     shown = request.GET.get("show", WHAT)
     entries = trail_since(version, before)
+    total = entries.count()
     obstacle = why_not(step, request.user)
     waits = (
         step.meaning != Meaning.RESPONSIBILITY
@@ -143,7 +146,7 @@ def _draw(request: PersonRequest, step: Step, card: dict[str, Any], status: int)
         "version": version,
         "before": before,
         "shown": shown,
-        "tabs": _tabs(shown, before, entries.count()),
+        "tabs": _tabs(shown, before, total),
         "crumbs": [
             {"label": "Desk", "url": "/"},
             {"label": version.record.number, "url": version.record.get_absolute_url()},
@@ -157,6 +160,7 @@ def _draw(request: PersonRequest, step: Step, card: dict[str, Any], status: int)
         context["changes"] = changes(before, version) if before else None
     elif shown == AUDIT:
         context["days"], context["limit"] = _days(entries.order_by("-id")[:ENTRIES]), ENTRIES
+        context |= {"total": total, "more": total > ENTRIES}
     else:
         context["pages"] = pages_of(request, version)
     if not obstacle:
@@ -169,7 +173,12 @@ def _tabs(shown: str, before: Version | None, entries: int) -> list[dict[str, An
     return [
         {"label": "What you sign", "url": "?", "active": shown not in (CHANGES, AUDIT)},
         {"label": since, "url": f"?show={CHANGES}", "active": shown == CHANGES},
-        {"label": "Audit since last approval", "url": f"?show={AUDIT}", "active": shown == AUDIT, "count": entries},
+        {
+            "label": "Audit since last approval" if before else "Audit since the beginning",
+            "url": f"?show={AUDIT}",
+            "active": shown == AUDIT,
+            "count": entries,
+        },
     ]
 
 

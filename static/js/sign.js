@@ -53,13 +53,19 @@
       code.addEventListener("input", () => { code.value = code.value.replace(/\D/g, "").slice(0, 6); });
     }
     const reason = root.querySelector("[data-reason]");
+    let kept = "";
     const meaning = () => {
       const chosen = root.querySelector("input[type='radio']:checked");
       if (!chosen) return;
       if (reason) {
         reason.hidden = !("needsReason" in chosen.dataset);
         const text = reason.querySelector("textarea, input");
-        if (text) text.required = !reason.hidden;
+        if (text) {
+          // What is hidden is not sent; who comes back to the choice finds their words again.
+          if (reason.hidden && text.value) { kept = text.value; text.value = ""; }
+          if (!reason.hidden && !text.value) text.value = kept;
+          text.required = !reason.hidden;
+        }
       }
       const review = root.querySelector("[data-review]");
       if (review) {
@@ -70,6 +76,9 @@
     };
     root.addEventListener("change", meaning);
     meaning();
+    // Opened far down a long comparison, the dialog would begin above the window.
+    const card = root.closest("#sign-card") ?? root;
+    if (card.getBoundingClientRect().top < 0) card.scrollIntoView();
   };
   const startAll = () => { for (const root of document.querySelectorAll("[data-signing]")) start(root); };
   startAll();

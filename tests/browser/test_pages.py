@@ -11,7 +11,7 @@ import pytest
 from tests.access import matrix
 from tests.access.matrix import ROLES, Line
 from tests.browser.site import on
-from tests.browser.visitor import LONG, SHORT
+from tests.browser.visitor import LONG, NARROW, SHORT, WIDE
 from tests.furnished import places
 
 # What is no page of its own: files, images, and parts that a page fetches for itself.
@@ -95,3 +95,10 @@ def test_browsers_are_told_to_frame_guess_and_tell_nothing(visitors):
     assert headers["x-frame-options"] == "DENY"
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["referrer-policy"] == "same-origin"
+
+
+@pytest.mark.parametrize("width", [WIDE, NARROW])
+def test_a_long_word_that_was_searched_for_does_not_widen_the_page(visitors, width):
+    visitor = visitors("reviewer")
+    visitor.open(f"/search/?q={'abcdefghij' * 20}")
+    assert visitor.faults(width, "light", axe=False) == []

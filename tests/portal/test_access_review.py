@@ -14,6 +14,7 @@ from audit.alarms import Kind
 from audit.models import Alarm, Entry
 from portal import recertification
 from records import reports
+from records.models import Version
 from tests import acts
 from tests.conftest import superuser
 from tests.firm import make_buckets
@@ -157,7 +158,30 @@ def test_the_form_seals_what_was_decided(people):
     client = people.client(people.approver)
     rows = client.get("/people/access/recertify/").context["rows"]
     key = f"{people.operator.pk}:operator"
-    given = {"line": [row["line"].key for row in rows], f"do-{key}": "remove", f"why-{key}": ""}
+    keys = [row["line"].key for row in rows]
+    given = {"line": keys, **{f"do-{one}": "keep" for one in keys}, f"do-{key}": "remove", f"why-{key}": ""}
     assert "Give a reason" in client.post("/people/access/recertify/", given).content.decode()
     answer = client.post("/people/access/recertify/", given | {f"why-{key}": "He has left the laboratory"})
     assert answer.status_code == 302 and answer["Location"].startswith("/sign/")
+
+
+def test_no_role_is_kept_that_nobody_decided_on(people):
+    make_buckets()
+    client = people.client(people.approver)
+    page = client.get("/people/access/recertify/")
+    text = page.content.decode()
+    assert "selected" not in text and text.count('<option value="">') == len(page.context["rows"])
+    assert [row["line"].name for row in page.context["rows"] if row["own"]] == [people.approver.legal_name]
+    assert text.count("Your own") == 1
+    keys = [row["line"].key for row in page.context["rows"]]
+    left, removed = f"{people.reviewer.pk}:reviewer", f"{people.operator.pk}:operator"
+    given = {"line": keys, **{f"do-{one}": "keep" for one in keys if one != left}, f"do-{removed}": "remove",
+             f"why-{removed}": "He has left the laboratory"}  # fmt: skip
+    refused = client.post("/people/access/recertify/", given)
+    text = refused.content.decode()
+    assert refused.status_code == 400 and "Undecided: Maja Ruiz, Reviewer." in text
+    assert text.count('value="keep" selected') == len(keys) - 2 and text.count('value="remove" selected') == 1
+    assert "He has left the laboratory" in text and text.count('aria-invalid="true"') == 1
+    assert not Version.objects.filter(record__type="access_review").exists()
+    assert client.post("/people/access/recertify/", given | {f"do-{left}": "anything"}).status_code == 400
+    assert client.post("/people/access/recertify/", given | {f"do-{left}": "keep"}).status_code == 302

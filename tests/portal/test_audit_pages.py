@@ -10,11 +10,12 @@ from django.test.utils import CaptureQueriesContext
 
 from audit import trail
 from audit.actions import Action
-from audit.models import Access, Entry
+from audit.models import Access, Entry, Link
 from jobs import queue
 from jobs.models import Job
 from portal import chain_walk
 from portal.pages.audit import entries_for
+from printing.templatetags.look import utc
 from tests.conftest import superuser
 
 ENTRY = re.compile(r'href="/audit/entries/(\d+)/"')
@@ -112,7 +113,7 @@ def test_filters_narrow_the_list(firm, query, only):
 
 
 @pytest.mark.parametrize(
-    "query", ["before=x", "before=99999999999999999999", "group=None", "since=9999-12-31", "actor=%00", "what=1"]
+    "query", ["before=x", "before=99999999999999999999", "group=None", "since=9999-12-31", "actor=%01", "what=1"]
 )
 def test_values_that_make_no_sense_narrow_nothing_or_are_told(firm, query):
     for page in ("/audit/", "/audit/access/", "/audit/export/"):
@@ -128,6 +129,8 @@ def test_the_number_of_queries_does_not_grow(firm):
             assert client.get(url).status_code == 200
         return len([one for one in captured if 'UPDATE "accounts_sitting"' not in one["sql"]])
 
+    queue.run(chain_walk.ask_for(firm.inspector).pk)
+    write(firm.author, "since", 1)
     urls = ("/audit/", "/audit/access/", f"/audit/entries/{last}/")
     [queries(url) for url in urls]
     few = [queries(url) for url in urls]
@@ -193,9 +196,29 @@ def test_the_chain_is_walked_by_a_job_and_its_result_is_shown(firm):
     assert "Waiting for a worker" in client.get("/audit/").content.decode()
     assert queue.run(job.pk).state == "done"
     body = client.get("/audit/").content.decode()
-    assert "The chain holds." in body
+    assert f"The chain held when it was walked last, {utc(Job.objects.get(pk=job.pk).finished_at)}, up to link" in body
+    assert "The chain holds." not in body
     assert Job.objects.get(pk=job.pk).result["head"][:8] in body
     assert client.get("/audit/verify/progress/", HTTP_HX_REQUEST="true").headers["HX-Refresh"] == "true"
+
+
+def test_what_came_since_the_walk_is_counted_and_never_called_walked(firm, ticking):
+    queue.run(chain_walk.ask_for(firm.inspector).pk)
+    walked = Job.objects.get(kind=chain_walk.WALK).result["links"]
+
+    def shown(url="/audit/"):
+        card = firm.client(firm.inspector).get(url).content.decode().split("</h1>", 1)[1].split("How we know, and")[0]
+        return re.search(r'class="card verdict (\w+)"', card)[1], re.sub(r"\s+", " ", card)
+
+    tone, said = shown()
+    assert f"up to link {walked:,}." in said and tone == "ok"
+    write(firm.inspector, "since", 3)
+    since = Link.objects.order_by("-seq").first().seq - walked
+    tone, said = shown()
+    assert tone == "ok" and f"{since} links came since and are not walked yet" in said
+    ticking.advance(days=1, minutes=1)
+    tone, said = shown()
+    assert tone == "warn" and "links came since and are not walked yet" in said
 
 
 def test_a_broken_chain_is_said_with_its_first_fault(firm):
@@ -216,6 +239,22 @@ def test_walking_is_asked_for_by_post_alone(firm):
 
 
 # CSV ------------------------------------------------------------------------------------------------------------------
+
+
+def test_lists_that_leave_entries_out_say_so(firm):
+    for person in (firm.administrator, firm.inspector):
+        text = firm.client(person).get("/security/refusals/").content.decode()
+        assert "No signing was refused" not in text
+        assert "Entries about records and documents that you may not see are left out" in text
+    assert "that you may not see are left out" in firm.client(firm.inspector).get("/audit/reviews/").content.decode()
+
+
+def test_an_entry_without_role_has_no_leading_dot(firm):
+    with transaction.atomic():
+        trail.record(Action.LOGIN_REFUSED, trail.PORTAL, by=trail.NOBODY, detail={"message": "No such person."})
+    text = firm.client(firm.inspector).get("/audit/").content.decode()
+    assert "No such person." in text
+    assert not re.search(r'<div class="hint">\s*&middot;', text)
 
 
 def test_the_csv_holds_what_one_sees_and_no_formula(firm):

@@ -6,7 +6,7 @@ from django.test.utils import CaptureQueriesContext
 
 from audit import clock
 from jobs.models import Job
-from portal import navigation
+from portal import navigation, recertification
 from portal.pages import desk
 from records import verification
 from records.models import Record
@@ -110,6 +110,15 @@ def test_documents_effective_are_counted(people, ticking):
     assert figures(people.inspector)["/documents/"] == ("1 / 2", "documents effective; 1 in review")
     assert figures(people.outsider)["/documents/"] == ("0 / 0", "documents effective; 0 in review")
     assert Record.objects.count() == 2
+
+
+def test_the_figure_of_documents_counts_what_the_list_behind_it_holds(firm):
+    lines = [line.key for line in recertification.to_decide()]
+    assert recertification.make({}, lines, by=firm.approver).record.type.kind == "report"
+    value, _ = figures(firm.inspector)["/documents/"]
+    client = firm.client(firm.inspector)
+    rows = {query: client.get(f"/documents/{query}").context["rows"] for query in ("", "?status=effective")}
+    assert value == f"{len(rows['?status=effective'])} / {len(rows[''])}"
 
 
 def test_verified_versions_are_counted_while_the_proof_is_fresh(people, ticking):

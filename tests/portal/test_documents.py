@@ -176,6 +176,25 @@ def test_the_redline_shows_exactly_the_edited_clause(people, ticking):
     assert history.index("First issue") < history.index("Limit raised")
 
 
+def test_the_tab_of_a_first_version_holds_it_against_the_draft_and_then_against_the_second(people, ticking):
+    record = builders.a_record(people)
+    revise(people, record, "The limit is 10 mg.\n", ticking, message="First issue")
+    client = people.client(people.author)
+    client.post("/documents/URS-0001/check-out/")
+    client.post(
+        "/documents/URS-0001/edit/", form_of(record, ("s1", "Purpose", "The limit is 12 mg."), message="Raised")
+    )
+    tab = re.search(
+        r'href="(/documents/URS-0001/changes/[^"]+)"', client.get("/documents/URS-0001/v1/").content.decode()
+    )[1]
+    text = client.get(tab).content.decode()
+    assert "Nothing to compare" not in text and "Draft, not submitted" in text
+    assert re.findall(r"<del>(.*?)</del>", text)[-1:] == ["10"] and re.findall(r"<ins>(.*?)</ins>", text)[-1:] == ["12"]
+    revise(people, record, "The limit is 14 mg.\n", ticking, message="Second issue")
+    text = client.get(tab).content.decode()
+    assert re.findall(r"<del>(.*?)</del>", text)[-1:] == ["10"] and re.findall(r"<ins>(.*?)</ins>", text)[-1:] == ["14"]
+
+
 @pytest.mark.compliance("11.10(e)", "11.10(k)")
 def test_the_draft_history_tells_each_save_and_what_it_changed(people):
     record = builders.a_record(people)
@@ -409,6 +428,12 @@ def test_nobody_who_wrote_it_and_nobody_of_another_area_is_offered_as_a_signer(p
     text = people.client(people.author).get("/documents/URS-0001/submit/").content.decode()
     offered = set(re.findall(r'name="(?:reviewers|approvers)" value="([^"]+)"', text))
     assert offered == {str(user.pk) for user in (people.reviewer, people.approver, people.approver2)}
+
+
+def test_one_writer_is_not_called_them(people):
+    builders.a_record(people)
+    text = people.client(people.author).get("/documents/URS-0001/submit/").content.decode()
+    assert "Ana Lindqvist. Who wrote it cannot sign it." in text and "None of them" not in text
 
 
 def test_one_person_is_not_asked_to_review_and_to_approve(people):

@@ -18,7 +18,7 @@ from audit.actions import Action
 from audit.models import Access, Entry
 from jobs import queue
 from jobs.models import Job
-from portal import evidence
+from portal import chain_walk, evidence
 from portal.pages import timeline
 from tests import acts
 from tests.conftest import superuser
@@ -69,6 +69,25 @@ def test_question_one_is_answered_in_three_clicks(firm, inspector):
     assert "Unchanged since it was signed." in page
     assert page.count("matches") >= firm.version("KRAS-001").files.count()
     assert "every link follows" in page
+
+
+def test_acts_that_came_after_the_last_walk_of_the_chain_are_said_to_be_so(firm, inspector):
+    queue.run(chain_walk.ask_for(firm.inspector).pk)
+    page = body(inspector.get("/inspection/KRAS-001/unchanged/?version=1"))
+    assert "The chain held when it was walked last," in page and "acts above came after" not in page
+    waiting = firm.version("VP-0001")
+    acts.sign(firm.reviewer, waiting)
+    page = body(inspector.get("/inspection/VP-0001/unchanged/"))
+    assert "1 of the acts above came after that walk." in page
+    assert re.search(r'class="message warn">.*?The chain held', page, re.S)
+    assert "are not walked yet" in page and "links hold." not in page
+
+
+def test_what_there_is_is_not_denied(firm, inspector):
+    for question in ("unchanged", "evidence"):
+        page = body(inspector.get(f"/inspection/KRAS-001/{question}/"))
+        assert "come later" not in page and "comes later" not in page
+        assert "countersign_verify.py" in page and 'href="/audit/checkpoints/"' in page
 
 
 def test_question_two_is_answered_in_two_clicks(firm, inspector):

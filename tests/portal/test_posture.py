@@ -252,6 +252,14 @@ def test_compliance_who_may_bypass_retention_is_told_by_name_or_as_unknown(peopl
     assert "Nobody, by the policies" in client.get("/posture/retention/").content.decode()
 
 
+def test_nobody_is_led_to_a_page_that_they_may_not_open(people, bucket):
+    for person, opens in ((people.inspector, 200), (people.operator, 403), (people.administrator, 403)):
+        client = people.client(person)
+        assert client.get("/inspection/").status_code == opens
+        main = client.get("/posture/retention/").content.decode().split("<main")[1]
+        assert ('href="/inspection/"' in main) == (opens == 200), person
+
+
 def test_the_form_seals_what_was_chosen(people, bucket):
     posture.read_now()
     client = people.client(people.administrator)

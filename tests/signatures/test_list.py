@@ -1,5 +1,7 @@
 """The page of a list: chosen on the desk, each item opened, one code, all or none (§2 row 16, S8)."""
 
+import re
+
 import pytest
 
 from audit.models import Entry
@@ -64,6 +66,8 @@ def test_compliance_one_code_signs_the_list_and_each_signature_says_so(people):
     assert answer.status_code == 302 and "/signatures/" in answer["Location"]
     signatures = list(Signature.objects.all())
     assert len({row.list_sha256 for row in signatures}) == 1 and len({row.intent_id for row in signatures}) == 3
+    said = re.search(r"You signed 3 versions: ([^<]+)\.<", text(reader.client.get(answer["Location"])))
+    assert said and sorted(said[1].split(", ")) == sorted(row.version.record.number for row in signatures)
     page = text(reader.client.get(signatures[0].get_absolute_url()))
     assert "Signed in a list of 3" in page
     assert page.count("last page opened") == 3

@@ -233,6 +233,13 @@ def test_row_15_a_rejection_without_a_reason_is_refused_and_keeps_what_was_chose
     assert Version.objects.get(pk=reader.version.pk).state == "rejected"
 
 
+def test_row_15_a_reason_typed_for_a_rejection_is_not_sealed_into_a_review(reader):
+    reader.read()
+    assert reader.post(reader.open(), meaning="review", reason="Requirement 3 cannot be tested.").status_code == 302
+    signature = Signature.objects.get(signer=reader.user, version=reader.version)
+    assert signature.reason == "" and "Requirement 3" not in bytes(signature.statement).decode()
+
+
 def test_a_meaning_that_is_not_offered_is_bad_input(reader):
     reader.read()
     assert reader.post(reader.open(), meaning="approval").status_code == 400
@@ -303,6 +310,12 @@ def test_a_first_version_has_nothing_to_compare_with(reader):
 
 
 @pytest.mark.compliance("§2.7", "11.50(b)", "S4")
+def test_the_audit_tab_of_a_first_version_claims_no_approval_and_counts_what_there_is(reader):
+    page = text(reader.client.get(f"{reader.url}?show=audit"))
+    assert "since last approval" not in page and "Audit since the beginning" in page
+    assert "newest 200" not in page and "Every entry about this version and its record." in page
+
+
 def test_row_7_the_card_carries_name_time_with_offset_and_meaning(people, reader):
     signature = reader.sign()
     page = text(reader.client.get(f"/signatures/{signature.pk}/"))
