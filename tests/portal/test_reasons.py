@@ -30,6 +30,7 @@ WORDS = {"reason", "comment", "why", "evidence"}
 PASSED_ON = {
     "accounts/qualifications.py:lift": "in the transaction of a signature that gave it",
     "accounts/transitions.py:waive_letter": "in the transaction of an approved report that gives it",
+    "accounts/transitions.py:end_waiver": "in the transaction of the signature that undoes the approval",
     "audit/reasons.py:demand_reason": "the rule itself",
     "audit/trail.py:record": "writes what the verbs have looked at",
     "records/transitions.py:move": "takes the step of a verb that has looked at it",
