@@ -52,8 +52,8 @@ ALTER TABLE audit_access ENABLE ALWAYS TRIGGER stamp;
 
 # Arguments: subject kind, column with the subject's id, primary key's column, secret columns and ignored columns, each
 # joined by commas. A row that moves from one subject to another is a change of both, and each needs its entry.
-# How values are written is no matter of the session: two values must not look alike by a setting. They are compared as text,
-# because for jsonb 5 and 5.000 are equal. Only tables of the portal count: nobody tells a change of a table of their own.
+# How values are written is no matter of the session: two values must not look alike by a setting. Numbers are compared as they are
+# written as well, because for jsonb 5 and 5.000 are equal. Only tables of the portal count: nobody tells a change of a table of their own.
 CAPTURE = f"""
 CREATE FUNCTION audit_capture() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp
 {WRITTEN_ALIKE} AS $$
@@ -71,7 +71,9 @@ BEGIN
   IF TG_OP = 'UPDATE' THEN
     SELECT jsonb_object_agg(e.key, e.value), jsonb_object_agg(e.key, became -> e.key) INTO old_part, new_part
       FROM jsonb_each(was) e
-      WHERE (became -> e.key)::text IS DISTINCT FROM e.value::text AND NOT e.key = ANY (ignored);
+      WHERE (became -> e.key IS DISTINCT FROM e.value
+             OR jsonb_typeof(e.value) IN ('number', 'object', 'array') AND (became -> e.key)::text <> e.value::text)
+        AND NOT e.key = ANY (ignored);
     IF old_part IS NULL THEN RETURN NULL; END IF;
   ELSE
     old_part := was;
