@@ -10,9 +10,9 @@ from django.db import IntegrityError, connection, transaction
 from django.db.utils import InternalError, ProgrammingError
 
 from accounts.models import Area, User
-from audit import chain, trail
+from audit import alarms, chain, trail
 from audit.actions import Action
-from audit.models import Entry, Link, RowChange
+from audit.models import Alarm, Entry, Link, RowChange
 from portal import watching
 
 
@@ -158,6 +158,21 @@ def test_compliance_a_number_written_otherwise_is_a_change(firm):
         pytest.raises(psycopg.errors.RestrictViolation, match="is sealed"),
     ):
         raw.execute(f"UPDATE records_version SET metadata = {rewrite} WHERE metadata ->> 'samples' = '5'")
+
+
+@pytest.mark.compliance("11.10(e)", "DBA")
+@pytest.mark.parametrize("detail", ['{"size": 5.000}', '{"sizes": [5.0]}'])
+def test_compliance_a_number_written_otherwise_wants_its_entry_wherever_it_stands(people, detail):
+    alarm = alarms.raise_alarm(
+        Alarm.Kind.ANCHOR_BEHIND,
+        trail.PORTAL,
+        "The database is behind.",
+        detail=json.loads(detail.replace("5.000", "5").replace("5.0", "5")),
+    )
+    with psycopg.connect(os.environ["DATABASE_URL"]) as raw:
+        raw.execute("UPDATE audit_alarm SET detail = %s WHERE id = %s", [detail, alarm.pk])
+        with pytest.raises(psycopg.errors.IntegrityConstraintViolation, match="unrecorded"):
+            raw.commit()
 
 
 @pytest.mark.compliance("11.10(e)", "DBA")
