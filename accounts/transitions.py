@@ -162,6 +162,7 @@ def enrol(token: str, *, device: CodeDevice, code: str, password: str = "", proo
     with transaction.atomic(durable=True):
         user = _locked(user)
         links.use(invitation)
+        links.withdraw(user, Purpose.ENROL, Purpose.CODE)
         again = device.by_link = _had_device(user)
         _confirm_device(user, device, code)
         if proof is not None:
@@ -197,8 +198,9 @@ def reset_password(token: str, password: str) -> User:
     invitation = links.find(token, Purpose.PASSWORD)
     _demand_password(invitation.user, password)
     with transaction.atomic(durable=True):
+        user = _locked(invitation.user)
         links.use(invitation)
-        user = _set_password(invitation.user, password, by_link=True)
+        _set_password(user, password, by_link=True)
         _note_set_anew(user)
         identity.end_sittings(user)
     return user
@@ -213,7 +215,8 @@ def change_password(
         raise _refused("The new password is the old one.", user, user)
     identity.confirm(user, credentials)
     with transaction.atomic(durable=True):
-        changed = _set_password(user, new, by_link=False)
+        changed = _locked(user)
+        _set_password(changed, new, by_link=False)
         identity.end_sittings(changed, but=sitting)
     if request is not None:
         update_session_auth_hash(request, changed)
@@ -237,9 +240,9 @@ def report_lost(user: User, *, since: datetime, invitation: Invitation | None = 
     if invitation is None:
         identity.confirm_password(user, password)
     with transaction.atomic(durable=True):
+        user = _locked(user)
         if invitation:
             links.use(invitation)
-        user = _locked(user)
         _raise_suspicion(user, Suspicion.Kind.LOST, since, by=user, reason="Reported by the person.")
         trail.record(Action.CODE_LOST, user, by=user, detail={"since": since.isoformat()})
 
@@ -693,13 +696,11 @@ def _prove(user: User, *, by: User, evidence: str) -> None:
     trail.record(Action.USER_IDENTITY_PROVED, user, by=by, detail=detail)
 
 
-def _set_password(user: User, password: str, *, by_link: bool) -> User:
-    user = _locked(user)
+def _set_password(user: User, password: str, *, by_link: bool) -> None:
     user.set_password(password)
     user.save(update_fields=["password"])
     links.withdraw(user, Purpose.PASSWORD)
     trail.record(Action.PASSWORD_CHANGED, user, by=user, detail={"by_link": by_link, **founding.mark()})
-    return user
 
 
 def _note_set_anew(user: User) -> None:

@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models import Func
 from django.db.models.lookups import Exact
 
-from audit.actions import Action
+from audit.actions import OF_TRAINING, Action
 from audit.clock import Now
 
 if TYPE_CHECKING:
@@ -50,10 +50,10 @@ class Entry(models.Model):
     def sentence(self) -> str:
         """`Maja Ruiz signed URS-0001 version 2`, without the time."""
         verb = Action(self.action).label if self.action in Action.values else self.action
-        if self.subject_id != self.actor:
-            return f"{self.actor_name} {verb} {self.subject_label}".strip()
         own = "their own account" if verb.endswith((" of", " for", " as", " to")) else ""
-        return f"{self.actor_name} {verb} {own}".strip()
+        about = own if self.subject_id == self.actor else self.subject_label
+        read = f": {self.detail.get('version', '')}" if self.action in OF_TRAINING else ""
+        return f"{self.actor_name} {verb} {about}".strip() + read
 
 
 class RowChange(models.Model):

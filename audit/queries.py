@@ -15,11 +15,22 @@ from django.db.models.functions import Cast
 from audit import chain
 from audit.actions import REFUSALS, Action
 from audit.models import Access, Alarm, Entry, Link, RowChange
+from audit.trail import SYSTEM
 
 RECORD_KINDS = ("record", "version")
 
 GROUPS: dict[str, tuple[str, ...]] = {
-    "Signatures": ("signature.", "signatures.", "intent.", "step.", "key.", "certificate.", "reading."),
+    "Signatures": (
+        "signature.",
+        "signatures.",
+        "intent.",
+        "step.",
+        "steps.",
+        "route.",
+        "key.",
+        "certificate.",
+        "reading.",
+    ),
     "Records and documents": ("record.", "version.", "draft.", "type.", "document.", "sop.", "report."),
     "People and access": (
         "user.",
@@ -31,13 +42,17 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "area.",
         "link.",
         "founding.",
+        "letter.",
+        "passkey.",
+        "sso.",
     ),
-    "Storage and CloudTrail": ("bucket.", "trail.", "directory."),
+    "Storage and CloudTrail": ("bucket.", "posture.", "trail.", "events.", "directory."),
     "Alarms and reviews": ("alarm.", "review."),
     "System": ("access.", "system.", "job.", "request.", "hold.", "restore."),
 }
-"""Beginnings of action names, by the word that a filter offers. "Refused" cuts across them all."""
-REFUSED = "Refused"
+"""Beginnings of action names, by the word that a filter offers. "By people" and "Refused" cut across them all."""
+BY_PEOPLE, REFUSED = "By people", "Refused"
+FILTERS = (BY_PEOPLE, *GROUPS, REFUSED)
 
 
 def visible(
@@ -78,7 +93,9 @@ def keys(rows: QuerySet[Any]) -> QuerySet[Any]:
 
 
 def of_group(group: str) -> Q:
-    """Entries of one group of actions; everything for a group that there is not."""
+    """Entries of one of `FILTERS`; everything for one that there is not."""
+    if group == BY_PEOPLE:
+        return ~Q(actor=SYSTEM.key)
     if group == REFUSED:
         return Q(action__in=REFUSALS)
     named = [action for action in Action.values if action.startswith(GROUPS.get(group, ()))]

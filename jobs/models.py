@@ -58,7 +58,7 @@ class Job(models.Model):
         return f"{self.kind} {self.state}"
 
     def trail_subject(self) -> Subject:
-        return Subject("job", str(self.id), self.kind)
+        return Subject("job", str(self.id), f"“{self.title}”")
 
     @property
     def open(self) -> bool:

@@ -74,9 +74,7 @@ class Filters(forms.Form):
 
     actor = forms.CharField(required=False, max_length=200)
     subject = forms.CharField(required=False, max_length=200)
-    group = forms.ChoiceField(
-        required=False, choices=[("", "Every act"), *((name, name) for name in (*queries.GROUPS, queries.REFUSED))]
-    )
+    group = forms.ChoiceField(required=False, choices=[("", "Every act"), *((name, name) for name in queries.FILTERS)])
     what = forms.ChoiceField(
         required=False,
         choices=[("", "Everything"), ("view", "Views"), ("export", "Exports"), ("refused", "Refused reads")],

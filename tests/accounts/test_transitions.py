@@ -137,6 +137,15 @@ def test_a_mail_job_that_runs_twice_leaves_one_good_link(people):
     links.find(second, links.Purpose.ENROL)
 
 
+def test_setting_a_device_up_ends_the_other_link_that_would_set_one_up(people):
+    carol = invite(people)
+    with transaction.atomic():
+        tokens = {each: links.issue(carol, each, by=None) for each in (links.Purpose.ENROL, links.Purpose.CODE)}
+    enrol(tokens[links.Purpose.ENROL], carol)
+    with pytest.raises(links.Over):
+        enrol(tokens[links.Purpose.CODE], User.objects.get(pk=carol.pk))
+
+
 def test_a_link_of_one_purpose_is_not_good_for_another(people):
     invite(people)
     with pytest.raises(links.Over):

@@ -78,6 +78,27 @@ def test_a_group_holds_the_actions_that_begin_as_it_says(people):
     assert actions("No such group") == set(Entry.objects.values_list("action", flat=True))
 
 
+@pytest.mark.parametrize("action", Action)
+def test_every_action_is_found_under_one_group(action):
+    assert sum(action.startswith(beginnings) for beginnings in queries.GROUPS.values()) == 1
+
+
+def test_acts_of_people_leave_out_what_the_portal_did_by_itself(people):
+    with transaction.atomic():
+        for actor in (ME, trail.NOBODY, trail.SYSTEM):
+            trail.record(Action.TRAIL_PULLED, people.laboratory, by=actor)
+    found = Entry.objects.filter(queries.of_group("By people"))
+    assert set(found.filter(action="trail.pulled").values_list("actor", flat=True)) == {"me", "anonymous"}
+
+
+def test_what_was_read_stands_in_the_sentence_about_the_reader(people):
+    with transaction.atomic():
+        number = trail.record(
+            Action.READING_ASSIGNED, people.author, by=trail.SYSTEM, detail={"version": "SOP-001 version 2"}
+        )
+    assert Entry.objects.get(pk=number).sentence == "Countersign assigned a reading to Ana Lindqvist: SOP-001 version 2"
+
+
 def test_the_changes_of_an_entry_are_those_of_its_act_about_its_subject_in_order(people):
     first, second = people.laboratory, people.author
     with transaction.atomic():
