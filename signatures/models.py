@@ -207,6 +207,13 @@ class Signature(models.Model):
     def get_absolute_url(self) -> str:
         return f"/signatures/{self.pk}/"
 
+    def concerns(self, user: User) -> bool:
+        """Whether it is theirs, or speaks of theirs: a decision about a decision is one about what that was about."""
+        told: Signature | None = self
+        while told is not None and told.signer_id != user.pk:
+            told = told.about
+        return told is not None
+
 
 class PortalCertificate(models.Model):
     """A certificate with which the portal sealed PDFs. Old ones stay, so that old copies are known as the portal's."""

@@ -321,20 +321,12 @@ def _about(act: Act, signer: User) -> None:
         if act.about.meaning not in WITHDRAWABLE or stands.withdrawn or stands.state == standing.FALLEN:
             raise SignatureRefused(act.version, signer, "This signature cannot be withdrawn (any more).", "about", 409)
         return
-    if _concerns(act.about, signer):
+    if act.about.concerns(signer):
         raise SignatureRefused(act.version, signer, "Somebody else decides about your signature.", "about")
     if act.outcome not in Outcome.values:
         raise SignatureRefused(act.version, signer, "Say whether the signature stands.", "outcome", 400)
     if not stands.to_decide:
         raise SignatureRefused(act.version, signer, "Nothing is to be decided about this signature.", "about", 409)
-
-
-def _concerns(signature: Signature, signer: User) -> bool:
-    """Whether it is theirs, or speaks of theirs: a decision about a decision is one about what that was about."""
-    told: Signature | None = signature
-    while told is not None and told.signer_id != signer.pk:
-        told = told.about
-    return told is not None
 
 
 def _right(act: Act, signer: User) -> None:

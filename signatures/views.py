@@ -17,12 +17,14 @@ from accounts.permissions import may
 from accounts.views import next_page
 from audit import clock, trail
 from records import renditions
+from records.lifecycle import State
 from records.models import Version
-from signatures import archive, intents, listed, offline
+from signatures import archive, intents, listed, offline, readiness
 from signatures.checking import Verdict, check
 from signatures.interactive import interactive_only
-from signatures.meanings import WITHDRAWABLE
+from signatures.meanings import WITHDRAWABLE, Meaning
 from signatures.models import PortalKey, Signature, Step
+from signatures.queries import OPEN_STATES
 from storage.s3 import StorageError
 
 UNREADABLE = 502
@@ -101,12 +103,44 @@ def signature(request: PersonRequest, pk: uuid.UUID) -> HttpResponse:
             and not verdict.stands.withdrawn,
             "decides": verdict.stands.to_decide
             and may(request.user, "sign.disposition")
-            and shown.signer_id != request.user.pk,
+            and not shown.concerns(request.user),
             "later": shown.later.order_by("signed_at"),
             "hashed": HASHED,
             "just_signed": just_signed,
+            "follows": _follows(shown) if just_signed else "",
             "next_step": waiting.first() if just_signed else None,
         },
+    )
+
+
+def _follows(signed: Signature) -> str:
+    """What came of a signature that was given just now."""
+    about, state = signed.about, signed.version.state
+    waits = state in OPEN_STATES and Step.objects.unsigned().filter(version=signed.version).exists()
+    if about and about.meaning == Meaning.READING:
+        return "The training record says so from now on."
+    if about and state == State.APPROVED:
+        return _stays_approved(signed, about)
+    if about:
+        again = Step.objects.filter(signature=about).exclude(voided="").exists()
+        return "Its step is asked for again." if again else ""
+    return {
+        Meaning.APPROVAL: "The version is approved." if state == State.APPROVED else "",
+        Meaning.RESPONSIBILITY: "The version is approved." if state == State.APPROVED else "",
+        Meaning.REJECTION: "The version is rejected, and its author is free to submit another.",
+        Meaning.READING: "Your training record says so from now on.",
+        Meaning.RETIREMENT: "No revision of it is effective any more.",
+    }.get(Meaning(signed.meaning), "") or ("Those after you are asked now." if waits else "")
+
+
+def _stays_approved(signed: Signature, about: Signature) -> str:
+    if signed.meaning != Meaning.WITHDRAWAL:
+        return "The version itself stays approved."
+    if readiness.somebody_decides(about):
+        return "The version stays approved until quality has decided."
+    return (
+        "The version stays approved, and nobody else in its area may decide about that: ask an administrator to give somebody the"
+        " role of approver."
     )
 
 

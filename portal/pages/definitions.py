@@ -30,7 +30,7 @@ from records import contract, defining, definitions, drafts, schema_table
 from records.contract import Definition, Failure
 from records.kinds import Kind
 from records.models import Draft, Record, RecordType, Version
-from signatures import routes
+from signatures import readiness, routes
 from storage.s3 import StorageError
 
 REVIEW_EVERY = timedelta(days=365)
@@ -415,6 +415,8 @@ def submit(request: PersonRequest, code: str) -> HttpResponse:
             form.add_error(None, str(error))
         else:
             messages.success(request, f"{version} is in review. Its signers find it on their desks.")
+            for obstacle in readiness.obstacles(version, clock.now()):
+                messages.warning(request, obstacle)
             return redirect(version)
     context = {
         "type": kind,

@@ -110,8 +110,10 @@ def decisions(user: User) -> Iterable[Task]:
     if not may(user, "sign.disposition"):
         return
     seen = Signature.objects.visible_to(user).order_by().values("pk")
-    rows = standing.to_decide().filter(pk__in=seen).exclude(signer=user).select_related("version__record")[:SHOWN]
+    rows = standing.to_decide().filter(pk__in=seen).select_related("version__record", "about__about")[:SHOWN]
     for row in rows:
+        if row.concerns(user):
+            continue
         yield Task(
             number=row.version.record.number,
             verb="Decide",
@@ -164,7 +166,7 @@ def awaited(user: User, now: datetime) -> Iterable[Task]:
 
 def readings(user: User, now: datetime) -> Iterable[Task]:
     for row in qualifications.unread(user)[:SHOWN]:
-        gate = "You cannot sign from then on without it." if row.gate == "signing" else ""
+        gate = "Signing needs it from then on." if row.gate == "signing" else ""
         yield Task(
             number=row.topic,
             verb=VERBS[Meaning.READING],
@@ -193,7 +195,7 @@ def failed_jobs(user: User, now: datetime) -> Iterable[Task]:
     mine = Job.objects.filter(requested_by=str(user.pk), state=Job.State.FAILED, finished_at__gt=now - FAILED_SINCE)
     for job in mine.order_by("-finished_at")[:SHOWN]:
         yield Task(
-            number="Job", verb="Look into", title=job.kind, hint=job.error[:200], url=f"/jobs/{job.pk}/", button="Open",
+            number="Job", verb="Look into", title=job.title, hint=job.error[:200], url=f"/jobs/{job.pk}/", button="Open",
             due="failed", tone="bad",
         )  # fmt: skip
 

@@ -24,6 +24,7 @@ from printing.pages import Unreadable
 from records import documents, open_places, renditions
 from records.kinds import Kind
 from records.models import Draft, Record, RecordType, Verification, Version
+from signatures import readiness
 from sops import transitions as sops
 from sops.forms import NewSopForm
 from storage import worm
@@ -317,6 +318,8 @@ def submit(request: PersonRequest, number: str) -> HttpResponse:
                 with trail.refusals(request.user):
                     version = _submit(live, form, request)
                 messages.success(request, f"Version {version.ordinal} is frozen and waits for its signatures.")
+                for obstacle in readiness.obstacles(version, now):
+                    messages.warning(request, obstacle)
                 return redirect(version)
             except (trail.Refused, StorageError) as refused:
                 form.add_error(None, getattr(refused, "message", str(refused)))

@@ -10,10 +10,11 @@ from django.db.models import Q
 from accounts.roles import Role
 from audit import clock
 from printing.issued import SignatureBlock, Standing
+from records.lifecycle import State
 from records.models import Version
 from signatures import archive, standing
 from signatures.checking import Verdict, check_all
-from signatures.meanings import Meaning
+from signatures.meanings import OF_THE_ROUTE, Meaning
 from signatures.models import Signature, Step
 
 Card = dict[str, Any]
@@ -103,10 +104,26 @@ def card(signature: Signature, verdict: Verdict, now: datetime) -> Card:
         "url": f"/signatures/{signature.pk}/",
         "archive": archive.state(signature, now),
         "note": " ".join([*notes, *later, *verdict.problems]),
+        "doubt": _doubt(signature, verdict),
         "struck": verdict.state in (standing.WITHDRAWN, standing.FALLEN),
         "withdrawn": withdrawal
         and {"by": withdrawal.printed_name, "at": withdrawal.signed_at, "reason": withdrawal.reason},
     }
+
+
+def _doubt(signature: Signature, verdict: Verdict) -> str:
+    """What whoever works by an approved version must know first: a signature that it was approved by does not simply count."""
+    if signature.version.state != State.APPROVED or signature.meaning not in OF_THE_ROUTE:
+        return ""
+    said = {
+        standing.WITHDRAWN: "was withdrawn",
+        standing.FALLEN: "does not stand, as quality decided",
+        standing.SUSPECT: "is under review",
+    }.get(verdict.state)
+    if said is None:
+        return ""
+    waits = " Quality has not decided yet." if verdict.stands.to_decide else ""
+    return f"{signature.get_meaning_display()} by {signature.printed_name} {said}.{waits}"
 
 
 def _waiting_card(step: Step, has_its_turn: bool, now: datetime) -> Card:

@@ -63,7 +63,7 @@ def _disposition(user: User, signature: Signature) -> Shown:
     obstacle = ""
     if not may(user, "sign.disposition"):
         obstacle = "Quality decides about a signature under review."
-    elif signature.signer_id == user.pk:
+    elif signature.concerns(user):
         obstacle = "Somebody else decides about your signature."
     elif not standing.of(signature).to_decide:
         obstacle = "Nothing is to be decided about this signature."
@@ -152,13 +152,11 @@ def to_decide(request: PersonRequest) -> HttpResponse:
     rows = list(
         standing.to_decide()
         .filter(pk__in=Signature.objects.visible_to(request.user).order_by().values("pk"))
-        .select_related("version__record", "signer")[:SHOWN]
+        .select_related("version__record", "signer", "about__about")[:SHOWN]
     )
     stands = standing.of_all(rows)
     context = {
-        "rows": [
-            {"signature": row, "stands": stands[row.pk], "mine": row.signer_id == request.user.pk} for row in rows
-        ],
+        "rows": [{"signature": row, "stands": stands[row.pk], "mine": row.concerns(request.user)} for row in rows],
         "crumbs": [{"label": "Desk", "url": "/"}, {"label": "Signatures under review"}],
     }
     return render(request, "portal/signatures_to_decide.html", context)

@@ -61,7 +61,7 @@ def test_readings_drafts_and_failed_jobs_wait_too(people):
     )  # fmt: skip
     reader = text(people.client(people.reviewer).get("/"))
     assert f"/training/read/{sop.pk}/" in reader
-    assert "You cannot sign from then on without it." in reader
+    assert "Signing needs it from then on." in reader
     assert "S3 is away." in reader
     author = text(people.client(people.author).get("/"))
     assert "/documents/SOP-0001/edit/" in author

@@ -1,0 +1,91 @@
+"""What keeps people from signing is said while it can still be mended, and what became of an approved version where it is read."""
+
+import pytest
+from django.db import transaction
+from django.utils.html import strip_tags
+
+from accounts import transitions as people_verbs
+from audit import clock, trail
+from audit.actions import Action
+from records.models import Version
+from signatures import readiness, standing
+from signatures.meanings import Outcome
+from signatures.models import Step
+from tests import acts, builders
+from tests.signatures.test_later_acts import REASON, approved, suspected
+
+
+def text(response) -> str:
+    return " ".join(strip_tags(response.content.decode()).split())
+
+
+def obstacles(version: Version) -> list[str]:
+    return list(readiness.obstacles(version, clock.now()))
+
+
+def test_whoever_is_asked_and_could_sign_is_no_obstacle(people):
+    assert obstacles(builders.a_document_in_review(people)) == []
+
+
+def test_whoever_lacks_something_is_named_with_what_is_missing_and_nothing_more(people, ticking):
+    version = builders.a_document_in_review(people)
+    people_verbs.suspect(people.approver, since=clock.now(), by=people.administrator, reason="Password seen in a mail.")
+    [said] = obstacles(version)
+    assert said.startswith(
+        f"{people.approver} cannot sign yet. What is missing: Account free of suspicion; Device tested"
+    )
+    assert "Password seen" not in said and "UTC" not in said
+
+
+def test_a_role_that_nobody_of_the_area_holds_is_named(people):
+    version = builders.a_document_in_review(people)
+    with transaction.atomic():
+        Step.objects.filter(version=version, meaning="approval").update(assignee=None)
+        trail.record(Action.STEP_REASSIGNED, version, by=people.author)
+    assert obstacles(version) == []
+    for quality in (people.approver, people.approver2):
+        people_verbs.set_roles(quality, ["reviewer"], by=people.administrator, reason=REASON)
+    assert obstacles(version) == [
+        "Nobody in the area may sign as QA approver now: an administrator gives somebody the role."
+    ]
+
+
+@pytest.mark.parametrize("path", ["{record}", "{version}", "{record}changes/", "{record}history/"])
+def test_who_reads_an_approved_version_learns_first_that_its_approval_was_withdrawn(people, ticking, path):
+    version, signature = approved(people, ticking)
+    reader = people.client(people.author)
+    url = path.format(record=version.record.get_absolute_url(), version=version.get_absolute_url())
+    assert "was withdrawn" not in text(reader.get(url, follow=True))
+    acts.withdraw(people.approver, signature, REASON)
+    said = text(reader.get(url, follow=True))
+    assert f"by {signature.printed_name} was withdrawn. Quality has not decided yet." in said
+    acts.decide(people.approver2, signature, Outcome.FALLS)
+    assert f"by {signature.printed_name} was withdrawn. The version is approved by it" in text(
+        reader.get(url, follow=True)
+    )
+
+
+@pytest.mark.parametrize("quality", [True, False])
+def test_whoever_withdraws_an_approval_is_told_what_follows_and_whether_anybody_may_decide(people, ticking, quality):
+    _, signature = approved(people, ticking)
+    if not quality:
+        people_verbs.set_roles(people.approver2, ["reviewer"], by=people.administrator, reason=REASON)
+    withdrawal = acts.withdraw(people.approver, signature, REASON)
+    said = text(people.client(people.approver).get(f"{withdrawal.get_absolute_url()}?signed"))
+    assert ("until quality has decided." in said, "nobody else in its area may decide" in said) == (
+        quality,
+        not quality,
+    )
+    assert "Those after you are asked now" not in said
+
+
+def test_a_decision_about_ones_own_signature_is_offered_to_nobody_who_may_not_decide_it(people, ticking):
+    _, signature = approved(people, ticking)
+    acts.withdraw(people.approver, signature, REASON)
+    ticking.next_code()
+    decision = suspected(people, ticking, people.approver2, lambda: acts.decide(people.approver2, signature, Outcome.STANDS))
+    assert decision in standing.to_decide()
+    shown = [text(people.client(people.approver).get(path)) for path in ("/", "/signatures/to-decide/")]
+    shown.append(text(people.client(people.approver).get(f"{decision.get_absolute_url()}decide/")))
+    assert "about a signature on" not in shown[0]
+    assert "Somebody else decides" in shown[1] and "Somebody else decides about your signature." in shown[2]
