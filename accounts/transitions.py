@@ -190,7 +190,8 @@ def ask_reset(typed: str) -> None:
     with transaction.atomic(durable=True):
         about = trail.Subject("username", folded(typed), typed)
         trail.record(Action.PASSWORD_RESET_ASKED, about, by=trail.NOBODY)
-        queue.enqueue(tasks.RESET, args={"typed": typed}, key=folded(typed), by=trail.NOBODY)
+        args = {"typed": typed, "title": "Mail a link for a new password"}
+        queue.enqueue(tasks.RESET, args=args, key=folded(typed), by=trail.NOBODY)
 
 
 def reset_password(token: str, password: str) -> User:
@@ -253,7 +254,8 @@ def ask_lost(typed: str) -> None:
     with transaction.atomic(durable=True):
         about = trail.Subject("username", folded(typed), typed)
         trail.record(Action.PASSWORD_RESET_ASKED, about, by=trail.NOBODY, detail={"purpose": str(Purpose.LOST)})
-        queue.enqueue(tasks.LOST, args={"typed": typed}, key=folded(typed), by=trail.NOBODY)
+        args = {"typed": typed, "title": "Mail a link to report a lost device"}
+        queue.enqueue(tasks.LOST, args=args, key=folded(typed), by=trail.NOBODY)
 
 
 def acknowledge(user: User, *, credentials: Credentials) -> None:
@@ -761,7 +763,8 @@ def _link(user: User, issuer: str, subject: str, *, by: User, reason: str = "") 
 
 
 def _mail_on_commit(user: User, purpose: str, by: User) -> None:
-    queue.enqueue(tasks.SEND, args={"user": str(user.pk), "purpose": str(purpose), "by": str(by.pk)}, by=by)
+    args = {"user": str(user.pk), "purpose": str(purpose), "by": str(by.pk)}
+    queue.enqueue(tasks.SEND, args=args | {"title": f"Mail a link to {user.legal_name}"}, by=by)
 
 
 def _locked(user: User) -> User:

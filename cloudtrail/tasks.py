@@ -36,7 +36,7 @@ def hear() -> None:
 @shared_task(name="cloudtrail.reconcile_all")
 def reconcile_all() -> None:
     """Queue a comparison of the buckets of records with the events; it lists each of them once a day."""
-    queue.enqueue("cloudtrail.reconcile", args={}, key="all")
+    queue.enqueue("cloudtrail.reconcile", args={"title": "Reconcile buckets with CloudTrail"}, key="all")
 
 
 @queue.handler("cloudtrail.reconcile")

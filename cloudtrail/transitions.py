@@ -84,7 +84,8 @@ def ask_for_pull(pulled: Trail, *, by: User) -> Job:
 
 def enqueue_pull(pulled: Trail, *, by: trail.HasActor | trail.Actor = trail.SYSTEM) -> Job:
     """One job for each trail: asking again while it is open gives the open one."""
-    return queue.enqueue("cloudtrail.pull", args={"trail": str(pulled.pk)}, key=str(pulled.pk), by=by)
+    args = {"trail": str(pulled.pk), "title": f"Pull files of {pulled}", "page": pulled.get_absolute_url()}
+    return queue.enqueue("cloudtrail.pull", args=args, key=str(pulled.pk), by=by)
 
 
 def enqueue_readers(pulled: Trail) -> None:

@@ -19,7 +19,8 @@ JOB = "signatures.tell"
 def tell_next(version: Version) -> None:
     """Ask for mails to those whose turn it is now. In the transaction that makes it their turn; safe to repeat."""
     for step in Step.objects.waiting().filter(version=version):
-        queue.enqueue(JOB, args={"step": str(step.pk)}, key=str(step.pk), by=trail.SYSTEM)
+        args = {"step": str(step.pk), "title": f"Mail whose turn it is to sign {version.label}"}
+        queue.enqueue(JOB, args=args, key=str(step.pk), by=trail.SYSTEM)
 
 
 @queue.handler(JOB)

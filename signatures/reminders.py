@@ -38,7 +38,8 @@ def _ask_for(person: User, today: date) -> bool:
     with transaction.atomic():
         _, made = Reminder.objects.get_or_create(user=person, day=today)
         if made:
-            queue.enqueue(JOB, args={"user": str(person.pk)}, key=f"{person.pk}:{today}", by=trail.SYSTEM)
+            args = {"user": str(person.pk), "title": f"Remind {person.legal_name} by mail of what waits"}
+            queue.enqueue(JOB, args=args, key=f"{person.pk}:{today}", by=trail.SYSTEM)
     return made
 
 

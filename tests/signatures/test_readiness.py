@@ -83,7 +83,9 @@ def test_a_decision_about_ones_own_signature_is_offered_to_nobody_who_may_not_de
     _, signature = approved(people, ticking)
     acts.withdraw(people.approver, signature, REASON)
     ticking.next_code()
-    decision = suspected(people, ticking, people.approver2, lambda: acts.decide(people.approver2, signature, Outcome.STANDS))
+    decision = suspected(
+        people, ticking, people.approver2, lambda: acts.decide(people.approver2, signature, Outcome.STANDS)
+    )
     assert decision in standing.to_decide()
     shown = [text(people.client(people.approver).get(path)) for path in ("/", "/signatures/to-decide/")]
     shown.append(text(people.client(people.approver).get(f"{decision.get_absolute_url()}decide/")))
