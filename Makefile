@@ -50,7 +50,7 @@ check: install
 	$(BIN)/ruff format --check --quiet . || { echo "run: $(BIN)/ruff format ."; exit 1; }
 	tools/without_servers.sh $(BIN)/mypy .
 	$(BIN)/djlint templates --lint --quiet
-	$(MANAGE) makemigrations --check --dry-run
+	tools/without_servers.sh $(MANAGE) makemigrations --check --dry-run
 	$(BIN)/python -m pytest -q tests/test_floors.py tests/test_house.py
 
 # Pin anew from the .in files.

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Django's command line. Without DATABASE_URL it finds the running embedded servers, or starts them."""
+"""Django's command line. Without DATABASE_URL it works on the embedded servers, where there are any."""
 
 import os
 import sys

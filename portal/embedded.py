@@ -37,8 +37,8 @@ LOST_AT_WORST = (
     "fsync=off", "synchronous_commit=off", "full_page_writes=off", "wal_level=minimal", "max_wal_senders=0", "max_wal_size=256MB",
 )  # fmt: skip
 """Settings of a server whose data may be lost."""
-# Commands that read no data and must work where no server can run.
-NEEDS_NO_SERVER = {"help", "version", "--help", "--version", "compilemessages", "makemessages"}
+MAKES_SERVERS = {"demo", "bench"}
+"""Commands that are there for the embedded servers; any other one uses what they have made."""
 
 
 class Embedded:
@@ -303,13 +303,21 @@ def home() -> Path:
 
 
 def ensure(arguments: Sequence[str]) -> None:
-    """Point the settings at the embedded servers, unless the environment already names a database."""
-    if os.environ.get("DATABASE_URL") or not arguments or arguments[0] in NEEDS_NO_SERVER:
+    """Point the settings at the embedded servers where they are asked for: by a command that is there for them, by
+    COUNTERSIGN_EMBEDDED=1, or in a checkout that has them already. Otherwise the settings say what is missing: whoever forgets to
+    load the service's environment shall not work on another database unseen."""
+    if os.environ.get("DATABASE_URL"):
         return
-    if arguments[0] == "bench":
+    command = arguments[0] if arguments else ""
+    if command == "bench":
         _ensure_bench()
-    else:
+    elif command in MAKES_SERVERS or os.environ.get("COUNTERSIGN_EMBEDDED", "") not in ("", "0") or _made(home()):
         configure(Embedded(home()))
+
+
+def _made(folder: Path) -> bool:
+    """Whether embedded servers were made for this home."""
+    return folder.is_dir() and (Embedded(folder).data / "PG_VERSION").exists()
 
 
 def _ensure_bench() -> None:

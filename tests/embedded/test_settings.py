@@ -77,6 +77,14 @@ def test_a_command_ends_with_the_sentence_and_no_traceback():
     assert "Traceback" not in stopped.stderr
 
 
+@pytest.mark.parametrize("command", ["check", "migrate", "backup"])
+def test_a_command_without_the_service_s_environment_stops_and_makes_no_servers(tmp_path, command):
+    stopped = run("manage.py", command, DATABASE_URL=None, COUNTERSIGN_HOME=str(tmp_path))
+    assert stopped.returncode == 1
+    assert stopped.stderr.strip().startswith("DATABASE_URL is not set: ")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_deployment_check_is_clean():
     checked = run("manage.py", "check", "--deploy", "--fail-level", "WARNING")
     assert checked.returncode == 0, checked.stderr
