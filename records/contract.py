@@ -308,6 +308,8 @@ def _count_failure(required: RequiredFile, found: int) -> Iterator[Failure]:
 def _signer_problems(signers: Sequence[Signer]) -> Iterator[str]:
     if not any(signer.role == "approver" and signer.meaning == "approval" for signer in signers):
         yield 'No approver signs: at least one signer must have the role "approver" and the meaning "approval".'
+    elif signers[-1].meaning != "approval":
+        yield "The last signature must be an approval: it is what makes the version approved."
     pairs = Counter((signer.role, signer.meaning) for signer in signers)
     yield from (
         f"The {role} is asked to sign {count} times with the meaning {meaning}; once is enough."

@@ -24,6 +24,7 @@ from storage import worm
 
 TEXT = "document.json"
 MESSAGE_LETTERS = 5
+IN_REVIEW = "A version is in review already. Wait for its signatures, or recall it."
 
 
 class NotReady(trail.NotAllowed):
@@ -52,7 +53,9 @@ def submit(
     texts = [section_text(section) for section in sections or draft.sections]
     ordinal = (record.versions.order_by("-ordinal").values_list("ordinal", flat=True).first() or 0) + 1
     until = renditions.years_from(now, settings.DOCUMENT_RETENTION_YEARS)
-    rendition = renditions.of_document(record, texts, ordinal=ordinal, message=message, author=by, facts=facts, at=now)
+    rendition = renditions.of_document(
+        record, texts, ordinal=ordinal, message=message, author=by, facts=[*facts, *_planned(effective_on)], at=now
+    )
     body = canonical({"number": record.number, "title": record.title, "version": ordinal, "sections": texts})
     files = [_file(TEXT, body, "application/json", until)]
     files += [_file(name, data, media_type, until) for name, data, media_type in extra]
@@ -75,6 +78,8 @@ def submit(
                 subject=record,
                 by=by,
             )
+        if record.versions.filter(state=State.IN_REVIEW).exists():
+            raise NotReady(IN_REVIEW, action=Action.STEP_REFUSED, subject=record, by=by)
         version = seal(record, content, by=by, action=Action.VERSION_SUBMITTED)
         # Whoever edits from here on writes the next version; who wrote this one is sealed with it.
         held.contributors, held.message, held.checked_out_by, held.checked_out_at = [], "", None, None
@@ -85,16 +90,23 @@ def submit(
     return version
 
 
+def _planned(effective_on: datetime | None) -> list[tuple[str, str]]:
+    """The date that is approved with the version is printed in it."""
+    return [("Planned effective date", f"{effective_on:%d %b %Y %H:%M} UTC")] if effective_on else []
+
+
 def writers(draft: Draft) -> list[str]:
-    """Keys of everybody who wrote any of the text since the last approved version: who saved the draft, and who wrote or
-    submitted a version that came back, whose text the draft goes on from. None of them may sign it."""
-    found = set(draft.contributors)
-    told = draft.record.versions.order_by("-ordinal").values_list("state", "author_id", "contributors")
-    for state, author, contributors in told:
-        if state in (State.APPROVED, State.RETIRED):
+    """Keys of everybody who wrote any of it since the last approved version: who saved the draft or added an image that it
+    shows, and who wrote or submitted a version that came back, whose text the draft goes on from. None of them may sign it."""
+    found, approved = set(draft.contributors), None
+    for version in draft.record.versions.order_by("-ordinal").only("state", "author", "contributors"):
+        if version.state in (State.APPROVED, State.RETIRED):
+            approved = version
             break
-        found |= {str(author), *contributors}
-    return sorted(found)
+        found |= {str(version.author_id), *version.contributors}
+    known = set(approved.files.values_list("sha256", flat=True)) if approved else set()
+    images = renditions.shown_images(draft.record, draft.sections)
+    return sorted(found | {str(image.added_by_id) for image in images if image.sha256 not in known})
 
 
 def sections_of(version: Version) -> list[Section]:
@@ -124,7 +136,7 @@ def problems(draft: Draft, *, by: User) -> list[str]:
     """Everything about the draft that keeps it from being submitted, a sentence each."""
     found = []
     if draft.record.versions.filter(state=State.IN_REVIEW).exists():
-        found.append("A version is in review already. Wait for its signatures, or recall it.")
+        found.append(IN_REVIEW)
     if draft.checked_out_by_id not in (None, by.pk):
         found.append(f"{draft.checked_out_by} has the draft checked out.")
     if Buffer.objects.filter(draft=draft).exclude(sections=draft.sections).exists():

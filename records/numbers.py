@@ -51,7 +51,7 @@ def _number(record_type: RecordType, typed: str, by: User) -> str:
         return reserve(record_type)
     typed = typed.strip().upper()
     own = re.escape(record_type.prefix) or "[A-Z][A-Z0-9]{1,11}"
-    if not re.fullmatch(rf"{own}-\d{{{record_type.digits},}}", typed):
+    if not re.fullmatch(rf"{own}-[0-9]{{{record_type.digits},}}", typed):
         example = f"{record_type.prefix or 'KRAS'}-{1:0{record_type.digits}d}"
         raise NumberRefused(f"A number of {record_type.name} looks like {example}.", subject=record_type, by=by)
     if RecordType.objects.exclude(pk=record_type.pk).filter(prefix=typed.partition("-")[0]).exists():

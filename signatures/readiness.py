@@ -10,6 +10,7 @@ from accounts.roles import PERMISSIONS, Role
 from records.models import Version
 from signatures.models import Signature, Step
 from signatures.queries import who_could_sign
+from signatures.requests import may_decide
 from signatures.signing import spared
 
 
@@ -29,6 +30,6 @@ def obstacles(version: Version, now: datetime) -> Iterator[str]:
 
 
 def somebody_decides(about: Signature) -> bool:
-    """Whether there is anybody who may decide about this signature: quality of its record's area, and not its signer."""
+    """Whether there is anybody of quality in its record's area who may decide about this signature."""
     quality = User.objects.filter(is_active=True, groups__name__in=PERMISSIONS["sign.disposition"])
-    return quality.filter(areas=about.version.record.area_id).exclude(pk=about.signer_id).exists()
+    return any(may_decide(about, person) for person in quality.filter(areas=about.version.record.area_id))

@@ -12,7 +12,7 @@ from records.kinds import Kind
 from records.models import Version
 from signatures import mail
 from signatures.meanings import DECIDING, SENTENCES, Meaning
-from signatures.models import Request, RouteTemplate, Step
+from signatures.models import Request, RouteTemplate, Signature, Step
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,11 @@ def had_part(version: Version, user: User, meaning: str) -> bool:
     (its contributors) do not."""
     wrote = user.pk == version.author_id and meaning != Meaning.RESPONSIBILITY
     return wrote or str(user.pk) in version.contributors
+
+
+def may_decide(about: Signature, user: User) -> bool:
+    """Quality other than those whom it concerns: not the signer, and nobody who wrote what was signed."""
+    return not about.concerns(user) and not had_part(about.version, user, Meaning.APPROVAL)
 
 
 def complete(version: Version) -> bool:

@@ -102,7 +102,7 @@ class _Changed(Exception):
     """The PDF carries the portal's certificate, and is not what was sealed."""
 
 
-WHOLE = "Not a byte of this PDF was changed since the portal sealed it."
+WHOLE = "Every byte that the portal sealed in this PDF is as it was sealed."
 NOT_SEALED = Seal(Outcome.FOREIGN, "This PDF carries no seal of this portal.")
 OTHER_SEAL = Seal(Outcome.FOREIGN, "This PDF is sealed by somebody else, not by this portal.")
 

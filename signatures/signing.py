@@ -38,7 +38,7 @@ from signatures.meanings import (
     Outcome,
 )
 from signatures.models import Intent, PortalKey, Signature, Step
-from signatures.requests import had_part
+from signatures.requests import had_part, may_decide
 
 LETTER_WAIVER = "letter_waiver"  # the type of the report that waives the letter of 11.100(c)
 
@@ -307,9 +307,9 @@ def _separation(act: Act, signer: User) -> None:
 
 
 def _about(act: Act, signer: User) -> None:
-    """A withdrawal is of one's own signature; a disposition is quality's, and never of one's own (§2 rows 14 and 19). A signature
-    is withdrawn again only where the withdrawal before does not count: that is not stored, and the version's lock, not a
-    constraint, keeps it to one."""
+    """A withdrawal is of one's own signature; a disposition is quality's, and never of one's own, nor of one on one's own text
+    (§2 rows 11, 14 and 19). A signature is withdrawn again only where the withdrawal before does not count: that is not stored,
+    and the version's lock, not a constraint, keeps it to one."""
     if act.meaning not in (Meaning.WITHDRAWAL, Meaning.DISPOSITION):
         return
     if act.about is None or act.about.version_id != act.version.pk:
@@ -321,8 +321,10 @@ def _about(act: Act, signer: User) -> None:
         if act.about.meaning not in WITHDRAWABLE or stands.withdrawn or stands.state == standing.FALLEN:
             raise SignatureRefused(act.version, signer, "This signature cannot be withdrawn (any more).", "about", 409)
         return
-    if act.about.concerns(signer):
-        raise SignatureRefused(act.version, signer, "Somebody else decides about your signature.", "about")
+    if not may_decide(act.about, signer):
+        raise SignatureRefused(
+            act.version, signer, "Somebody else decides about your signature, or your text.", "about"
+        )
     if act.outcome not in Outcome.values:
         raise SignatureRefused(act.version, signer, "Say whether the signature stands.", "outcome", 400)
     if not stands.to_decide:

@@ -16,7 +16,7 @@ from records import transitions as records
 from records.models import Version
 from records.transitions import lock, move_locked
 from signatures import mail
-from signatures.meanings import Meaning, Outcome
+from signatures.meanings import OF_THE_ROUTE, Meaning, Outcome
 from signatures.models import Signature, Step
 from signatures.queries import OPEN_STATES, who_could_sign
 from signatures.requests import complete, lapse_rest
@@ -70,7 +70,13 @@ def sign_all(
     signed: Signed | None = None,
 ) -> list[Signature]:
     """Sign a list of versions with one code, each opened and with an intent of its own (`intents.open_list`): all of them or
-    none (§2 row 16). `reviewed`: the signer has looked through the trail of each, which an approval needs."""
+    none (§2 row 16). `reviewed`: the signer has looked through the trail of each, which an approval needs. An act about a
+    signature or about what is in effect has a verb of its own, with its own consequences, and is refused here."""
+    if meaning not in OF_THE_ROUTE:
+        raise trail.Refused(
+            "This meaning is not signed here.", action=Action.SIGNATURE_REFUSED, subject=signer, by=signer,
+            detail={"why": "meaning"},
+        )  # fmt: skip
     with signing(
         intents,
         meaning,

@@ -25,6 +25,7 @@ from signatures.interactive import interactive_only
 from signatures.meanings import WITHDRAWABLE, Meaning
 from signatures.models import PortalKey, Signature, Step
 from signatures.queries import OPEN_STATES
+from signatures.requests import may_decide
 from storage.s3 import StorageError
 
 UNREADABLE = 502
@@ -103,7 +104,7 @@ def signature(request: PersonRequest, pk: uuid.UUID) -> HttpResponse:
             and not verdict.stands.withdrawn,
             "decides": verdict.stands.to_decide
             and may(request.user, "sign.disposition")
-            and not shown.concerns(request.user),
+            and may_decide(shown, request.user),
             "later": shown.later.order_by("signed_at"),
             "hashed": HASHED,
             "just_signed": just_signed,

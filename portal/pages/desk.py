@@ -28,7 +28,7 @@ from records.models import Draft, Record, Verification, Version
 from signatures import standing
 from signatures.meanings import Meaning
 from signatures.models import Signature, Step
-from signatures.requests import missing
+from signatures.requests import may_decide, missing
 
 SHOWN = 50
 FAILED_SINCE = timedelta(days=7)
@@ -112,7 +112,7 @@ def decisions(user: User) -> Iterable[Task]:
     seen = Signature.objects.visible_to(user).order_by().values("pk")
     rows = standing.to_decide().filter(pk__in=seen).select_related("version__record", "about__about")[:SHOWN]
     for row in rows:
-        if row.concerns(user):
+        if not may_decide(row, user):
             continue
         yield Task(
             number=row.version.record.number,

@@ -132,6 +132,7 @@ def _draw(request: PersonRequest, step: Step, card: dict[str, Any], status: int)
     entries = trail_since(version, before)
     total = entries.count()
     obstacle = why_not(step, request.user)
+    takes_effect = version.record.type.kind not in (Kind.DATA, Kind.REPORT)
     waits = (
         step.meaning != Meaning.RESPONSIBILITY
         and not step.signature_id
@@ -153,6 +154,8 @@ def _draw(request: PersonRequest, step: Step, card: dict[str, Any], status: int)
             {"label": "Sign"},
         ],
         "route": route(version),
+        "takes_effect": takes_effect,
+        "effective_from": documents.effective_from(version) if takes_effect else None,
         "obstacle": obstacle,
     }
     if shown == CHANGES:

@@ -26,6 +26,7 @@ from signatures.forms import SignForm
 from signatures.interactive import interactive_only
 from signatures.meanings import DECISIONS, SENTENCES, WITHDRAWABLE, Meaning, Outcome
 from signatures.models import Signature
+from signatures.requests import may_decide
 
 SHOWN = 200
 
@@ -63,8 +64,8 @@ def _disposition(user: User, signature: Signature) -> Shown:
     obstacle = ""
     if not may(user, "sign.disposition"):
         obstacle = "Quality decides about a signature under review."
-    elif signature.concerns(user):
-        obstacle = "Somebody else decides about your signature."
+    elif not may_decide(signature, user):
+        obstacle = "Somebody else decides about your signature, or your text."
     elif not standing.of(signature).to_decide:
         obstacle = "Nothing is to be decided about this signature."
     choices = [
@@ -156,7 +157,9 @@ def to_decide(request: PersonRequest) -> HttpResponse:
     )
     stands = standing.of_all(rows)
     context = {
-        "rows": [{"signature": row, "stands": stands[row.pk], "mine": row.concerns(request.user)} for row in rows],
+        "rows": [
+            {"signature": row, "stands": stands[row.pk], "mine": not may_decide(row, request.user)} for row in rows
+        ],
         "crumbs": [{"label": "Desk", "url": "/"}, {"label": "Signatures under review"}],
     }
     return render(request, "portal/signatures_to_decide.html", context)

@@ -250,6 +250,13 @@ def test_every_problem_of_a_definition_is_told():
     ]
 
 
+def test_the_last_signature_of_a_data_package_is_an_approval():
+    signers = tuple(reversed(NGS.signers))
+    assert contract.problems(replace(NGS, signers=signers)) == [
+        "The last signature must be an approval: it is what makes the version approved."
+    ]
+
+
 @pytest.mark.compliance("11.1")
 def test_a_record_that_is_no_part_11_record_needs_no_predicate_rule_but_its_reason():
     assert contract.problems(replace(NGS, part11=False, predicate_rule="")) == []

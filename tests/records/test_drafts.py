@@ -184,6 +184,39 @@ def test_compliance_who_wrote_nothing_since_the_last_approved_version_had_no_par
     assert submitted(draft, by=people.author).contributors == []
 
 
+@pytest.mark.compliance("§2.11")
+def test_compliance_who_added_an_image_that_the_text_shows_had_a_part_in_it_until_it_is_approved(people, second_author):
+    draft = draft_of(people)
+    drafts.take_over(draft, by=second_author, reason="Ana is on leave until Monday.")
+    image = drafts.add_image(draft, "limits.png", PNG, by=second_author)
+    drafts.take_over(draft, by=people.author, reason="Back from leave since today.")
+    drafts.save(draft, sections("Limits."), by=people.author, message="", on_top_of=1)
+    assert documents.writers(Draft.objects.get(pk=draft.pk)) == [str(people.author.pk)]
+    shown = sections(f"Limits: ![limits](attachment:{image.name})")
+    draft = drafts.save(draft, shown, by=people.author, message="", on_top_of=2)
+    version = submitted(draft, by=people.author)
+    assert str(second_author.pk) in version.contributors
+    moved(version, "approve", by=people.approver)
+    assert documents.writers(Draft.objects.get(pk=draft.pk)) == []
+
+
+def test_of_two_submissions_side_by_side_the_second_is_refused_with_a_sentence(people, monkeypatch):
+    draft, made = draft_of(people), []
+    rendered = documents.renditions.of_document
+
+    def meanwhile(*args, **more):
+        rendition = rendered(*args, **more)
+        if not made:
+            made.append(1)
+            submitted(draft, by=people.author)
+        return rendition
+
+    monkeypatch.setattr(documents.renditions, "of_document", meanwhile)
+    with pytest.raises(documents.NotReady, match="in review already"):
+        submitted(draft, by=people.author)
+    assert Version.objects.filter(record=draft.pk).count() == 1
+
+
 def test_what_is_edited_while_a_version_is_in_review_belongs_to_the_next_version(people):
     draft = draft_of(people)
     first = documents.submit(draft, by=people.author, message="First issue", then=lambda made: None)

@@ -128,6 +128,14 @@ def test_nothing_is_registered_while_no_definition_is_effective(firm):
         offer(firm, put_package(1, 3), {}, record=record)
 
 
+@pytest.mark.parametrize("number", ["KRAS-\uff10\uff10\uff17", "KRAS-\u0660\u0660\u0667"], ids=["fullwidth", "arabic"])
+def test_a_number_that_reads_like_another_one_is_refused(firm, number):
+    with pytest.raises(numbers.NumberRefused, match="looks like KRAS-001"):
+        numbers.create(
+            RecordType.objects.get(pk="NGS"), title="Twin", area=firm.laboratory, by=firm.operator, number=number
+        )
+
+
 def test_only_operators_and_scientists_register(firm):
     found = registration.look(RECORDS_BUCKET, put_package(1, 3), by=firm.operator)
     for who in (firm.author, firm.approver, firm.inspector, firm.outsider, firm.administrator):

@@ -17,7 +17,7 @@ from records import transitions as records
 from records.models import Version
 from signatures import intents, standing, transitions
 from signatures.checking import check
-from signatures.meanings import Meaning
+from signatures.meanings import OF_THE_ROUTE, Meaning, Outcome
 from signatures.models import Signature, Step
 from tests import acts, builders
 
@@ -214,6 +214,35 @@ def test_compliance_a_decision_is_qualitys_needs_an_outcome_and_something_to_dec
         acts.decide(people.reviewer, signature, "stands")
     with pytest.raises(trail.Refused, match="whether the signature stands"):
         acts.decide(people.approver2, signature, "perhaps")
+
+
+@pytest.mark.compliance("§2.14", "§2.25")
+@pytest.mark.parametrize("meaning", sorted(set(Meaning) - OF_THE_ROUTE))
+def test_compliance_an_act_about_a_signature_is_not_signed_as_a_step_of_a_route(people, ticking, meaning):
+    version = builders.a_document_in_review(people)
+    review = acts.sign(people.reviewer, version)[0]
+    ticking.next_code()
+    where = acts.sitting(people.reviewer)
+    intent = intents.open_for(version, user=people.reviewer, sitting=where, about=review, meaning=Meaning.WITHDRAWAL)
+    with pytest.raises(trail.Refused, match="not signed here"):
+        transitions.sign(
+            intent.pk, meaning, signer=people.reviewer, credentials=acts.credentials(people.reviewer), sitting=where, reason=REASON
+        )  # fmt: skip
+    assert state(review) == "valid" and version.signatures.count() == 1
+
+
+@pytest.mark.compliance("§2.11", "§2.19")
+def test_compliance_nobody_decides_about_a_signature_on_their_own_text(people, ticking):
+    people_verbs.set_roles(
+        people.author, ["author", "approver"], by=people.administrator, reason="Writes and approves."
+    )
+    author = User.objects.get(pk=people.author.pk)
+    _, signature = approved(people, ticking)
+    acts.withdraw(people.approver, signature, REASON)
+    with pytest.raises(trail.Refused, match="or your text"):
+        acts.decide(author, signature, Outcome.STANDS)
+    assert "about a signature on" not in people.client(author).get("/").content.decode()
+    acts.decide(people.approver2, signature, Outcome.STANDS)
 
 
 @pytest.mark.compliance("§2.13")

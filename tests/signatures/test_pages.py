@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import threading
+from datetime import UTC, datetime
 
 import pytest
 from django.db import connection, connections
@@ -15,8 +16,23 @@ from audit.actions import Action
 from audit.models import Access, Entry
 from records.models import Version
 from signatures.models import Intent, Opened, Signature, Step
+from signatures.requests import Asked
 from tests import acts, builders
 from tests.cast import PASSWORD
+
+
+@pytest.mark.compliance("§2.10")
+@pytest.mark.parametrize(
+    ("day", "said"),
+    [(17, 'Planned to take effect <time datetime="2031-05-17'), (None, "Takes effect when it is approved.")],
+)
+def test_compliance_the_signer_sees_when_the_version_takes_effect(people, day, said):
+    planned = datetime(2031, 5, day, tzinfo=UTC) if day else None
+    version = builders.a_version(
+        builders.a_record(people), by=people.author, route=[Asked(1, "approval", "approver")], effective_on=planned
+    )
+    step = Step.objects.get(version=version)
+    assert said in text(people.client(people.approver).get(f"/sign/{step.pk}/"))
 
 
 class Reader:

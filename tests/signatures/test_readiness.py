@@ -90,4 +90,6 @@ def test_a_decision_about_ones_own_signature_is_offered_to_nobody_who_may_not_de
     shown = [text(people.client(people.approver).get(path)) for path in ("/", "/signatures/to-decide/")]
     shown.append(text(people.client(people.approver).get(f"{decision.get_absolute_url()}decide/")))
     assert "about a signature on" not in shown[0]
-    assert "Somebody else decides" in shown[1] and "Somebody else decides about your signature." in shown[2]
+    assert (
+        "Somebody else decides" in shown[1] and "Somebody else decides about your signature, or your text." in shown[2]
+    )

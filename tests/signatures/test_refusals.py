@@ -13,6 +13,7 @@ from audit.actions import Action
 from records import sealed
 from signatures import intents, signing, standing
 from signatures.meanings import PERMISSIONS, Meaning
+from signatures.models import Signature
 from signatures.signing import Act, SignatureRefused
 
 VERSION, SIGNER = uuid.UUID(int=1), uuid.UUID(int=2)
@@ -21,12 +22,15 @@ SUBJECT, ACTOR = trail.Subject("version", str(VERSION), "URS-0001 version 1"), t
 NOW = dt.datetime(2026, 11, 21, tzinfo=dt.UTC)
 
 
-def a_version(state: str = "in_review", *, kind: str = "document", code: str = "URS", signed: bool = False) -> Like:
+def a_version(
+    state: str = "in_review", *, kind: str = "document", code: str = "URS", signed: bool = False, author: int = 5
+) -> Like:
     counting = Like(filter=lambda signer: Like(exists=lambda: signed and signer.pk == SIGNER))
     return Like(
         pk=VERSION, state=state, lifecycle="document", record=Like(type=Like(kind=kind, code=code)),
         get_state_display=lambda: state.replace("_", " ").capitalize(), trail_subject=lambda: SUBJECT,
         signatures=Like(counting=lambda: counting), top_hash="a", rendition_sha256="b", rendition_pages=4,
+        author_id=uuid.UUID(int=author), contributors=[],
     )  # fmt: skip
 
 
@@ -171,15 +175,22 @@ def test_who_wrote_it_or_signed_it_already_does_not_sign_it(signer, surroundings
     assert told == ("You signed this version already: each signature is another person's.", "signed already", 403)
 
 
+class ASignature(Like):
+    concerns = Signature.concerns
+
+
 def a_signature(
-    mine: bool, *, version_id: uuid.UUID = VERSION, meaning: str = "review", about: Like | None = None
+    mine: bool, *, version_id: uuid.UUID = VERSION, meaning: str = "review", about: Like | None = None, author: int = 5
 ) -> Like:
-    return Like(signer_id=SIGNER if mine else uuid.UUID(int=4), version_id=version_id, meaning=meaning, about=about)
+    return ASignature(
+        signer_id=SIGNER if mine else uuid.UUID(int=4), version_id=version_id, meaning=meaning, about=about,
+        version=a_version(author=author),
+    )  # fmt: skip
 
 
 MINE, THEIRS, ELSEWHERE = a_signature(True), a_signature(False), a_signature(True, version_id=uuid.UUID(int=9))
 NO_MORE = ("This signature cannot be withdrawn (any more).", "about", 409)
-NOT_ONES_OWN = ("Somebody else decides about your signature.", "about", 403)
+NOT_ONES_OWN = ("Somebody else decides about your signature, or your text.", "about", 403)
 ABOUT = [
     ("withdrawal", None, {}, "", ("This speaks of no signature on this version.", "about", 409)),
     ("disposition", ELSEWHERE, {}, "stands", ("This speaks of no signature on this version.", "about", 409)),
@@ -189,6 +200,7 @@ ABOUT = [
     ("withdrawal", MINE, {"state": standing.FALLEN}, "", NO_MORE),
     ("disposition", MINE, {}, "stands", NOT_ONES_OWN),
     ("disposition", a_signature(False, about=a_signature(False, about=MINE)), {}, "stands", NOT_ONES_OWN),
+    ("disposition", a_signature(False, author=2), {}, "stands", NOT_ONES_OWN),
     ("disposition", THEIRS, {}, "perhaps", ("Say whether the signature stands.", "outcome", 400)),
     ("disposition", THEIRS, {"to_decide": False}, "stands", ("Nothing is to be decided about this signature.", "about", 409)),
 ]  # fmt: skip
