@@ -8,7 +8,7 @@ class Action(TextChoices):
 
     # audit
     ACCESS_SEALED = "access.sealed", "sealed"
-    SYSTEM_MIGRATED = "system.migrated", "migrated stored data"
+    SYSTEM_MIGRATED = "system.migrated", "migrated"
     REQUEST_REFUSED = "request.refused", "was refused a request about"
     HOLD_BEGUN = "hold.begun", "made read-only"
     HOLD_ENDED = "hold.ended", "ended the read-only time of"
@@ -18,15 +18,15 @@ class Action(TextChoices):
     ALARM_ACKNOWLEDGED = "alarm.acknowledged", "acknowledged the alarm"
     ALARM_CLEARED = "alarm.cleared", "cleared the alarm"
     ALARM_MAILED = "alarm.mailed", "mailed the alarm"
-    REVIEW_FILTER_CHANGED = "review.filter_changed", "set what is reviewed under"
-    REVIEW_MADE = "review.made", "reviewed the audit trail under"
-    REVIEW_SIGNED = "review.signed", "signed the audit-trail review under"
-    REVIEW_REFUSED = "review.refused", "was refused a review under"
+    REVIEW_FILTER_CHANGED = "review.filter_changed", "set what is reviewed by the filter"
+    REVIEW_MADE = "review.made", "reviewed the audit trail by the filter"
+    REVIEW_SIGNED = "review.signed", "signed the audit-trail review by the filter"
+    REVIEW_REFUSED = "review.refused", "was refused a review of"
     ALARM_REFUSED = "alarm.refused", "was refused acknowledgement of the alarm"
 
     # accounts
-    FOUNDING_STARTED = "founding.started", "started the founding ceremony"
-    FOUNDING_ENDED = "founding.ended", "ended the founding ceremony"
+    FOUNDING_STARTED = "founding.started", "started"
+    FOUNDING_ENDED = "founding.ended", "ended"
     USER_INVITED = "user.invited", "invited"
     USER_CHANGED = "user.changed", "changed the account of"
     USER_DEACTIVATED = "user.deactivated", "deactivated the account of"
@@ -37,7 +37,7 @@ class Action(TextChoices):
     USER_AREAS_CHANGED = "user.areas_changed", "changed the areas of"
     USER_GRANT_CHANGED = "user.grant_changed", "changed a grant of"
     USER_UNLOCKED = "user.unlocked", "unlocked the account of"
-    USER_ACKNOWLEDGED = "user.acknowledged", "acknowledged what a signature means for"
+    USER_ACKNOWLEDGED = "user.acknowledged", "acknowledged what their signature means"
     USER_SUSPECTED = "user.suspected", "raised a suspicion about the account of"
     USER_CLEARED = "user.cleared", "ended the suspicion about the account of"
     USER_DORMANT = "user.dormant", "locked the dormant account of"
@@ -57,7 +57,7 @@ class Action(TextChoices):
     CODE_RESET = "code.reset", "withdrew the one-time code device of"
     CODE_LINKED = "code.linked", "allowed a new one-time code device for"
     CODE_TESTED = "code.tested", "tested the one-time code device of"
-    CODE_LOST = "code.lost", "reported lost the one-time code device of"
+    CODE_LOST = "code.lost", "reported their one-time code device lost"
     LETTER_FILED = "letter.filed", "filed the"
     LETTER_WAIVED = "letter.waived", "waived the letter of 11.100(c) by"
     LETTER_WAIVER_ENDED = "letter.waiver_ended", "ended the waiver of the letter of 11.100(c) by"
@@ -144,5 +144,12 @@ class Action(TextChoices):
 
 
 REFUSALS = frozenset(action for action in Action if action.value.endswith((".refused",)))
-# About a person, with what was read under `version` of the detail.
-OF_TRAINING = frozenset({Action.READING_ASSIGNED, Action.QUALIFICATION_SET, Action.QUALIFICATION_LIFTED})
+# What the verb leaves open, told after a colon: the name of the detail that says it.
+TOLD_BESIDES: dict[str, str] = {
+    Action.READING_ASSIGNED: "version",
+    Action.QUALIFICATION_SET: "version",
+    Action.QUALIFICATION_LIFTED: "version",
+    Action.SIGNATURE_APPLIED: "meaning",
+    Action.SIGNATURE_WITHDRAWN: "said",
+    Action.SIGNATURE_DECIDED: "said",
+}

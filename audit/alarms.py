@@ -2,7 +2,8 @@
 
 An alarm stands while its cause does, and waits until somebody has acknowledged it: the two are facts of their own. It is
 closed when both are given, and only then does the same cause raise a new one. What happens at an instant (`MOMENTARY`)
-leaves no cause standing, so that acknowledging it closes it.
+leaves no cause standing, so that acknowledging it closes it. Where the cause that somebody acknowledged tells something else now,
+in an alarm about what is evidence (`TOLD_ANEW`), they have not acknowledged that: it is a new alarm, and mailed as one.
 """
 
 from collections.abc import Mapping
@@ -32,6 +33,7 @@ MOMENTARY = frozenset(
         Kind.OBJECTS_UNEXPLAINED,
     }
 )
+TOLD_ANEW = frozenset({Kind.CHAIN_BROKEN, Kind.ANCHOR_BEHIND, Kind.TRIGGER_DRIFT, Kind.VERSION_ALTERED})
 OPEN = Q(acknowledged_at__isnull=True) | Q(cleared_at__isnull=True)
 
 
@@ -55,6 +57,9 @@ def raise_alarm(
     about = trail.subject_of(subject)
     with transaction.atomic():
         alarm = _held(kind, about)
+        if alarm and kind in TOLD_ANEW and alarm.acknowledged_at and alarm.sentence != sentence:
+            _clear(alarm, "Another finding took its place.")
+            alarm = None
         if alarm is None:
             try:
                 with transaction.atomic():
@@ -95,10 +100,14 @@ def clear(kind: Alarm.Kind, subject: trail.HasSubject | trail.Subject, how: str)
         alarm = _held(kind, trail.subject_of(subject))
         if alarm is None or alarm.cleared_at is not None:
             return None
-        alarm.cleared_at, alarm.cleared_how = clock.now(), how
-        alarm.save(update_fields=["cleared_at", "cleared_how"])
-        trail.record(Action.ALARM_CLEARED, alarm, by=trail.SYSTEM, reason=how, detail={"kind": alarm.kind})
+        _clear(alarm, how)
     return alarm
+
+
+def _clear(alarm: Alarm, how: str) -> None:
+    alarm.cleared_at, alarm.cleared_how = clock.now(), how
+    alarm.save(update_fields=["cleared_at", "cleared_how"])
+    trail.record(Action.ALARM_CLEARED, alarm, by=trail.SYSTEM, reason=how, detail={"kind": alarm.kind})
 
 
 def open_alarms() -> QuerySet[Alarm]:

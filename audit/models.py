@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models import Func
 from django.db.models.lookups import Exact
 
-from audit.actions import OF_TRAINING, Action
+from audit.actions import TOLD_BESIDES, Action
 from audit.clock import Now
 
 if TYPE_CHECKING:
@@ -52,8 +52,8 @@ class Entry(models.Model):
         verb = Action(self.action).label if self.action in Action.values else self.action
         own = "their own account" if verb.endswith((" of", " for", " as", " to")) else ""
         about = own if self.subject_id == self.actor else self.subject_label
-        read = f": {self.detail.get('version', '')}" if self.action in OF_TRAINING else ""
-        return f"{self.actor_name} {verb} {about}".strip() + read
+        besides = self.detail.get(TOLD_BESIDES.get(self.action, ""), "")
+        return f"{self.actor_name} {verb} {about}".strip() + (f": {besides}" if besides else "")
 
 
 class RowChange(models.Model):
@@ -318,7 +318,7 @@ class ReviewFilter(models.Model):
     def trail_subject(self) -> "Subject":
         from audit.trail import Subject
 
-        return Subject("review_filter", str(self.pk), self.name)
+        return Subject("review_filter", str(self.pk), f"“{self.name}”")
 
     def get_absolute_url(self) -> str:
         return f"/audit/reviews/{self.pk}/"

@@ -56,16 +56,26 @@ FILTERS = (BY_PEOPLE, *GROUPS, REFUSED)
 
 
 def visible(
-    actor: str, *, reads_all: bool, records: QuerySet[Any], versions: QuerySet[Any], people: QuerySet[Any]
+    actor: str,
+    *,
+    reads_all: bool,
+    records: QuerySet[Any],
+    versions: QuerySet[Any],
+    people: QuerySet[Any],
+    alarms: QuerySet[Any],
+    jobs: QuerySet[Any],
 ) -> QuerySet[Entry]:
-    """The one rule: what speaks of a record or a version is seen by whoever may see that; what speaks of anything else
-    (buckets, trails, jobs, and `people` of one's areas) by whoever may read the reading log (`reads_all`); one's own acts
-    always, unless their record is out of sight now. `records` and `versions` are those that the person may see."""
+    """The one rule: what speaks of a record or a version is seen by whoever may see that; what speaks of anything else (buckets,
+    trails, `people` of one's areas) by whoever may read the reading log (`reads_all`), an alarm or a job only by whoever may see
+    it, for their words may name a record; one's own acts always, unless their record is out of sight now. The rows given are
+    those that the person may see."""
     of_records = Q(subject_kind="record", subject_id__in=keys(records)) | Q(
         subject_kind="version", subject_id__in=keys(versions)
     )
     others = ~Q(subject_kind__in=RECORD_KINDS)
-    known = ~Q(subject_kind="user") | Q(subject_id__in=keys(people))
+    known = Q()
+    for kind, rows in (("user", people), ("alarm", alarms), ("job", jobs)):
+        known &= ~Q(subject_kind=kind) | Q(subject_id__in=keys(rows))
     seen = (known | Q(actor=actor)) if reads_all else Q(actor=actor)
     return Entry.objects.filter(of_records | (others & seen))
 

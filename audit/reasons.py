@@ -10,6 +10,8 @@ KINDS_OF_LETTERS = 4
 def fault(reason: str, *, letters: int = LETTERS, what: str = "reason") -> str:
     """The sentence that says why this is no reason, or "" where it is one."""
     text = " ".join(reason.split())
+    if "\0" in text:
+        return f"Give the {what} in letters alone."
     if len(text) < letters:
         return f"Give a {what} of at least {letters} letters."
     if len({letter for letter in text.casefold() if letter.isalpha()}) < KINDS_OF_LETTERS:

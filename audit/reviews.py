@@ -95,7 +95,7 @@ def make_filter(
     records: Sequence[str] = (),
 ) -> ReviewFilter:
     """A filter of the firm's own. Whether `by` may is asked above. Raises Refused."""
-    about = trail.Subject("review_filter", name, name)
+    about = trail.Subject("review_filter", name, f"“{name}”")
     why = demand_reason(why, Action.REVIEW_REFUSED, about, by)
     if not name.strip() or ReviewFilter.objects.filter(name__iexact=name.strip()).exists():
         raise trail.Refused("Give it a name that no other has.", action=Action.REVIEW_REFUSED, subject=about, by=by)

@@ -1,14 +1,19 @@
 """Who sees an alarm, and who is told of it by mail."""
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from accounts.models import User
 from accounts.permissions import may
 from accounts.roles import PERMISSIONS
 from audit import clock, queries
 from audit.models import Alarm
-from portal.pages.audit import colleagues
 from records.models import Record, Version
+
+
+def colleagues(user: User) -> QuerySet[User]:
+    """People with an area in common, who have no area yet, or everybody for whoever keeps the accounts."""
+    everybody = User.objects.all()
+    return everybody if may(user, "people.manage") else everybody.filter(Q(areas=None) | Q(areas__in=user.areas.all()))
 
 
 def alarms_for(user: User) -> QuerySet[Alarm]:

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from accounts.models import User
 from accounts.permissions import demand
@@ -43,9 +43,17 @@ def backlogs(user: User) -> list[Backlog]:
 
 
 def before(chosen: ReviewFilter, user: User) -> QuerySet[Entry]:
-    """What this person can review now: unreviewed, in their sight, and not their own act; oldest first."""
+    """What this person can review now: unreviewed, in their sight, and no act of theirs or about their account; oldest first."""
     seen = reviews.unreviewed(chosen, entries_of(chosen, entries_for(user)))
-    return seen.exclude(actor=str(user.pk)).order_by("pk")
+    return seen.exclude(_own(user)).order_by("pk")
+
+
+def _own(user: User) -> Q:
+    """A log-in that was refused names the account and nobody who acted."""
+    account = Q(subject_kind="user", subject_id=str(user.pk)) | Q(
+        subject_kind="username", subject_id=user.username_folded
+    )
+    return Q(actor=str(user.pk)) | account
 
 
 def make(chosen: ReviewFilter, *, by: User, findings: str, until: int) -> Version:
@@ -54,13 +62,13 @@ def make(chosen: ReviewFilter, *, by: User, findings: str, until: int) -> Versio
     waiting = _waiting(chosen)
     if waiting:
         raise _refused(f"{waiting.report} waits for its signature: sign or reject it first.", chosen, by)
-    if not findings.strip():
+    if not findings.strip() or "\0" in findings:
         raise _refused("Write what you found, or “none”.", chosen, by)
     entries = list(before(chosen, by).filter(pk__lte=until)[:AT_ONCE])
     if not entries:
-        own = reviews.unreviewed(chosen, entries_of(chosen, entries_for(by))).filter(actor=str(by.pk)).exists()
+        own = reviews.unreviewed(chosen, entries_of(chosen, entries_for(by))).filter(_own(by)).exists()
         raise _refused(
-            "What is left to review are your own acts: somebody else reviews them."
+            "What is left to review are acts of yours or about your account: somebody else reviews them."
             if own
             else "Nothing is left to review.",
             chosen,
@@ -91,7 +99,15 @@ def approved(version: Version, signer: User) -> None:
 
 
 def look_for_overdue() -> None:
-    """An alarm for each filter whose oldest unreviewed entry is older than its interval, until it was reviewed."""
+    """An alarm for each filter whose oldest unreviewed entry is older than its interval, until it was reviewed or the filter
+    retired."""
+    overdue = (
+        alarms.open_alarms()
+        .filter(kind=Kind.REVIEW_OVERDUE, cleared_at__isnull=True)
+        .values_list("subject_id", flat=True)
+    )
+    for gone in ReviewFilter.objects.filter(retired_at__isnull=False, pk__in=list(overdue)):
+        clear(Kind.REVIEW_OVERDUE, gone, "The filter is retired.")
     for chosen in ReviewFilter.objects.filter(retired_at__isnull=True):
         found = reviews.backlog(chosen, entries_of(chosen))
         standing = alarms.open_alarms().filter(

@@ -24,17 +24,22 @@ def safe_cell(value: object) -> str:
     return f"'{text}" if text.lstrip("' \u00a0").startswith(_STARTS_FORMULA) else text
 
 
-def write_rows(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:
-    """The file line by line, heads first, for a streaming response."""
+def write_rows(columns: Sequence[str], rows: Iterable[Sequence[object]], *, closing: str = "") -> Iterator[str]:
+    """The file line by line, heads first, for a streaming response. With `closing` the last line is `# N` and those words, N the
+    number of rows: without that line the file broke off."""
     line = io.StringIO()
     writer = csv.writer(line, lineterminator="\r\n")
-    for row in _with_head(columns, rows):
+    for row in _framed(columns, rows, closing):
         writer.writerow([safe_cell(value) for value in row])
         yield line.getvalue()
         line.seek(0)
         line.truncate()
 
 
-def _with_head(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[Sequence[object]]:
+def _framed(columns: Sequence[str], rows: Iterable[Sequence[object]], closing: str) -> Iterator[Sequence[object]]:
     yield columns
-    yield from rows
+    number = 0
+    for number, row in enumerate(rows, start=1):  # noqa: B007 counted
+        yield row
+    if closing:
+        yield [f"# {number} {closing}"]

@@ -113,7 +113,8 @@ def withdraw(
         [intent], Meaning.WITHDRAWAL, signer=signer, credentials=credentials, sitting=sitting, request=request, reason=reason
     ) as [signature]:  # fmt: skip
         about = _about(signature)
-        detail = {"signature": str(about.pk), "withdrawal": str(signature.pk)}
+        said = about.get_meaning_display().lower()
+        detail = {"signature": str(about.pk), "withdrawal": str(signature.pk), "said": said}
         trail.record(Action.SIGNATURE_WITHDRAWN, signature.version, by=signer, reason=reason, detail=detail)
         if about.meaning == Meaning.READING:
             _untrain(about, signer)
@@ -140,7 +141,8 @@ def decide(
         reason=reason, outcome=outcome,
     ) as [signature]:  # fmt: skip
         about = _about(signature)
-        detail = {"signature": str(about.pk), "disposition": str(signature.pk), "outcome": outcome}
+        said = f"the {about.get_meaning_display().lower()} by {about.printed_name} {outcome}"
+        detail = {"signature": str(about.pk), "disposition": str(signature.pk), "outcome": outcome, "said": said}
         trail.record(Action.SIGNATURE_DECIDED, signature.version, by=signer, reason=reason, detail=detail)
         if outcome == Outcome.FALLS:
             if about.meaning == Meaning.READING:

@@ -21,7 +21,9 @@ from accounts.permissions import demand, may
 from audit import clock, queries, trail
 from audit.actions import REFUSALS
 from audit.models import Access, Entry, Link, RowChange
+from jobs.models import Job
 from portal import chain_walk
+from portal.hearers import alarms_for, colleagues
 from portal.pages.day_field import DayField
 from printing.csv import write_rows
 from printing.templatetags.look import iso, utc
@@ -56,13 +58,9 @@ def entries_for(user: User) -> QuerySet[Entry]:
         records=Record.objects.visible_to(user),
         versions=Version.objects.visible_to(user),
         people=colleagues(user),
+        alarms=alarms_for(user),
+        jobs=Job.objects.visible_to(user),
     )
-
-
-def colleagues(user: User) -> QuerySet[User]:
-    """People with an area in common, who have no area yet, or everybody for whoever keeps the accounts."""
-    everybody = User.objects.all()
-    return everybody if may(user, "people.manage") else everybody.filter(Q(areas=None) | Q(areas__in=user.areas.all()))
 
 
 def accesses_for(user: User) -> QuerySet[Access]:
@@ -345,14 +343,18 @@ def export_accesses(request: PersonRequest) -> HttpResponseBase:
 def _csv(
     request: PersonRequest, rows: QuerySet[Any], columns: tuple[str, ...], name: str, subject: trail.Subject
 ) -> HttpResponseBase:
-    trail.access(request.user, "export", subject, {"format": "csv", "filter": request.GET.urlencode()})
-    answer = StreamingHttpResponse(write_rows(columns, _cells(rows, columns)), content_type="text/csv; charset=utf-8")
+    if rows.order_by("pk")[EXPORTED : EXPORTED + 1].exists():
+        raise trail.Refused(f"More than {EXPORTED:,} rows fit the filter: narrow it.", subject=subject, by=request.user)
+    narrowed = request.GET.urlencode()
+    trail.access(request.user, "export", subject, {"format": "csv", "filter": narrowed})
+    lines = write_rows(columns, _cells(rows, columns), closing=f"rows; complete; filter: {narrowed or 'none'}")
+    answer = StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8")
     answer["Content-Disposition"] = f'attachment; filename="{name}-{clock.now():%Y%m%d}.csv"'
     return answer
 
 
 def _cells(rows: QuerySet[Any], columns: tuple[str, ...]) -> Iterator[list[Any]]:
-    for row in rows.order_by("pk")[:EXPORTED].iterator(chunk_size=2000):
+    for row in rows.order_by("pk").iterator(chunk_size=2000):
         values = {name: getattr(row, name) for name in columns}
         yield [*(values | {"at": iso(row.at), "detail": json.dumps(row.detail, ensure_ascii=False)}).values()]
 

@@ -15,7 +15,8 @@ from accounts.permissions import demand, may
 from audit import queries, reasons, reviews, trail
 from audit.models import ReviewFilter
 from portal import trail_reviews
-from portal.pages.audit import colleagues, entries_for, tabs
+from portal.hearers import colleagues
+from portal.pages.audit import entries_for, tabs
 from records.models import Record
 from signatures.models import Step
 

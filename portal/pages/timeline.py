@@ -84,7 +84,12 @@ SIGNING = (
     Action.READING_SIGNED,
 )
 READING = {"view": Kind.READ, "export": Kind.EXPORT, "refused": Kind.REFUSED}
-READ_WORDS = {"view": "viewed", "export": "exported", "refused": "asked for, and was told that it does not exist:"}
+READ_WORDS = {
+    "view": "viewed",
+    "export": "exported",
+    "refused": "asked for, and was told that it does not exist:",
+    "verify": "checked a signature on",
+}
 
 
 class Rank:

@@ -137,3 +137,14 @@ def test_an_alarm_of_a_transaction_that_fails_never_was(people):
         raise_alarm(Kind.ANCHOR_UNWRITABLE, ANCHOR, "The checkpoint could not be written.")
         raise ZeroDivisionError
     assert not Alarm.objects.exists()
+
+
+@pytest.mark.compliance("11.300(d)", "A6")
+@pytest.mark.parametrize("kind", sorted(alarms.TOLD_ANEW))
+def test_compliance_another_finding_about_evidence_is_not_swallowed_by_what_was_acknowledged(people, kind):
+    first = acknowledge(raise_alarm(kind, ANCHOR, "Link 5 is wrong."), by=people.approver, comment=SEEN)
+    assert raise_alarm(kind, ANCHOR, "Link 5 is wrong.").pk == first.pk
+    other = raise_alarm(kind, ANCHOR, "Link 99 is wrong.")
+    first.refresh_from_db()
+    assert other.pk != first.pk and (other.state, first.state) == ("standing", "closed")
+    assert raise_alarm(kind, ANCHOR, "Link 100 is wrong.").pk == other.pk, "nobody has acknowledged that one"

@@ -53,11 +53,11 @@ def test_what_is_no_filter_is_refused_under_its_name_by_who_asked(people):
         for act in acts:
             no = refused(act)
             assert (no.message, no.action, no.by) == (sentence, Action.REVIEW_REFUSED, people.approver.trail_actor())
-    assert no.subject == trail.Subject("review_filter", "More", "More")
+    assert no.subject == trail.Subject("review_filter", "More", "“More”")
     no = refused(lambda: make("More", why=" "))
     assert (no.action, no.subject, no.by) == (
         Action.REVIEW_REFUSED,
-        trail.Subject("review_filter", "More", "More"),
+        trail.Subject("review_filter", "More", "“More”"),
         people.approver.trail_actor(),
     )
     assert not ReviewFilter.objects.filter(name="More").exists()

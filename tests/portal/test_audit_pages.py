@@ -10,10 +10,11 @@ from django.test.utils import CaptureQueriesContext
 
 from audit import trail
 from audit.actions import Action
+from audit.alarms import Kind, raise_alarm
 from audit.models import Access, Entry, Link
 from jobs import queue
 from jobs.models import Job
-from portal import chain_walk
+from portal import chain_walk, handlers
 from portal.pages.audit import entries_for
 from printing.templatetags.look import utc
 from tests.conftest import superuser
@@ -260,10 +261,38 @@ def test_an_entry_without_role_has_no_leading_dot(firm):
 def test_the_csv_holds_what_one_sees_and_no_formula(firm):
     write(firm.author, "=1+1", reason="@SUM(A1)")
     response = firm.client(firm.author).get("/audit/export/")
-    rows = list(csv.DictReader(io.StringIO(b"".join(response.streaming_content).decode())))
+    *rows, last = csv.DictReader(io.StringIO(b"".join(response.streaming_content).decode()))
+    assert last["id"] == f"# {len(rows)} rows; complete; filter: none"
     assert [int(row["id"]) for row in rows] == list(
         entries_for(firm.author).order_by("pk").values_list("pk", flat=True)
     )
     assert (rows[-1]["subject_label"], rows[-1]["reason"]) == ("'=1+1", "'@SUM(A1)")
     row = Access.objects.latest("pk")
     assert (row.what, row.subject_label) == ("export", "the audit trail")
+
+
+@pytest.mark.compliance("11.10(b)")
+@pytest.mark.parametrize("page", ["/audit/export/", "/audit/access/export/"])
+def test_compliance_a_csv_is_whole_and_says_so_or_is_refused(firm, monkeypatch, page):
+    client = firm.client(firm.inspector)
+    client.get("/records/KRAS-001/")
+    body = b"".join(client.get(f"{page}?subject=KRAS").streaming_content).decode().splitlines()
+    assert body[-1] == f"# {len(body) - 2} rows; complete; filter: subject=KRAS"
+    monkeypatch.setattr("portal.pages.audit.EXPORTED", 0)
+    refused = client.get(f"{page}?subject=KRAS")
+    assert refused.status_code == 409 and "More than 0 rows fit the filter" in refused.content.decode()
+
+
+@pytest.mark.compliance("11.10(g)")
+def test_compliance_an_alarm_or_a_job_about_a_record_out_of_sight_does_not_name_it(firm):
+    version = firm.version("KRAS-001")
+    raise_alarm(Kind.VERSION_ALTERED, version, f"{version.label} is not what was sealed")
+    job = handlers.ask_to_verify(version, by=firm.author)
+    with transaction.atomic():
+        trail.record(Action.JOB_FAILED, job, by=trail.SYSTEM, reason="KRAS-001 is not there")
+    for reader, sees in ((firm.approver, True), (firm.outsider, False)):
+        client = firm.client(reader)
+        told = client.get("/audit/?group=Alarms+and+reviews").content.decode()
+        assert ("Record altered: KRAS-001" in told) == sees, reader
+        assert "KRAS-001" not in (b"".join(client.get("/audit/export/").streaming_content).decode() if not sees else "")
+    assert "KRAS-001" in firm.client(firm.administrator).get("/audit/?group=System").content.decode()

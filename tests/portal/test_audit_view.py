@@ -134,7 +134,7 @@ def test_acts_signatures_and_reads_in_the_portal_stand_beside_cloudtrail(firm, t
     assert sources["cloudtrail"] == 1
     sentences = {line.sentence for line in timeline.lines(asked(firm))}
     assert "Tomasz Nowak registered KRAS-001 version 2" in sentences
-    assert "Chidi Okafor signed KRAS-001 version 1" in sentences
+    assert "Chidi Okafor signed KRAS-001 version 1: approval" in sentences
 
 
 def test_pages_visit_each_line_once_in_order_at_any_size(firm_with_history, tmp_path):

@@ -63,11 +63,21 @@ def test_compliance_nobody_reviews_their_own_acts(people, chosen):
     assert [entry["actor_name"] for entry in reports.read(version)["entries"]] == ["Ana Lindqvist"]
     acts.sign(people.approver, version)
     assert left(chosen) == 1
-    with pytest.raises(trail.Refused, match="your own acts"):
+    with pytest.raises(trail.Refused, match="acts of yours"):
         review(chosen, people.approver)
     assert Entry.objects.filter(action="review.refused", actor=str(people.approver.pk)).count() == 1
     acts.sign(people.approver2, review(chosen, people.approver2))
     assert left(chosen) == 0
+
+
+@pytest.mark.compliance("A6", "11.10(g)")
+def test_compliance_nobody_reviews_the_log_ins_that_were_refused_to_their_own_account(people):
+    logins = ReviewFilter.objects.get(name="Refusals")
+    with transaction.atomic():
+        about = trail.Subject("username", people.approver.username_folded, people.approver.username)
+        number = trail.record(Action.LOGIN_REFUSED, about, by=trail.NOBODY)
+    assert not trail_reviews.before(logins, people.approver).filter(pk=number).exists()
+    assert trail_reviews.before(logins, people.approver2).filter(pk=number).exists()
 
 
 @pytest.mark.compliance("A6", "11.10(g)")
@@ -119,6 +129,22 @@ def test_compliance_what_nobody_reviews_grows_old_and_is_an_alarm_until_it_is_re
     trail_reviews.look_for_overdue()
     alarm.refresh_from_db()
     assert alarm.cleared_at is not None
+
+
+def test_the_alarm_of_a_filter_that_was_retired_is_cleared(people, chosen, ticking):
+    ticking.advance(days=8)
+    trail_reviews.look_for_overdue()
+    reviews.retire_filter(chosen, by=people.approver2, reason="Another filter holds these acts now.")
+    trail_reviews.look_for_overdue()
+    assert (
+        Alarm.objects.get(kind=Kind.REVIEW_OVERDUE, subject_id=str(chosen.pk)).cleared_how == "The filter is retired."
+    )
+
+
+@pytest.mark.parametrize("findings", ["", " ", "none\0"])
+def test_findings_are_words(people, chosen, findings):
+    with pytest.raises(trail.Refused, match="Write what you found"):
+        review(chosen, people.approver2, findings)
 
 
 @pytest.mark.compliance("11.10(g)")
