@@ -74,16 +74,13 @@ class Action(TextChoices):
 
     # storage
     BUCKET_REGISTERED = "bucket.registered", "registered the bucket"
-    BUCKET_CHANGED = "bucket.changed", "changed the bucket"
     BUCKET_REFUSED = "bucket.refused", "was refused registration of the bucket"
     POSTURE_READ = "posture.read", "read the posture of"
     POSTURE_REFUSED = "posture.refused", "was refused a baseline or snapshot of"
 
     # records
     TYPE_CREATED = "type.created", "created the record type"
-    TYPE_CHANGED = "type.changed", "changed the record type"
     RECORD_CREATED = "record.created", "created"
-    RECORD_CHANGED = "record.changed", "changed"
     VERSION_REGISTERED = "version.registered", "registered"
     VERSION_REFUSED = "version.refused", "was refused registration of"
     REPORT_SEALED = "report.sealed", "sealed the report"

@@ -303,11 +303,6 @@ def tallies(what: Record | Version | Iterable[Object], since: datetime, until: d
     return found
 
 
-def people_touching(what: Record | Version | Iterable[Object], since: datetime, until: datetime) -> list[str]:
-    """Names to choose from in the filter by person."""
-    return sorted({person.name for person in by_person(what, since, until) if person.name})
-
-
 # --- How --------------------------------------------------------------------------------------------------------------
 
 _PLACE = (

@@ -13,7 +13,7 @@ from jobs import queue
 from jobs.models import Job
 
 # CloudTrail delivers about every five minutes; the stand-in of the demo every ten seconds.
-EVERY = timedelta(seconds=getattr(settings, "TRAIL_PULL_SECONDS", 15 if settings.EMBEDDED else 300))
+EVERY = timedelta(seconds=15 if settings.EMBEDDED else 300)
 
 
 @shared_task(name="cloudtrail.pull_all")

@@ -720,16 +720,6 @@ SOPS: tuple[Sop, ...] = (
 
 # What people say ---------------------------------------------------------------------------------------------------
 
-REASONS: dict[str, str] = {
-    "recall": "Submitted with the wrong annex; I take it back and submit again.",
-    "retire": "Replaced by the requirements of the new system.",
-    "take_over": "Ana is on leave until Monday and the document is due on Friday.",
-    "deactivate": "Left the firm; account closed on the last working day.",
-    "role_granted": "Role asked for by the head of the laboratory, training completed.",
-    "reset_second_factor": "Phone lost; identity checked in person against a passport.",
-    "grant": "Needs this record for study ST-121, which is outside of the own area.",
-}
-
 ROUTE_OF = "VSR"
 ROUTE_WHY = "A release waits for its summary report: whichever of the two approvers is there first approves it."
 SET_UP_KNOWN = (
@@ -738,11 +728,4 @@ SET_UP_KNOWN = (
 POSTURE_WHY = (
     "First baseline of the storage. Copies in another region are not asked for yet: they follow with the SOP on backup and"
     " restore, which is a draft."
-)
-
-COMMENTS: tuple[str, ...] = (
-    "Please say which clock the time is taken from.",
-    '"Promptly" cannot be tested. Give a number.',
-    "Agreed in the workshop, see the minutes of the risk team.",
-    "The source should name the paragraph, not only the part.",
 )

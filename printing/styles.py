@@ -52,7 +52,6 @@ def reading() -> Styles:
     )
 
 
-LABEL = paragraph("label", face.SANS, 8.6, 12.4, textColor=INK_2)
 VALUE = paragraph("value", face.SANS, 8.8, 12.4)
 SMALL = paragraph("small", face.SANS, 8, 11.4, textColor=INK_2)
 PART = paragraph("part", face.SANS_BOLD, 9.2, 13, textColor=INK_2, spaceBefore=16, spaceAfter=5)

@@ -52,10 +52,6 @@ class Found:
     deleted: list[str]
     modified: Mapping[str, datetime]
 
-    @property
-    def total_bytes(self) -> int:
-        return sum(entry.size for entry in self.entries)
-
 
 def look(bucket: str, prefix: str, *, by: User) -> Found:
     """The newest object versions under the prefix, as entries named relative to it. Raises Refused, `s3.StorageError`."""

@@ -79,9 +79,9 @@ def test_a_group_holds_the_actions_that_begin_as_it_says(people):
         return set(Entry.objects.filter(queries.of_group(group)).values_list("action", flat=True))
 
     with transaction.atomic():
-        for action in (Action.BUCKET_CHANGED, Action.TRAIL_PULLED, Action.STEP_REFUSED, Action.ALARM_RAISED):
+        for action in (Action.BUCKET_REGISTERED, Action.TRAIL_PULLED, Action.STEP_REFUSED, Action.ALARM_RAISED):
             trail.record(action, people.laboratory, by=ME)
-    assert actions("Storage and CloudTrail") == {"bucket.changed", "trail.pulled"}
+    assert actions("Storage and CloudTrail") == {"bucket.registered", "trail.pulled"}
     assert actions("Refused") == {"step.refused"} <= set(REFUSALS)
     assert actions("Alarms and reviews") == {"alarm.raised"}
     assert actions("No such group") == set(Entry.objects.values_list("action", flat=True))

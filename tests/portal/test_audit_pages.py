@@ -29,7 +29,7 @@ def entry_of(action, label=""):
 def write(by, label, count=1, reason=""):
     with transaction.atomic():
         for _ in range(count):
-            trail.record(Action.RECORD_CHANGED, trail.Subject("portal", "portal", label), by=by, reason=reason)
+            trail.record(Action.RECORD_CREATED, trail.Subject("portal", "portal", label), by=by, reason=reason)
 
 
 # Who sees what --------------------------------------------------------------------------------------------------------
