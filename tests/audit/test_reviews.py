@@ -75,14 +75,14 @@ def test_a_filter_is_retired_once_with_its_reason(people):
     ]
 
 
-ENTRIES = [("area.created", "area", "1", "a"), ("area.changed", "area", "2", "b"), ("record.changed", "record", "1", "a"),
+ENTRIES = [("area.created", "area", "1", "a"), ("area.changed", "area", "2", "b"), ("record.created", "record", "1", "a"),
            ("version.approved", "version", "1", "b"), ("version.approved", "version", "2", "a"), ("draft.saved", "record", "2", "b")]  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("about", "versions", "found"),
     [
-        ({"actions": ["area.", "record.changed"]}, [], {0, 1, 2}),
+        ({"actions": ["area.", "record.created"]}, [], {0, 1, 2}),
         ({"actions": ["area.created"]}, [], {0}),
         ({"subject_kinds": ["area"]}, [], {0, 1}),
         ({"people": ["a"]}, [], {0, 2, 4}),

@@ -48,7 +48,7 @@ def test_what_speaks_of_a_record_is_seen_by_whoever_may_see_the_record(firm):
 def test_what_speaks_of_anything_else_is_seen_with_the_reading_log_and_ones_own_acts_always(firm):
     write(firm.administrator, "another account")
     write(firm.author, "own account")
-    theirs, own = entry_of("record.changed", "another"), entry_of("record.changed", "own")
+    theirs, own = entry_of("record.created", "another"), entry_of("record.created", "own")
     for reader, sees in ((firm.inspector, {theirs, own}), (firm.administrator2, {theirs, own}), (firm.author, {own}),
                          (firm.operator, set())):  # fmt: skip
         assert set(entries_for(reader).filter(pk__in=[theirs.pk, own.pk])) == sees, reader
