@@ -59,9 +59,7 @@ def _own(user: User) -> Q:
 def make(chosen: ReviewFilter, *, by: User, findings: str, until: int) -> Version:
     """Seal a review of what the person has before them up to the entry `until`, and ask for their signature. Raises Refused."""
     demand(by, "trail.review", chosen)
-    waiting = _waiting(chosen)
-    if waiting:
-        raise _refused(f"{waiting.report} waits for its signature: sign or reject it first.", chosen, by)
+    _demand_none_waits(chosen, by)
     if not findings.strip() or "\0" in findings:
         raise _refused("Write what you found, or “none”.", chosen, by)
     entries = list(before(chosen, by).filter(pk__lte=until)[:AT_ONCE])
@@ -76,6 +74,8 @@ def make(chosen: ReviewFilter, *, by: User, findings: str, until: int) -> Versio
         )
 
     def then(version: Version) -> None:
+        ReviewFilter.objects.select_for_update(no_key=True).get(pk=chosen.pk)  # one review at a time, also side by side
+        _demand_none_waits(chosen, by)
         reviews.keep(
             chosen, entries, version=str(version.pk), report=version.record.number, findings=findings.strip(), by=by
         )
@@ -121,6 +121,11 @@ def look_for_overdue() -> None:
             raise_alarm(Kind.REVIEW_OVERDUE, chosen, sentence)
         elif not found.overdue:
             clear(Kind.REVIEW_OVERDUE, chosen, "Every entry older than its interval is reviewed.")
+
+
+def _demand_none_waits(chosen: ReviewFilter, by: User) -> None:
+    if waiting := _waiting(chosen):
+        raise _refused(f"{waiting.report} waits for its signature: sign or reject it first.", chosen, by)
 
 
 def _waiting(chosen: ReviewFilter) -> Review | None:

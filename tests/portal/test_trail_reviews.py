@@ -104,6 +104,21 @@ def test_a_rejected_review_covers_nothing_and_another_can_be_made(people, chosen
     assert left(chosen) == 0
 
 
+def test_of_two_reviews_side_by_side_the_second_is_refused(people, chosen, monkeypatch):
+    sealed, first = trail_reviews.seal_report, []
+
+    def meanwhile(*args, **more):
+        if not first:
+            first.append(1)
+            review(chosen, people.approver2)
+        return sealed(*args, **more)
+
+    monkeypatch.setattr(trail_reviews, "seal_report", meanwhile)
+    with pytest.raises(trail.Refused, match="waits for its signature"):
+        review(chosen, people.approver)
+    assert Review.objects.count() == 1
+
+
 def test_what_came_after_the_list_was_shown_is_not_covered(people, chosen):
     shown = trail_reviews.before(chosen, people.approver2).last()
     refused = trail.Refused("No.", action=Action.STEP_REFUSED, subject=people.author, by=people.author)
