@@ -161,21 +161,49 @@ def recall(version: Version, *, by: User, reason: str) -> Version:
 
 
 def retire(version: Version, *, by: User, reason: str) -> Version:
-    """Take the effective version (or one that waits for its day) out of effect, for good. Its record keeps the number. Must run
-    in the transaction of the signature that says so."""
+    """Take the effective version (or one that waits for its day) out of effect, for good. Its record keeps the number. What a
+    version that never took effect was to replace stays in effect. Must run in the transaction of the signature that says so."""
     demand(by, "document.retire", version.record, version.record)
     reason = demand_reason(reason, Action.STEP_REFUSED, version, by)
+    rows = Effectivity.objects.select_for_update(no_key=True).filter(record_id=version.record_id).order_by("pk")
+    row = next((row for row in rows if row.version_id == version.pk), None)
     now = clock.now()
-    row = Effectivity.objects.select_for_update(no_key=True).filter(version=version).first()
-    if row and (row.during.isempty or (row.during.upper and row.during.upper <= now)):
-        raise trail.NotAllowed(
-            f"{version.label} is superseded already: only a version in effect is retired.",
-            action=Action.STEP_REFUSED,
-            subject=version,
-            by=by,
-        )
+    if told := retirement_fault(version, now):
+        raise trail.NotAllowed(told, action=Action.STEP_REFUSED, subject=version, by=by)
     version = move(version, "retire", by=by, reason=reason)
     if row:
-        row.during = DateTimeTZRange(row.during.lower, max(now, row.during.lower))
+        begins, ends = row.during.lower, row.during.upper
+        row.during = DateTimeTZRange(begins, max(now, begins))
         row.save(update_fields=["during"])
+        if now < begins:
+            _reopen(version, begins, ends, by=by)
     return version
+
+
+def retirement_fault(version: Version, now: datetime) -> str:
+    """The sentence that says why this approved version is not retired now, or "" where it can be."""
+    row = Effectivity.objects.filter(version=version).first()
+    if row is None:
+        return ""
+    if row.during.isempty or (row.during.upper and row.during.upper <= now):
+        return f"{version.label} is superseded already: only a version in effect is retired."
+    waiting = Effectivity.objects.filter(record_id=version.record_id, during__startswith__gt=now)
+    later = waiting.select_related("version__record").order_by("-version__ordinal").first()
+    if row.during.lower <= now and later:
+        return (
+            f"{later.version.label} takes effect on {later.during.lower:%d %b %Y}, and would do so although"
+            f" {version.label} is retired: retire {later.version.label} first."
+        )
+    return ""
+
+
+def _reopen(retired: Version, begins: datetime, ends: datetime | None, *, by: User) -> None:
+    """What was to end where the retired version began stays in effect, until the version after that one begins, if any."""
+    for earlier in Effectivity.objects.filter(
+        record_id=retired.record_id, during__endswith=begins, version__state=State.APPROVED
+    ).select_related("version__record"):
+        earlier.during = DateTimeTZRange(earlier.during.lower, ends)
+        earlier.save(update_fields=["during"])
+        detail = {"from": earlier.during.lower.isoformat(), **({"until": ends.isoformat()} if ends else {})}
+        reason = f"{retired.label} is retired before its day"
+        trail.record(Action.VERSION_EFFECTIVE, earlier.version, by=by, reason=reason, detail=detail)

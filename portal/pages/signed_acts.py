@@ -20,6 +20,7 @@ from portal.consequences import retired, signed
 from portal.pages import manifestation
 from records.lifecycle import State
 from records.models import Version
+from records.transitions import retirement_fault
 from signatures import dialog, standing, transitions
 from signatures.dialog import Choice, Place
 from signatures.forms import SignForm
@@ -80,15 +81,21 @@ def _disposition(user: User, signature: Signature) -> Shown:
 
 
 def _retirement(user: User, version: Version) -> Shown:
-    obstacle = ""
+    obstacle, now = "", clock.now()
+    status = version.status_at(now)
     if not may(user, "document.retire", version.record):
         obstacle = "Your role does not include this."
-    elif version.state != State.APPROVED or version.status_at(clock.now()) not in ("effective", "scheduled"):
+    elif version.state != State.APPROVED or status not in ("effective", "scheduled"):
         obstacle = "Only a version in effect, or one that waits for its day, is retired."
+    else:
+        obstacle = retirement_fault(version, now)
     choice = Choice(
         Meaning.RETIREMENT, "Retire", SENTENCES[Meaning.RETIREMENT], "Sign the retirement", needs_reason=True
     )
-    says = "From this moment no revision of it is effective. It stays readable; its number is not given again."
+    effect = "From this moment no revision of it is effective."
+    if status == "scheduled":
+        effect = "It does not become effective; what it was to replace stays so."
+    says = f"{effect} It stays readable; its number is not given again."
     url = f"{version.get_absolute_url()}retire/"
     return Shown("Retire a document", says, obstacle, Place(version, url, f"{url}open/", offered=(choice,)))
 

@@ -216,6 +216,23 @@ def test_a_superseded_version_is_not_retired(people, ticking):
         acts.retire(people.approver, first, "Replaced by the new system.")
 
 
+@pytest.mark.compliance("11.10(f)")
+def test_compliance_a_document_in_effect_is_not_retired_before_the_version_that_is_scheduled(people, ticking):
+    first = approve(people, builders.a_document_in_review(people), ticking)
+    second = builders.a_document_in_review(people, record=first.record, text="Second.", effective_on=acts.in_days(10))
+    second = approve(people, second, ticking)
+    with pytest.raises(trail.NotAllowed, match=r"URS-0001 2\.0 takes effect on .* retire URS-0001 2\.0 first"):
+        acts.retire(people.approver, first, "Replaced by the new system.")
+    ticking.next_code()
+    acts.retire(people.approver, second, "The new system is not bought.")
+    ticking.advance(days=20)
+    assert [each.status_at(clock.now()) for each in _fresh(first, second)] == ["effective", "retired"]
+    told = Entry.objects.filter(action="version.effective", subject_id=str(first.pk)).latest("id")
+    assert "from" in told.detail and "until" not in told.detail
+    acts.retire(people.approver, first, "Replaced by the old system.")
+    assert not Version.objects.effective_on(clock.now()).exists()
+
+
 def test_only_its_author_recalls_a_version_and_says_why(people):
     version = builders.a_document_in_review(people)
     with pytest.raises(trail.Forbidden):
