@@ -354,13 +354,14 @@ class Qualification(models.Model):
     user = models.ForeignKey(User, models.PROTECT, related_name="qualifications")
     topic = models.TextField(help_text="number of the document, such as SOP-0001")
     version_id = models.UUIDField()
+    ordinal = models.IntegerField(help_text="of the version: a later one settles an earlier one")
     label = models.TextField(help_text="SOP-0001 1.0, Electronic signatures")
     gate = models.TextField(default="", blank=True, help_text="'signing' where signing waits for it")
     assigned_at = models.DateTimeField(db_default=Now())
     due_at = models.DateTimeField()
     met_at = models.DateTimeField(null=True)
     lifted_at = models.DateTimeField(
-        null=True, help_text="the document was retired unread: nothing waits for it any more"
+        null=True, help_text="the version was retired: nothing waits for this reading, and it settles none"
     )
 
     class Meta:
@@ -380,6 +381,7 @@ class Policy(models.Model):
     topic = models.TextField(help_text="number of the SOP, such as SOP-0001")
     label = models.TextField(help_text="SOP-0001 1.0, Electronic signatures")
     page = models.TextField(help_text="where it is read and signed as read")
+    area = models.ForeignKey(Area, models.PROTECT, related_name="+", help_text="whose people work under it")
     begins_at = models.DateTimeField()
     ends_at = models.DateTimeField(null=True)
 

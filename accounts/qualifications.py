@@ -1,19 +1,19 @@
 """Who is trained on what, as facts: training writes them, signing asks for them (21 CFR 11.10(i))."""
 
+import uuid
+from collections.abc import Collection
 from datetime import datetime
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from accounts.models import Qualification, User
+from accounts.models import Policy, Qualification, User
 from audit import clock, trail
 from audit.actions import Action
 
 
 def unread(user: User) -> QuerySet[Qualification]:
     """What the person is asked to read and has not, soonest first. Having read a later version settles an earlier one."""
-    later = Qualification.objects.filter(
-        user=OuterRef("user"), topic=OuterRef("topic"), met_at__isnull=False, assigned_at__gt=OuterRef("assigned_at")
-    )
+    later = _read().filter(user=OuterRef("user"), topic=OuterRef("topic"), ordinal__gt=OuterRef("ordinal"))
     rows = Qualification.objects.filter(~Exists(later), user=user, met_at__isnull=True, lifted_at__isnull=True)
     return rows.order_by("due_at")
 
@@ -23,19 +23,43 @@ def overdue(user: User, gate: str, when: datetime) -> list[Qualification]:
     return list(unread(user).filter(gate=gate, due_at__lte=when))
 
 
-def lift(topic: str, *, by: User, reason: str) -> int:
-    """Ask nobody any more to read what was retired unread, in the transaction that retires it. Returns how many were asked."""
-    rows = list(
-        Qualification.objects.filter(topic=topic, met_at__isnull=True, lifted_at__isnull=True).select_related("user")
-    )
-    for row in rows:
+def lift(versions: Collection[uuid.UUID], *, by: User, reason: str, read_too: bool = False) -> int:
+    """Ask nobody any more to read these versions, in the transaction that retires them. `read_too`: they never took effect, so
+    whoever has read them is not trained by that. Returns how many readings were lifted."""
+    rows = Qualification.objects.filter(version_id__in=versions, lifted_at__isnull=True).select_related("user")
+    lifted = list(rows if read_too else rows.filter(met_at__isnull=True))
+    for row in lifted:
         row.lifted_at = clock.now()
         row.save(update_fields=["lifted_at"])
         trail.record(Action.QUALIFICATION_LIFTED, row.user, by=by, reason=reason, detail={"version": row.label})
-    return len(rows)
+    return len(lifted)
 
 
-def policy_in_force(user: User) -> str:
-    """The label of the e-signature SOP that the person was last trained on, or "" before the first one."""
-    latest = Qualification.objects.filter(user=user, gate="signing", met_at__isnull=False).order_by("-met_at").first()
-    return latest.label if latest else ""
+def policy_in_effect(user: User, when: datetime) -> Policy | None:
+    """The version in effect of the e-signature SOP that the person works under: the newest one of their areas, or of the firm
+    where their areas have none."""
+    running = Q(ends_at__isnull=True) | Q(ends_at__gt=when)
+    policies = Policy.objects.filter(running, begins_at__lte=when).order_by("-begins_at")
+    return policies.filter(area__in=user.areas.all()).first() or policies.first()
+
+
+def policy_in_force(user: User, when: datetime | None = None) -> str:
+    """The label of the version of the e-signature SOP that the person signs under, as far as they are trained on it: the last
+    one that they read of the SOP in effect. "" where they read none.
+
+    The SOP that they were trained on before stands for it while their reading is not due yet, and while none is in effect: the
+    next one is approved by people who are trained.
+    """
+    when = when or clock.now()
+    policy = policy_in_effect(user, when)
+    read = _read().filter(user=user, gate="signing")
+    found = read.order_by("-met_at").first()
+    if policy:
+        asked = unread(user).filter(topic=policy.topic, due_at__gt=when)
+        found = read.filter(topic=policy.topic).order_by("-ordinal").first() or (found if asked.exists() else None)
+    return found.label if found else ""
+
+
+def _read() -> QuerySet[Qualification]:
+    """Readings that count."""
+    return Qualification.objects.filter(met_at__isnull=False, lifted_at__isnull=True)

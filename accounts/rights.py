@@ -13,7 +13,7 @@ from itertools import product
 from django.db.models import Q
 
 from accounts import accountability, codes, founding, passkeys, qualifications
-from accounts.models import CodeDevice, Letter, LetterWaiver, Policy, Suspicion, User
+from accounts.models import CodeDevice, Letter, LetterWaiver, Suspicion, User
 from audit.actions import Action
 from audit.models import Entry
 
@@ -66,12 +66,6 @@ def gaps(user: User, now: datetime, *, spared: Collection[str] = (), founded: bo
             finding = condition.look(user, now)
             if not finding.met:
                 yield Checked(condition, finding)
-
-
-def policy_in_effect(now: datetime) -> Policy | None:
-    """The e-signature SOP's version in effect, the newest where there are several SOPs."""
-    running = Q(ends_at__isnull=True) | Q(ends_at__gt=now)
-    return Policy.objects.filter(running, begins_at__lte=now).order_by("-begins_at").first()
 
 
 def held_until(user: User, now: datetime) -> datetime | None:
@@ -150,7 +144,7 @@ def _letter(user: User, now: datetime) -> Finding:
 
 
 def _policy(user: User, now: datetime) -> Finding:
-    found = policy_in_effect(now)
+    found = qualifications.policy_in_effect(user, now)
     if found:
         return Finding(True, f"{found.label}.")
     return Finding(
@@ -159,14 +153,14 @@ def _policy(user: User, now: datetime) -> Finding:
 
 
 def _training(user: User, now: datetime) -> Finding:
+    policy = qualifications.policy_in_effect(user, now)
     late = qualifications.overdue(user, GATE, now)
     if late:
-        return Finding(
-            False, f"Training is overdue: {late[0].label} is to be read first.", "/training/", "Your training"
-        )
-    trained_on = qualifications.policy_in_force(user)
+        # What is late may be superseded meanwhile, and is then settled by the version in effect.
+        what = policy.label if policy and policy.topic == late[0].topic else late[0].label
+        return Finding(False, f"Training is overdue: {what} is to be read first.", "/training/", "Your training")
+    trained_on = qualifications.policy_in_force(user, now)
     if not trained_on:
-        policy = policy_in_effect(now)
         what = policy.label if policy else "the e-signature SOP"
         url = policy.page if policy else "/training/"
         return Finding(False, f"Not trained yet: {what} is to be read and signed first.", url, "Read it")

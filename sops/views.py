@@ -11,10 +11,11 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accounts.http import PersonRequest
+from accounts.models import Qualification
 from accounts.permissions import demand, may
 from audit import clock, trail
+from audit.actions import Action
 from records.kinds import Kind
-from records.lifecycle import State
 from records.models import Record, Version
 from signatures import dialog
 from signatures.dialog import Place
@@ -69,7 +70,8 @@ def matrix(request: PersonRequest, number: str) -> HttpResponse:
         "version": version,
         "status": version.status_at(now) if version else "",
         "readings": queries.readings_on(version, now) if version else [],
-        "not_asked": queries.not_asked(sop, version) if version and version == versions[0] else [],
+        "signable": version is not None and not queries.reading_fault(version, now),
+        "not_asked": queries.not_asked(sop, version) if version and version == queries.newest_to_read(sop, now) else [],
         "may_manage": may(request.user, "training.manage"),
         "crumbs": [{"label": "Training", "url": reverse("sops:training")}, {"label": sop.record.number}],
     }
@@ -84,9 +86,7 @@ def _chosen(versions: list[Version], ordinal: str) -> Version | None:
 @require_POST
 def ask(request: PersonRequest, number: str) -> HttpResponse:
     """Ask those whom the rule names now and nobody asked."""
-    sop = _sop(request, number)
-    version = get_object_or_404(queries.approved_versions(sop).filter(state=State.APPROVED)[:1])
-    asked = ask_newcomers(sop, version, by=request.user)
+    asked = ask_newcomers(_sop(request, number), by=request.user)
     messages.success(request, f"{len(asked)} more {'person is' if len(asked) == 1 else 'people are'} asked to read it.")
     return redirect("sops:matrix", number)
 
@@ -108,7 +108,10 @@ def read(request: PersonRequest, pk: uuid.UUID) -> HttpResponse:
 @require_POST
 @interactive_only
 def open_dialog(request: PersonRequest, pk: uuid.UUID) -> HttpResponse:
-    return dialog.opened(request, _place(_version(request, pk)))
+    version = _version(request, pk)
+    if told := queries.reading_fault(version, clock.now()):
+        raise trail.Refused(told, action=Action.SIGNATURE_REFUSED, subject=version, by=request.user)
+    return dialog.opened(request, _place(version))
 
 
 def _verb(request: PersonRequest) -> dialog.Verb:
@@ -125,20 +128,24 @@ def _verb(request: PersonRequest) -> dialog.Verb:
 
 
 def _draw(request: PersonRequest, version: Version, card: dict[str, Any], status: int) -> HttpResponse:
-    signed = Signature.objects.filter(version=version, signer=request.user, meaning="reading").first()
+    now = clock.now()
+    row = Qualification.objects.filter(user=request.user, version_id=version.pk).first()
+    signed = queries.signature_of(row) if row else None
+    fault = queries.reading_fault(version, now)
     context = {
         "version": version,
         "pages": pages_of(request, version),
         "signed": signed,
-        "readable": version.state == State.APPROVED,
-        "status": version.status_at(clock.now()),
+        "fault": fault,
+        "instead": queries.to_read(now).filter(record=version.record_id).first() if fault else None,
+        "status": version.status_at(now),
         "crumbs": [
             {"label": "Training", "url": reverse("sops:training")},
             {"label": version.record.number, "url": reverse("sops:matrix", args=[version.record.number])},
             {"label": "Read"},
         ],
     }
-    if not signed and version.state == State.APPROVED:
+    if not signed and not fault:
         context |= card or dialog.context(request, _place(version))
     return render(request, "sops/read.html", context, status=status)
 

@@ -86,14 +86,14 @@ def sign_ready(user: User) -> None:
         user=user, revision=accountability.REVISION, text_sha256=accountability.text_sha256()
     )
     Qualification.objects.create(
-        user=user, topic=POLICY["topic"], version_id=POLICY["version_id"], label=POLICY["label"], gate="signing",
-        due_at=now(), met_at=now(),
+        user=user, topic=POLICY["topic"], version_id=POLICY["version_id"], ordinal=1, label=POLICY["label"],
+        gate="signing", due_at=now(), met_at=now(),
     )  # fmt: skip
 
 
 def in_force() -> None:
     """An e-signature SOP of before, and the letter to the agency."""
-    Policy.objects.create(**POLICY, page="/training/", begins_at=now())
+    Policy.objects.create(**POLICY, page="/training/", area=Area.objects.get(name=LABORATORY), begins_at=now())
     trail.record(
         Action.VERSION_EFFECTIVE, trail.Subject("version", str(POLICY["version_id"]), POLICY["label"]), by=trail.SYSTEM
     )

@@ -57,6 +57,15 @@ class Migration(migrations.Migration):
                 ("page", models.TextField(help_text="where it is read and signed as read")),
                 ("begins_at", models.DateTimeField()),
                 ("ends_at", models.DateTimeField(null=True)),
+                (
+                    "area",
+                    models.ForeignKey(
+                        help_text="whose people work under it",
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="accounts.area",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
@@ -253,6 +262,7 @@ class Migration(migrations.Migration):
                 ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
                 ("topic", models.TextField(help_text="number of the document, such as SOP-0001")),
                 ("version_id", models.UUIDField()),
+                ("ordinal", models.IntegerField(help_text="of the version: a later one settles an earlier one")),
                 ("label", models.TextField(help_text="SOP-0001 1.0, Electronic signatures")),
                 ("gate", models.TextField(blank=True, default="", help_text="'signing' where signing waits for it")),
                 ("assigned_at", models.DateTimeField(db_default=audit.clock.Now())),
@@ -261,7 +271,8 @@ class Migration(migrations.Migration):
                 (
                     "lifted_at",
                     models.DateTimeField(
-                        help_text="the document was retired unread: nothing waits for it any more", null=True
+                        help_text="the version was retired: nothing waits for this reading, and it settles none",
+                        null=True,
                     ),
                 ),
                 (

@@ -59,6 +59,7 @@ def person(role: str, name: str = "") -> User:
             user=user,
             topic="SOP",
             version_id=POLICY,
+            ordinal=1,
             label="SOP",
             gate="signing",
             due_at=clock.now(),
@@ -89,7 +90,9 @@ def area() -> Area:
         trail.record(Action.AREA_CREATED, made, by=trail.SYSTEM)
         trail.record(Action.FOUNDING_ENDED, Founding.objects.create(ended_at=Now()), by=trail.SYSTEM)
         about = trail.Subject("version", str(POLICY), "SOP")
-        Policy.objects.create(version_id=POLICY, topic="SOP", label="SOP", page="/training/", begins_at=clock.now())
+        Policy.objects.create(
+            version_id=POLICY, topic="SOP", label="SOP", page="/training/", area=made, begins_at=clock.now()
+        )
         trail.record(Action.VERSION_EFFECTIVE, about, by=trail.SYSTEM)
         letter = Letter.objects.create(
             sent_on=clock.now().date(), scope="Bench", addressee="Bench", copy={}, filed_by=prover()

@@ -1,6 +1,7 @@
 """The right to sign: each condition, missing, is named with what mends it, and nobody signs without (21 CFR 11.10(i), (j),
 11.100, 11.200(a)(3), 11.300)."""
 
+import json
 import os
 import secrets
 import threading
@@ -11,7 +12,7 @@ import pytest
 from django.db import connection, connections, transaction
 from django.test import Client
 
-from accounts import accountability, codes, dormancy, identity, links, rights, tasks, transitions
+from accounts import accountability, codes, dormancy, identity, links, qualifications, rights, tasks, transitions
 from accounts.identity import Credentials
 from accounts.models import (
     Acknowledgement,
@@ -29,6 +30,7 @@ from accounts.models import (
 from audit import clock, trail
 from audit.actions import Action
 from audit.models import Entry
+from records.models import Version
 from signatures.models import Signature
 from tests import acts, builders
 from tests.accounts.authenticator import Authenticator
@@ -421,3 +423,88 @@ def test_compliance_on_the_first_day_what_cannot_exist_yet_is_not_asked_for(peop
     assert not Policy.objects.exists() and not Qualification.objects.exists()
     sop = builders.an_sop(people, gate="signing")
     acts.sign(people.reviewer, sop)
+
+
+# The e-signature SOP in effect, and training on that one
+
+
+def an_sop_in_effect(people, ticking, **more):
+    sop = builders.an_sop(people, gate="signing", **more)
+    acts.sign(people.reviewer, sop)
+    acts.sign(people.approver, sop)
+    ticking.next_code()
+    return Version.objects.select_related("record__type", "effectivity").get(pk=sop.pk)
+
+
+def finding(user: User, name: str) -> rights.Finding:
+    return next(each.finding for each in rights.look(user, clock.now()) if each.condition.name == name)
+
+
+@pytest.mark.compliance("11.10(i)", "11.10(j)")
+def test_compliance_having_read_another_e_signature_sop_is_no_training_on_the_one_in_effect(people, ticking):
+    sop = an_sop_in_effect(people, ticking, roles=["reviewer"], days=10)  # asks nothing of approvers
+    assert finding(people.approver, "policy").sentence == "SOP-0001 1.0, Electronic signatures."
+    assert gaps(people.approver) == ["training"]
+    gap = finding(people.approver, "training")
+    assert gap.sentence.startswith("Not trained yet: SOP-0001 1.0") and str(sop.pk) in gap.url
+    acts.read(people.approver, sop)
+    ticking.next_code()
+    assert finding(people.approver, "training").sentence == "Trained on SOP-0001 1.0, Electronic signatures."
+    signature = acts.sign(people.approver, builders.a_document_in_review(people, reviewers=[]))[0]
+    assert json.loads(bytes(signature.statement))["policy"] == "SOP-0001 1.0, Electronic signatures"
+
+
+@pytest.mark.compliance("11.10(i)")
+def test_compliance_training_on_the_sop_of_before_serves_until_the_reading_of_the_next_one_is_due(people, ticking):
+    an_sop_in_effect(people, ticking, days=10)
+    assert qualifications.policy_in_force(people.approver) == "SOP-0000 1.0, Electronic signatures"
+    assert gaps(people.approver) == []
+    ticking.advance(days=10)
+    assert qualifications.policy_in_force(people.approver) == ""
+    assert finding(people.approver, "training").sentence.startswith("Training is overdue: SOP-0001 1.0")
+
+
+@pytest.mark.compliance("11.10(i)")
+def test_compliance_what_is_late_and_superseded_is_settled_by_the_version_in_effect_and_the_sentence_names_that(
+    people, ticking
+):
+    sop = an_sop_in_effect(people, ticking, days=10)
+    later = builders.a_document_in_review(people, record=sop.record, text="Sign with care.")
+    acts.sign(people.reviewer, later)
+    acts.sign(people.approver, later)
+    ticking.advance(days=11)
+    assert finding(people.approver2, "training").sentence.startswith("Training is overdue: SOP-0001 2.0")
+
+
+@pytest.mark.compliance("11.10(i)")
+def test_compliance_the_e_signature_sop_of_another_site_asks_nothing_of_people_who_have_their_own(people, ticking):
+    with transaction.atomic():
+        Policy.objects.create(version_id=uuid.uuid4(), topic="SOP-0009", label="SOP-0009 1.0, Signing elsewhere", page="/training/",
+                              area=people.outsider.areas.get(), begins_at=clock.now())  # fmt: skip
+        theirs = Policy.objects.get(topic="SOP-0009")
+        subject = trail.Subject("version", str(theirs.pk), theirs.label)
+        trail.record(Action.VERSION_EFFECTIVE, subject, by=trail.SYSTEM)
+    assert qualifications.policy_in_effect(people.outsider, clock.now()) == theirs
+    assert gaps(people.outsider) == ["training"]
+    assert gaps(people.reviewer) == []
+    assert finding(people.reviewer, "policy").sentence == "SOP-0000 1.0, Electronic signatures."
+
+
+@pytest.mark.compliance("11.10(i)")
+def test_compliance_the_next_e_signature_sop_is_approved_by_people_trained_on_the_one_that_was_retired(people, ticking):
+    sop = an_sop_in_effect(people, ticking)
+    acts.read(people.reviewer, sop)
+    acts.read(people.approver, sop)
+    as_owner(
+        "DELETE FROM accounts_policy WHERE topic = 'SOP-0000'; DELETE FROM accounts_qualification WHERE topic = 'SOP-0000'"
+    )
+    ticking.next_code()
+    acts.retire(people.approver, sop, "Written anew from the start.")
+    assert qualifications.policy_in_effect(people.reviewer, clock.now()) is None
+    assert gaps(people.reviewer) == ["policy"]
+    ticking.next_code()
+    again = builders.a_document_in_review(people, record=sop.record, text="Sign with care.")
+    acts.sign(people.reviewer, again)
+    acts.sign(people.approver, again)
+    policy = qualifications.policy_in_effect(people.reviewer, clock.now())
+    assert policy and policy.version_id == again.pk

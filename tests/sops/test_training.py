@@ -1,12 +1,14 @@
 """Read and understood, per version, signed; who has not; what waits for it (11.10(i), T2)."""
 
+from datetime import timedelta
+
 import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from accounts import qualifications
 from accounts import transitions as accounts
-from accounts.models import Qualification, User
+from accounts.models import Policy, Qualification, User
 from accounts.tasks import SETTLED
 from audit import clock, trail
 from audit.actions import Action
@@ -98,8 +100,10 @@ def test_only_an_approved_version_is_read_and_understood(people):
     version = builders.an_sop(people)
     trainee = Trainee(people, people.reviewer, version)
     trainee.read()
-    assert "Only an approved version" in text(trainee.client.get(trainee.url))
-    assert trainee.post(trainee.open()).status_code == 403
+    assert "this one is in review" in text(trainee.client.get(trainee.url))
+    assert trainee.client.post(f"{trainee.url}open/").status_code == 409
+    with pytest.raises(trail.Refused, match="Only an approved version"):
+        acts.read(people.reviewer, version)
     assert not Signature.objects.exists()
 
 
@@ -158,7 +162,7 @@ def test_newcomers_are_seen_and_asked_by_an_author_or_approver(people, sop):
     assert people.client(people.inspector).post("/training/SOP-0001/ask/").status_code == 403
     assert page.post("/training/SOP-0001/ask/").status_code == 302
     assert to_read(User.objects.get(username="scientist")) == ["SOP-0001 1.0, Electronic signatures"]
-    assert ask_newcomers(Sop.objects.get(), sop, by=people.author) == []
+    assert ask_newcomers(Sop.objects.get(), by=people.author) == []
 
 
 def test_my_training_lists_what_is_due_and_what_is_done(people, sop, ticking):
@@ -241,3 +245,186 @@ def test_compliance_an_overdue_reading_of_an_sop_that_was_retired_blocks_nobody(
     assert {(entry.actor_name, entry.reason) for entry in lifted} == {("Chidi Okafor", "SOP-0001 1.0 is retired")}
     assert lifted.count() == 2  # the approver has read it
     assert "Lifted" in text(people.client(people.author).get("/training/SOP-0001/"))
+
+
+# Versions that follow each other
+
+
+def rewritten(people, sop: Version, **more) -> Version:
+    """The next version of the SOP, approved."""
+    return approve(people, builders.a_document_in_review(people, record=sop.record, text="Sign with care.", **more))
+
+
+@pytest.fixture
+def trained(people, sop, ticking) -> Version:
+    """The SOP's first version, read by those who sign."""
+    ticking.next_code()
+    acts.read(people.reviewer, sop)
+    acts.read(people.approver, sop)
+    ticking.next_code()
+    return sop
+
+
+@pytest.fixture
+def scheduled(people, trained, ticking) -> Version:
+    """Its second version, which takes effect in 20 days."""
+    version = rewritten(people, trained, effective_on=clock.now() + timedelta(days=20))
+    ticking.next_code()
+    return version
+
+
+def again(version: Version) -> Version:
+    return Version.objects.select_related("record__type", "effectivity").get(pk=version.pk)
+
+
+def in_effect(user: User) -> str:
+    policy = qualifications.policy_in_effect(user, clock.now())
+    return policy.label.split(",")[0] if policy else ""
+
+
+@pytest.mark.compliance("11.10(i)")
+def test_compliance_a_superseded_version_is_not_read_and_understood_any_more(people, trained, ticking):
+    ticking.advance(days=1)
+    later = rewritten(people, trained)
+    ticking.next_code()
+    late = Trainee(people, people.approver2, trained)
+    late.read()
+    page = text(late.client.get(late.url))
+    assert "this one is superseded" in page and f"/training/read/{later.pk}/" in page
+    assert "Open the sign dialog" not in page
+    assert late.client.post(f"{late.url}open/").status_code == 409
+    with pytest.raises(
+        trail.Refused, match=r"effective or scheduled can be read and understood; this one is superseded"
+    ):
+        acts.read(people.approver2, trained)
+    assert not Qualification.objects.get(user=people.approver2, version_id=trained.pk).met_at
+    mine = text(late.client.get("/training/"))
+    assert f"/training/read/{later.pk}/" in mine and f"/training/read/{trained.pk}/" not in mine
+    assert "a later version</a> settles it" in mine
+
+
+@pytest.mark.compliance("11.10(i)")
+def test_compliance_the_later_version_is_the_one_of_the_higher_number_however_late_the_other_was_asked(
+    people, trained, scheduled
+):
+    newcomer = people.scientist
+    accounts.set_roles(newcomer, ["reviewer"], by=people.administrator, reason="Reviews from now on.")
+    work()
+    newcomer = User.objects.get(pk=newcomer.pk)
+    assert to_read(newcomer) == ["SOP-0001 2.0, Electronic signatures"]
+    acts.read(newcomer, trained)  # in effect still, read unasked: its row is the younger one
+    assert to_read(newcomer) == ["SOP-0001 2.0, Electronic signatures"]
+
+
+def test_a_scheduled_version_is_read_before_its_day(people, scheduled):
+    trainee = Trainee(people, people.approver2, scheduled)
+    trainee.read()
+    assert trainee.post(trainee.open()).status_code == 302
+    assert to_read(people.approver2) == []
+
+
+@pytest.mark.compliance("11.10(i)", "§2.14")
+def test_compliance_a_reading_that_was_withdrawn_is_signed_again_on_its_page(people, sop, ticking):
+    ticking.next_code()
+    signature = acts.read(people.reviewer, sop)
+    ticking.next_code()
+    acts.withdraw(people.reviewer, signature, "Read the wrong one first.")
+    ticking.next_code()
+    trainee = Trainee(people, people.reviewer, sop)
+    page = text(trainee.client.get(trainee.url))
+    assert "You have read it" not in page and "Open the sign dialog" in page
+    (reading,) = [each for each in queries.readings_on(sop, clock.now()) if each.row.user == people.reviewer]
+    assert (reading.state, reading.signature_id) == ("due", None)
+    trainee.read()
+    assert trainee.post(trainee.open()).status_code == 302
+    latest = Signature.objects.filter(signer=people.reviewer, meaning="reading").latest("signed_at")
+    page = text(trainee.client.get(trainee.url))
+    assert "You have read it" in page and latest.get_absolute_url() in page
+    (reading,) = [each for each in queries.readings_on(sop, clock.now()) if each.row.user == people.reviewer]
+    assert reading.signature_id == latest.pk
+    assert to_read(people.reviewer) == []
+
+
+@pytest.mark.compliance("11.10(j)", "11.10(f)")
+def test_compliance_an_sop_in_effect_is_not_retired_while_its_next_version_is_scheduled(people, trained, scheduled):
+    page = text(people.client(people.approver).get("/documents/SOP-0001/v1/retire/"))
+    assert "retire SOP-0001 2.0 first" in page and "Open the sign dialog" not in page
+    with pytest.raises(trail.Refused, match=r"retire SOP-0001 2\.0 first"):
+        acts.retire(people.approver, trained, "The SOP is withdrawn altogether.")
+    assert again(trained).state == "approved"
+    assert in_effect(people.reviewer) == "SOP-0001 1.0"
+    assert to_read(people.approver2) == ["SOP-0001 1.0, Electronic signatures", "SOP-0001 2.0, Electronic signatures"]
+
+
+@pytest.mark.compliance("11.10(j)", "11.10(i)")
+def test_compliance_the_version_before_stays_in_effect_when_a_scheduled_one_is_retired(
+    people, trained, scheduled, ticking
+):
+    page = text(people.client(people.approver).get("/documents/SOP-0001/v2/retire/"))
+    assert "what it was to replace stays so" in page and "no revision of it is effective" not in page
+    acts.read(people.approver2, scheduled)
+    assert to_read(people.approver2) == []
+    ticking.next_code()
+    acts.retire(people.approver, scheduled, "The new text is not wanted.")
+    assert Entry.objects.filter(action=Action.VERSION_EFFECTIVE, subject_id=str(trained.pk)).latest("id").reason == (
+        "SOP-0001 2.0 is retired before its day"
+    )
+    assert to_read(people.approver2) == ["SOP-0001 1.0, Electronic signatures"]  # what was read never took effect
+    assert to_read(people.reviewer) == []
+    ticking.advance(days=21)
+    assert (again(trained).status_at(clock.now()), again(scheduled).status_at(clock.now())) == ("effective", "retired")
+    assert in_effect(people.reviewer) == "SOP-0001 1.0"
+    assert len(qualifications.overdue(people.approver2, "signing", clock.now())) == 1
+
+
+@pytest.mark.compliance("11.10(i)")
+def test_compliance_newcomers_who_were_asked_for_a_scheduled_version_that_is_retired_are_asked_for_the_one_in_effect(
+    people, scheduled, ticking
+):
+    accounts.set_roles(people.scientist, ["reviewer"], by=people.administrator, reason="Reviews from now on.")
+    work()
+    acts.retire(people.approver, scheduled, "The new text is not wanted.")
+    assert to_read(User.objects.get(username="scientist")) == ["SOP-0001 1.0, Electronic signatures"]
+
+
+def test_of_three_versions_the_one_before_ends_where_the_one_after_begins(people, trained, scheduled, ticking):
+    after = rewritten(people, trained, effective_on=clock.now() + timedelta(days=30))
+    ticking.next_code()
+    acts.retire(people.approver, scheduled, "The text of May is not wanted.")
+    begins = after.effectivity.during.lower
+    assert again(trained).effectivity.during.upper == begins
+    ends = dict(Policy.objects.filter(topic="SOP-0001").values_list("label", "ends_at"))
+    assert ends["SOP-0001 1.0, Electronic signatures"] == begins
+    assert ends["SOP-0001 2.0, Electronic signatures"] == scheduled.effectivity.during.lower
+    assert ends["SOP-0001 3.0, Electronic signatures"] is None
+
+
+def test_a_version_that_overtakes_a_scheduled_one_and_is_retired_leaves_the_first_in_effect(
+    people, trained, scheduled, ticking
+):
+    sooner = rewritten(people, trained, effective_on=clock.now() + timedelta(days=10))
+    ticking.next_code()
+    acts.retire(people.approver, sooner, "The text of May is not wanted.")
+    ticking.advance(days=40)
+    assert [again(each).status_at(clock.now()) for each in (trained, scheduled, sooner)] == [
+        "effective", "superseded", "retired",
+    ]  # fmt: skip
+    assert in_effect(people.reviewer) == "SOP-0001 1.0"
+
+
+@pytest.mark.compliance("11.10(i)")
+def test_compliance_nobody_is_asked_to_read_an_sop_that_is_retired(people, trained, ticking):
+    later = rewritten(people, trained)
+    ticking.next_code()
+    acts.retire(people.approver, later, "Replaced by the quality manual.")
+    assert to_read(people.approver2) == []  # neither version
+    ticking.advance(days=30)
+    accounts.set_roles(people.scientist, ["reviewer"], by=people.administrator, reason="Reviews from now on.")
+    work()
+    assert to_read(User.objects.get(username="scientist")) == []
+    page = people.client(people.author)
+    for ordinal in (1, 2):
+        shown = text(page.get(f"/training/SOP-0001/?version={ordinal}"))
+        assert "Not asked yet" not in shown and "/training/read/" not in shown
+    assert page.post("/training/SOP-0001/ask/").status_code == 409
+    assert queries.tallies([Sop.objects.get()], clock.now())[0].version is None
