@@ -1,9 +1,10 @@
-"""The form of a new SOP."""
+"""The forms of a new SOP, and of who must read it."""
 
 from django import forms
 
 from accounts.models import Area, User
 from accounts.roles import CONTENT_ROLES, Role
+from audit.reasons import LETTERS
 from sops.models import Sop
 from sops.transitions import STARTER
 
@@ -14,6 +15,32 @@ def starters() -> list[tuple[str, str]]:
         (path.stem, path.open(encoding="utf-8").readline().lstrip("# ").strip())
         for path in sorted(STARTER.glob("*.md"))
     ]
+
+
+def reading_roles() -> forms.MultipleChoiceField:
+    return forms.MultipleChoiceField(
+        label="Who must read each version",
+        choices=[(role.value, role.label) for role in Role if role in CONTENT_ROLES],
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+    )
+
+
+def reading_days() -> forms.IntegerField:
+    return forms.IntegerField(
+        label="Days to read it", min_value=0, max_value=365, initial=14, help_text="From the day it becomes effective."
+    )
+
+
+class RuleForm(forms.Form):
+    reading_roles = reading_roles()
+    reading_days = reading_days()
+    reason = forms.CharField(
+        label="Reason",
+        max_length=500,
+        widget=forms.Textarea(attrs={"rows": 2}),
+        help_text=f"At least {LETTERS} letters. It stands on the trail.",
+    )
 
 
 class NewSopForm(forms.Form):
@@ -28,15 +55,8 @@ class NewSopForm(forms.Form):
         required=False,
         help_text="The e-signature SOP is one that signing waits for.",
     )
-    reading_roles = forms.MultipleChoiceField(
-        label="Who must read each version",
-        choices=[(role.value, role.label) for role in Role if role in CONTENT_ROLES],
-        required=False,
-        widget=forms.CheckboxSelectMultiple,
-    )
-    reading_days = forms.IntegerField(
-        label="Days to read it", min_value=0, max_value=365, initial=14, help_text="From the day it becomes effective."
-    )
+    reading_roles = reading_roles()
+    reading_days = reading_days()
 
     def __init__(self, data: object = None, *, user: User) -> None:
         super().__init__(data)  # type: ignore[arg-type]

@@ -225,9 +225,12 @@ def read(
 
 
 def change_rule(sop: Sop, *, by: User, reading_roles: list[str], reading_days: int, reason: str) -> None:
-    """Who must read it, and how soon. Takes effect with the next approval."""
+    """Who must read it, and how soon. Nobody's reading is asked for or moved by this: who is named anew can be asked, and the
+    days count for whoever is asked from now on. Raises Forbidden, Refused."""
+    demand(by, "training.manage", sop.record, sop.record)
     reason = demand_reason(reason, Action.REQUEST_REFUSED, sop.record, by)
     with transaction.atomic(durable=True):
+        sop = _locked(sop)
         sop.reading_roles, sop.reading_days = sorted(reading_roles), reading_days
         sop.save(update_fields=["reading_roles", "reading_days"])
         trail.record(Action.SOP_CHANGED, sop.record, by=by, reason=reason)

@@ -10,4 +10,5 @@ urlpatterns = [
     path("training/read/<uuid:pk>/open/", views.open_dialog, name="open_reading"),
     path("training/<str:number>/", views.matrix, name="matrix"),
     path("training/<str:number>/ask/", views.ask, name="ask"),
+    path("training/<str:number>/rule/", views.rule, name="rule"),
 ]

@@ -15,6 +15,7 @@ from accounts.models import Qualification
 from accounts.permissions import demand, may
 from audit import clock, trail
 from audit.actions import Action
+from audit.reasons import ReasonRefused
 from records.kinds import Kind
 from records.models import Record, Version
 from signatures import dialog
@@ -24,8 +25,9 @@ from signatures.interactive import interactive_only
 from signatures.models import Signature
 from signatures.views import pages_of
 from sops import queries
+from sops.forms import RuleForm
 from sops.models import Sop
-from sops.transitions import ask_newcomers
+from sops.transitions import ask_newcomers, change_rule
 from sops.transitions import read as sign_reading
 
 SHOWN = 200
@@ -89,6 +91,31 @@ def ask(request: PersonRequest, number: str) -> HttpResponse:
     asked = ask_newcomers(_sop(request, number), by=request.user)
     messages.success(request, f"{len(asked)} more {'person is' if len(asked) == 1 else 'people are'} asked to read it.")
     return redirect("sops:matrix", number)
+
+
+@require_http_methods(["GET", "POST"])
+def rule(request: PersonRequest, number: str) -> HttpResponse:
+    """Who must read an SOP, and how soon: changed with a reason."""
+    sop = _sop(request, number)
+    demand(request.user, "training.manage", sop.record, sop.record)
+    initial = {"reading_roles": sop.reading_roles, "reading_days": sop.reading_days}
+    form = RuleForm(request.POST or None, initial=initial)
+    if request.method == "POST" and form.is_valid():
+        try:
+            with trail.refusals(request.user):
+                change_rule(sop, by=request.user, **form.cleaned_data)
+        except ReasonRefused as refused:
+            form.add_error("reason", refused.message)
+        else:
+            messages.success(request, "The reading rule is changed.")
+            return redirect("sops:matrix", number)
+    crumbs = [
+        {"label": "Training", "url": reverse("sops:training")},
+        {"label": number, "url": reverse("sops:matrix", args=[number])},
+        {"label": "Reading rule"},
+    ]
+    context = {"sop": sop, "form": form, "crumbs": crumbs}
+    return render(request, "sops/rule.html", context, status=400 if request.method == "POST" else 200)
 
 
 @sensitive_post_parameters("password", "code")

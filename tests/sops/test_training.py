@@ -19,7 +19,7 @@ from records.models import Version
 from signatures.models import Signature
 from sops import queries
 from sops.models import Sop
-from sops.transitions import ask_newcomers
+from sops.transitions import ask_newcomers, change_rule
 from tests import acts, builders
 from tests.signatures.test_pages import Reader, text
 
@@ -428,3 +428,34 @@ def test_compliance_nobody_is_asked_to_read_an_sop_that_is_retired(people, train
         assert "Not asked yet" not in shown and "/training/read/" not in shown
     assert page.post("/training/SOP-0001/ask/").status_code == 409
     assert queries.tallies([Sop.objects.get()], clock.now())[0].version is None
+
+
+# Who must read it
+
+
+@pytest.mark.compliance("T2", "11.10(e)")
+def test_compliance_who_must_read_an_sop_is_changed_with_a_reason_by_an_author_or_approver(people, sop):
+    rule = {"reading_roles": ["scientist", "reviewer"], "reading_days": "5", "reason": "Scientists sign as well now."}
+    client = people.client(people.approver)
+    assert "/training/SOP-0001/rule/" in text(client.get("/training/SOP-0001/"))
+    assert "/training/SOP-0001/rule/" not in text(people.client(people.reviewer).get("/training/SOP-0001/"))
+    assert people.client(people.reviewer).post("/training/SOP-0001/rule/", rule).status_code == 403
+    assert "At least 10 letters" in text(client.get("/training/SOP-0001/rule/"))
+    refused = client.post("/training/SOP-0001/rule/", rule | {"reason": "..........."})
+    assert refused.status_code == 400 and "Give the reason in words" in text(refused)
+    assert Sop.objects.get().reading_days == 10
+    assert client.post("/training/SOP-0001/rule/", rule)["Location"] == "/training/SOP-0001/"
+    changed = Sop.objects.get()
+    assert (changed.reading_roles, changed.reading_days) == (["reviewer", "scientist"], 5)
+    entry = Entry.objects.filter(action=Action.SOP_CHANGED).latest("id")
+    assert (entry.actor_name, entry.reason) == ("Chidi Okafor", "Scientists sign as well now.")
+    assert "Priya Raman" in text(client.get("/training/SOP-0001/")).split("Not asked yet")[1]
+    assert to_read(people.approver2) == ["SOP-0001 1.0, Electronic signatures"]  # who was asked stays asked
+
+
+def test_the_reading_rule_is_changed_by_those_who_manage_training_alone(people, sop):
+    with pytest.raises(trail.Forbidden, match=r"training\.manage"):
+        change_rule(
+            Sop.objects.get(), by=people.reviewer, reading_roles=[], reading_days=1, reason="I would rather not."
+        )
+    assert Sop.objects.get().reading_days == 10
