@@ -177,7 +177,7 @@ def _check(act: Act, signer: User, checks: Sequence[Check]) -> None:
 def _write(act: Act, signer: User, reason: str, components: str, key: PortalKey) -> Signature:
     row = _row(act, signer, reason, components, key)
     step = str(act.step.pk) if act.step else ""
-    row.statement = statement.build(row, step=step, policy=qualifications.policy_in_force(signer))
+    row.statement = statement.build(row, step=step, policy=qualifications.policy_in_force(signer, act.at))
     row.statement_sha256 = hashlib.sha256(row.statement).hexdigest()
     row.seal = sealing.seal(row.statement, key)
     row.save(force_insert=True)
