@@ -495,6 +495,7 @@ FILLED: dict[str, str] = {
     "records bucket": "gxp-records",
     "portal bucket": "gxp-countersign",
     "trail bucket": "gxp-trail",
+    "anchor bucket": "gxp-anchors",
     "AWS account": "111122223333, eu-central-1",
     "time zone": FIRM.time_zone,
     "record types": "NGS run package",

@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from accounts import accountability
+from accounts.rights import CONDITIONS
+from signatures.meanings import SENTENCES, Meaning
+
 ROOT = Path(__file__).resolve().parents[2]
 STARTER = ROOT / "validation_docs" / "starter"
 SOPS = ROOT / "sops" / "starter"
@@ -169,6 +173,51 @@ def test_the_page_on_validation_counts_as_the_pack_does() -> None:
     page = (ROOT / "docs" / "validation.md").read_text(encoding="utf-8")
     for kind in ("URS", "FS", "DS", "RA"):
         assert f"{kind}-001 to {list(items(kind))[-1]}" in page
+    assert f"{len(items('URS'))} requirements" in page
+    assert f"{len(items('RA'))} risks" in page
+
+
+def signing_sop() -> str:
+    """The SOP on electronic signatures, each run of white space one blank."""
+    return " ".join((SOPS / "e-signatures.md").read_text(encoding="utf-8").split())
+
+
+def test_the_sop_quotes_the_accountability_statement_word_for_word() -> None:
+    section = signing_sop().split("## Accountability statement")[1].split(" ## ")[0]
+    assert f"revision {accountability.REVISION}: " in section
+    assert section.endswith(" ".join(f"- {sentence}" for sentence in accountability.STATEMENT))
+
+
+def test_the_sop_explains_every_meaning_and_no_other() -> None:
+    table = (
+        (SOPS / "e-signatures.md").read_text(encoding="utf-8").split("## Meaning of signatures")[1].split("\n## ")[0]
+    )
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines() if line[:1] == "|"][2:]
+    assert {label for label, _, _ in rows} == {meaning.label for meaning in Meaning}
+    for label, _, says in rows:
+        assert says.startswith(SENTENCES[next(each for each in Meaning if each.label == label)].rstrip(".")), label
+
+
+def test_the_function_who_may_sign_names_each_condition() -> None:
+    """Reworded or new conditions of the right to sign are looked at here, and put into the text."""
+    told = " ".join(items("FS")["FS-028"].split())
+    assert len(CONDITIONS) == 8
+    for words in (
+        "reported against the account",
+        "identity",
+        "accountability statement",
+        "letter",
+        "SOP on electronic signatures is in effect",
+        "not trained",
+        "366 days",
+        "set anew",
+    ):
+        assert words in told, words
+
+
+def test_the_page_on_architecture_quotes_the_code_as_it_is() -> None:
+    quoted = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
+    assert quoted in (ROOT / "signatures" / "transitions.py").read_text(encoding="utf-8")
 
 
 def test_every_link_between_the_pages_leads_somewhere() -> None:
