@@ -123,7 +123,8 @@ def _finish(job: Job, state: str, **values: Any) -> None:
             state=state, finished_at=Now(), lease_until=None, **values
         )
         if held and state == Job.State.FAILED:
-            trail.record(Action.JOB_FAILED, job, by=trail.SYSTEM, detail={"error": str(values["error"])[:500]})
+            detail = {"kind": job.kind, "error": str(values["error"])[:500]}
+            trail.record(Action.JOB_FAILED, job, by=trail.SYSTEM, detail=detail)
     job.refresh_from_db()
 
 

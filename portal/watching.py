@@ -94,8 +94,17 @@ def _verified(entry: Entry) -> None:
         clear(Kind.VERSION_ALTERED, _subject(entry), f"A later verification found it unchanged (entry {entry.pk}).")
 
 
+def _compromised(entry: Entry) -> None:
+    sentence = f"{entry.sentence}: nothing is signed with it, and what was signed since is under review."
+    _raise(Kind.ACCOUNT_COMPROMISED, _subject(entry), sentence, entry)
+
+
+def _suspicion_ended(entry: Entry) -> None:
+    clear(Kind.ACCOUNT_COMPROMISED, _subject(entry), f"The suspicion was ended (entry {entry.pk}).")
+
+
 def _job_failed(entry: Entry) -> None:
-    if entry.subject_label in alarm_mail.MAILS:
+    if entry.detail.get("kind") in alarm_mail.MAILS:
         error = str(entry.detail.get("error", ""))[:200]
         _raise(Kind.MAIL_UNDELIVERED, alarm_mail.SERVER, f"A mail of the portal was not delivered: {error}", entry)
 
@@ -107,6 +116,9 @@ RULES: dict[str, Callable[[Entry], None]] = {
     Action.REQUEST_REFUSED: _own_rights,
     Action.USER_ROLES_CHANGED: _roles_granted,
     Action.USER_INVITED: _roles_granted,
+    Action.USER_SUSPECTED: _compromised,
+    Action.CODE_LOST: _compromised,
+    Action.USER_CLEARED: _suspicion_ended,
     Action.VERSION_ALTERED: _altered,
     Action.VERSION_VERIFIED: _verified,
     Action.JOB_FAILED: _job_failed,

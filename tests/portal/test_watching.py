@@ -8,7 +8,7 @@ from accounts import identity
 from accounts import transitions as people_verbs
 from accounts.identity import Credentials
 from accounts.models import Founding
-from audit import trail
+from audit import clock, trail
 from audit.actions import Action
 from audit.alarms import Kind, acknowledge, raise_alarm
 from audit.models import Alarm, AlarmMail, Entry, Watch
@@ -195,6 +195,39 @@ def test_compliance_security_and_management_are_mailed_once_and_the_delivery_is_
     )
     assert AlarmMail.objects.filter(alarm=alarm, sent=True).count() == len(told)
     assert Entry.objects.filter(action="alarm.mailed", subject_id=str(alarm.pk)).count() == len(told)
+
+
+@pytest.mark.compliance("11.300(d)")
+def test_compliance_a_job_that_mails_and_fails_is_an_alarm(watched, settings):
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 9
+    people_verbs.ask_reset("author")
+    assert queue.run(Job.objects.get(kind="accounts.reset_link").pk).state == "failed"
+    watching.read_on()
+    (alarm,) = alarms(Kind.MAIL_UNDELIVERED)
+    assert "A mail of the portal was not delivered" in alarm.sentence and "refused" in alarm.sentence
+
+
+@pytest.mark.compliance("11.300(d)", "11.300(c)", "§2.19")
+def test_compliance_a_suspicion_is_an_alarm_until_it_has_ended(watched):
+    person = watched.author
+    people_verbs.suspect(person, since=clock.now(), by=watched.administrator, reason="Password seen in a mail.")
+    watching.read_on()
+    (alarm,) = alarms(Kind.ACCOUNT_COMPROMISED)
+    assert "raised a suspicion about the account of Ana Lindqvist" in alarm.sentence and alarm.cleared_at is None
+    with transaction.atomic():
+        trail.record(Action.USER_CLEARED, person, by=watched.administrator)
+    watching.read_on()
+    alarm.refresh_from_db()
+    assert alarm.cleared_at is not None
+
+
+@pytest.mark.compliance("11.300(d)", "11.300(c)")
+def test_compliance_a_lost_device_is_an_alarm(watched):
+    people_verbs.report_lost(watched.author, since=clock.now(), password=PASSWORD)
+    watching.read_on()
+    (alarm,) = alarms(Kind.ACCOUNT_COMPROMISED)
+    assert "Ana Lindqvist reported their one-time code device lost" in alarm.sentence
 
 
 @pytest.mark.compliance("11.300(d)")
