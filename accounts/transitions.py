@@ -1,7 +1,7 @@
 """The verbs about people. Each is one durable transaction with its entry on the trail.
 
 Two rules hold throughout. Nobody administers their own account. And no administrator alone can come by both password and
-one-time code of a person (21 CFR 11.200(a)(3)): nobody but the person sets or sees a password, and whoever changed the
+one-time code of a person (21 CFR 11.200(a)(3)): nobody but the person sets or sees a password, and whoever gave the
 address that links go to does not also withdraw the device. Who did what is asked under the lock of the person, so that two
 requests side by side are one hand too.
 """
@@ -419,7 +419,7 @@ def revoke(user: User, record: models.Model, *, by: User, reason: str) -> None:
 
 def withdraw_device(user: User, *, by: User, reason: str) -> None:
     """The device and all passkeys count no more, at once (11.300(c)), and the sittings end. A link for a new device is mailed;
-    it asks for the person's password. Refused for whoever changed the person's mailbox lately."""
+    it asks for the person's password. Refused for whoever gave the person's mailbox, or changed single sign-on lately."""
     _demand_over(user, by, reason)
     with transaction.atomic(durable=True):
         user = _locked(user)
@@ -791,12 +791,13 @@ def _demand_over(user: User, by: User, reason: str | None = None) -> None:
 
 
 def _demand_other_hand(user: User, by: User, *actions: Action) -> None:
-    """Mailbox and device lead to password and code: one administrator touches only one of the two within 30 days. Asked of a
+    """Mailbox and device lead to password and code: one administrator touches only one of the two within 30 days. A mailbox opens
+    the password for as long as it is in use, so whoever gave it does not touch the device, however long ago that was. Asked of a
     `_locked()` user alone: what is done at the same time has to wait, or has been seen."""
-    if _has_done(user, by, *actions):
+    if _has_done(user, by, *actions) or (Action.USER_CHANGED in actions and _gave(user, by, "email")):
         raise trail.Forbidden(
-            "Mailbox (or single sign-on) and device of a person are not changed by the same administrator within 30 days:"
-            " ask another one.",
+            "Mailbox (or single sign-on) and device of a person are not changed by the same administrator within 30 days, nor the"
+            " device by whoever gave the mailbox, with the invitation or later: ask another administrator.",
             action=Action.USER_REFUSED,
             subject=user,
             by=by,
@@ -815,7 +816,17 @@ def _has_done(user: User, by: User, *actions: Action) -> bool:
     return acts.exclude(Q(action=Action.USER_CHANGED) & ~Q(detail__has_key="email")).exists()
 
 
-def _raise_suspicion(user: User, kind: str, since: datetime, *, by: User, reason: str) -> None:
+def _gave(user: User, by: User, what: str) -> bool:
+    """True if the person's mailbox (`email`) or name (`legal_name`) is still the one that `by` gave, with the invitation or in
+    the place of another."""
+    changes = Entry.objects.filter(subject_kind="user", subject_id=str(user.pk), action=Action.USER_CHANGED)
+    last = changes.filter(detail__has_key=what).order_by("-id").first()
+    return last.actor == str(by.pk) if last else user.invited_by_id == by.pk
+
+
+def _raise_suspicion(user: User, kind: str, since: datetime, *, by: User, reason: str) -> dict[str, Any]:
+    """Raise a suspicion, or make the open one worse; returns what the entry tells of it. What was set up after the first report
+    counts no more either: it is for whoever hears the second to say anew who may have done what."""
     now = clock.now()
     if since > now:
         raise _refused("This time is still to come.", user, by)

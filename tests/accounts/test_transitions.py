@@ -521,8 +521,8 @@ def test_guessing_the_password_at_a_device_link_locks(people):
         enrol(token, people.author, password=PASSWORD)
 
 
-def change_mailbox(people, by: User) -> None:
-    person = User.objects.get(username="author")
+def change_mailbox(people, by: User, username: str = "author") -> None:
+    person = User.objects.get(username=username)
     transitions.change_details(
         person, by=by, reason=REASON, legal_name=person.legal_name, title=person.title, email="elsewhere@lab.example"
     )
@@ -543,6 +543,40 @@ def test_whoever_withdrew_the_device_does_not_redirect_the_mailbox(people, ticki
         change_mailbox(people, people.administrator)
     ticking.advance(days=31)
     change_mailbox(people, people.administrator)
+
+
+@pytest.mark.compliance("11.200(a)(3)")
+def test_whoever_invited_a_person_does_not_withdraw_the_device_until_somebody_else_changed_the_mailbox(people, ticking):
+    carol = invite(people, email="carol@the-inviter.example")
+    carol = enrol(mailed_token(), carol)
+    ticking.advance(days=100)
+    ask("carol")
+    transitions.reset_password(mailed_token(), "another long password")  # the inviter reads the mail
+    ticking.advance(hours=25)
+    with pytest.raises(trail.Forbidden, match="same administrator"), trail.refusals():
+        transitions.withdraw_device(carol, by=people.administrator, reason="Phone lost on the train")
+    assert codes.device_in_use(carol)
+    assert last("user.refused").actor == str(people.administrator.pk)
+    change_mailbox(people, people.administrator2, "carol")
+    transitions.withdraw_device(carol, by=people.administrator, reason="Phone lost on the train")
+
+
+@pytest.mark.compliance("11.200(a)(3)")
+def test_whoever_gave_the_mailbox_in_use_does_not_withdraw_the_device_however_long_ago_that_was(people, ticking):
+    change_mailbox(people, people.administrator)
+    ticking.advance(days=400)
+    with pytest.raises(trail.Forbidden, match="same administrator"):
+        transitions.withdraw_device(people.author, by=people.administrator, reason="Phone lost on the train")
+
+
+@pytest.mark.compliance("11.200(a)(3)")
+def test_whoever_invited_a_person_allows_no_new_device_after_a_loss(people):
+    carol = invite(people)
+    carol = enrol(mailed_token(), carol)
+    transitions.report_lost(carol, since=clock.now(), password=NEW)
+    with pytest.raises(trail.Forbidden, match="same administrator"):
+        transitions.send_link_again(carol, by=people.administrator)
+    transitions.send_link_again(carol, by=people.administrator2)
 
 
 def test_another_mailbox_ends_the_links_that_were_sent(people):
