@@ -95,8 +95,8 @@ def returned(request: HttpRequest) -> HttpResponse:
     if row.purpose == sso.Purpose.LOGIN:
         request.session[PROVED] = {"request": str(row.pk), "next": return_to}
         return redirect("accounts:sso_login")
-    if row.purpose == sso.Purpose.LINK and row.user:
-        transitions.link_my_identity(row.user, row)
+    if row.purpose == sso.Purpose.LINK and row.user and row.sitting:
+        transitions.link_my_identity(row.user, row, sitting=row.sitting)
         messages.success(request, f"Your identity of {settings.OIDC_NAME} is linked.")
     return redirect(return_to)
 

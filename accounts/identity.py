@@ -127,6 +127,20 @@ def confirm_password(user: User, password: str) -> None:
     _forget_failures(user.username, Lockout.Purpose.LOGIN)
 
 
+def demand_open(sitting: Sitting, user: User, *, subject: trail.HasSubject | None = None) -> None:
+    """The sitting still goes on. Asked under the lock of the person, where the act follows: `confirm()` looked before it, and
+    what ends every sitting (a suspicion, a device withdrawn, a new password) may have been committed between the two. Raises
+    NotConfirmed."""
+    if not Sitting.objects.filter(pk=sitting.pk, user=user, ended_at__isnull=True).exists():
+        raise _refusal(
+            "Your log-in has ended meanwhile, so nothing was done. Log in again.",
+            "sitting ended",
+            action=Action.CONFIRMATION_REFUSED,
+            subject=subject or user,
+            by=user,
+        )
+
+
 def log_in(request: HttpRequest, credentials: Credentials) -> User:
     """Start a sitting. Raises NotConfirmed with the same words and the same work for known and unknown user names."""
     user = User.objects.filter(username_folded=folded(credentials.username)).first()

@@ -210,13 +210,14 @@ def reset_password(token: str, password: str) -> User:
 def change_password(
     user: User, *, credentials: Credentials, new: str, sitting: Sitting, request: HttpRequest | None = None
 ) -> None:
-    """Change one's own password. Other sittings end; this one stays, and its next signing asks for everything."""
+    """Change one's own password. Other sittings end; this one stays, and its next signing asks for everything. Raises Refused."""
     _demand_password(user, new)
     if new == credentials.password:
         raise _refused("The new password is the old one.", user, user)
     identity.confirm(user, credentials)
     with transaction.atomic(durable=True):
         changed = _locked(user)
+        identity.demand_open(sitting, changed)
         _set_password(changed, new, by_link=False)
         identity.end_sittings(changed, but=sitting)
     if request is not None:
@@ -224,10 +225,11 @@ def change_password(
 
 
 def replace_device(user: User, *, credentials: Credentials, device: CodeDevice, code: str, sitting: Sitting) -> None:
-    """Move one's codes to another device, with the password and a code of the old one. The old one is withdrawn."""
+    """Move one's codes to another device, with the password and a code of the old one, which is withdrawn. Raises Refused."""
     identity.confirm(user, credentials)
     with transaction.atomic(durable=True):
         user = _locked(user)
+        identity.demand_open(sitting, user)
         _withdraw_devices(user)
         _confirm_device(user, device, code)
         identity.end_sittings(user, but=sitting)
@@ -302,23 +304,29 @@ def add_passkey(
     identity.confirm(user, credentials)
     with transaction.atomic(durable=True):
         user = _locked(user)
+        identity.demand_open(sitting, user)
         passkey.save(force_insert=True)
         identity.end_sittings(user, but=sitting)
         trail.record(Action.PASSKEY_ENROLLED, user, by=user, detail={"passkey": passkey.name, **founding.mark()})
     return passkey
 
 
-def link_my_identity(user: User, proof: SsoRequest) -> None:
-    """Link who the identity provider says one is. One confirmed oneself with password and second factor before."""
+def link_my_identity(user: User, proof: SsoRequest, *, sitting: Sitting) -> None:
+    """Link who the identity provider says one is. One confirmed oneself with password and second factor before, in this sitting.
+    Raises Refused."""
     with transaction.atomic(durable=True):
-        _link_proved(_locked(user), proof)
+        user = _locked(user)
+        identity.demand_open(sitting, user)
+        _link_proved(user, proof)
 
 
 def withdraw_my_passkey(user: User, passkey: Passkey, *, credentials: Credentials, sitting: Sitting) -> None:
-    """One's own passkey counts no more, at once."""
+    """One's own passkey counts no more, at once. Raises Refused."""
     identity.confirm(user, credentials)
     with transaction.atomic(durable=True):
-        _withdraw_passkey(_locked(user), passkey.pk, by=user)
+        user = _locked(user)
+        identity.demand_open(sitting, user)
+        _withdraw_passkey(user, passkey.pk, by=user)
         identity.end_sittings(user, but=sitting)
 
 

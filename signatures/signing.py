@@ -119,6 +119,7 @@ def signing(
     with transaction.atomic(durable=True):
         # One person's statements form a chain, so one person's signings go one after the other.
         signer = _locked(signer)
+        identity.demand_open(sitting, signer, subject=held[0].version)
         signed = [_sign(_lock(intent, meaning, reviewed, outcome), signer, reason, components, key) for intent in held]
         yield signed
         last = signed[-1].signed_at

@@ -1,17 +1,22 @@
 """What a person who could not be confirmed is told, and what the trail keeps of it: about whom, by whom, why, until when."""
 
 import re
+import secrets
+import uuid
 from datetime import timedelta
 from types import SimpleNamespace as Like
 
 import pytest
+from django.db import transaction
 
-from accounts import identity
+from accounts import codes, identity, links, transitions
 from accounts.identity import LOCKED_FOR, WRONG, Credentials, NotConfirmed
-from accounts.models import Lockout, Sitting, User
+from accounts.models import Lockout, Passkey, Sitting, User
 from audit import clock, trail
 from audit.actions import Action
+from audit.models import Entry
 from tests import acts
+from tests.accounts.authenticator import Authenticator
 from tests.cast import PASSWORD, time_for_a_code
 
 LOGIN, SIGNING = Lockout.Purpose.LOGIN, Lockout.Purpose.SIGNING
@@ -129,3 +134,74 @@ def test_an_address_or_a_browser_that_is_not_told_is_empty_and_a_long_name_is_cu
     assert identity._address(Like(META={})) == identity._address(Like(META={"REMOTE_ADDR": None})) == ""
     assert identity.agent_of(Like(headers={})) == ""
     assert identity.agent_of(Like(headers={"User-Agent": "a" * 299 + "bc"})) == "a" * 299 + "b"
+
+
+# What happens between the confirmation and the act -------------------------------------------------------------------------
+
+
+def replaces_the_device(user: User, given: Credentials, where: Sitting) -> None:
+    device = codes.new_device(user)
+    code = codes.code_at(device, clock.now())
+    transitions.replace_device(user, credentials=given, device=device, code=code, sitting=where)
+
+
+def changes_the_password(user: User, given: Credentials, where: Sitting) -> None:
+    transitions.change_password(user, credentials=given, new="the thief's own password", sitting=where)
+
+
+def adds_a_passkey(user: User, given: Credentials, where: Sitting) -> None:
+    challenge = secrets.token_bytes(32)
+    made = Authenticator().make(challenge, user=user.pk.bytes)
+    transitions.add_passkey(user, credentials=given, made=made, challenge=challenge, name="Mine", sitting=where)
+
+
+def withdraws_a_passkey(user: User, given: Credentials, where: Sitting) -> None:
+    passkey = Passkey(user=user, name="Hers", credential_id=b"1", public_key=b"1", aaguid=uuid.uuid4())
+    with transaction.atomic():
+        passkey.save(force_insert=True)
+        trail.record(Action.PASSKEY_ENROLLED, user, by=user)
+    transitions.withdraw_my_passkey(user, passkey, credentials=given, sitting=where)
+
+
+def is_suspected(people, user: User) -> None:
+    transitions.suspect(user, since=clock.now(), by=people.administrator, reason="Seen at two places.")
+
+
+def loses_the_device(people, user: User) -> None:
+    transitions.withdraw_device(user, by=people.administrator, reason="Phone lost on a train")
+
+
+def resets_the_password(people, user: User) -> None:
+    with transaction.atomic():
+        token = links.issue(user, links.Purpose.PASSWORD, by=None)
+    transitions.reset_password(token, "a long way to Odense")
+
+
+@pytest.mark.compliance("Stolen session", "11.300(c)", "11.300(d)")
+@pytest.mark.parametrize("meanwhile", [is_suspected, loses_the_device, resets_the_password])
+@pytest.mark.parametrize("act", [replaces_the_device, changes_the_password, adds_a_passkey, withdraws_a_passkey])
+def test_compliance_a_sitting_that_ended_after_the_confirmation_changes_nothing_of_the_account(
+    people, monkeypatch, act, meanwhile
+):
+    user, where, confirm = people.author, people.sitting(people.author), identity.confirm
+
+    def confirmed(*given, **more):
+        found = confirm(*given, **more)
+        meanwhile(people, User.objects.get(pk=user.pk))
+        return found
+
+    monkeypatch.setattr(identity, "confirm", confirmed)
+    caught = told(lambda: act(user, typed(people, user), where))
+    assert caught.message == "Your log-in has ended meanwhile, so nothing was done. Log in again."
+    assert about(caught) == (user.trail_subject(), user.trail_actor(), {"why": "sitting ended"})
+    mine = Entry.objects.filter(subject_id=str(user.pk), actor=str(user.pk))
+    assert not mine.filter(action__in=(Action.CODE_ENROLLED, Action.PASSKEY_WITHDRAWN)).exists()
+    assert not User.objects.get(pk=user.pk).check_password("the thief's own password")
+    assert not Passkey.objects.filter(user=user, name="Mine").exists()
+    if meanwhile is not resets_the_password:
+        assert codes.device_in_use(user) is None
+
+
+def test_a_sitting_of_somebody_else_is_none_of_ones_own(people):
+    assert told(lambda: identity.demand_open(people.sitting(people.reviewer), people.author)).status == 403
+    identity.demand_open(people.sitting(people.author), people.author)

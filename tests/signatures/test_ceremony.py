@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 import pytest
 from django.db import connections, transaction
 
-from accounts import identity
+from accounts import identity, links
+from accounts import transitions as people_verbs
 from accounts.identity import Credentials
 from accounts.models import CodeDevice, Founding, Sitting, User
 from audit import trail
@@ -306,6 +307,24 @@ def test_11_200_a_wrong_password_and_a_wrong_code_are_told_apart_by_nobody(revie
         reviewing.sign(code="123456")
     assert wrong_password.value.message == wrong_code.value.message
     assert Intent.objects.get(pk=reviewing.intent.pk).used_at is None
+
+
+@pytest.mark.compliance("Stolen session", "11.300(c)", "11.300(d)")
+def test_compliance_a_sitting_that_ended_after_the_confirmation_signs_nothing(reviewing, monkeypatch):
+    confirm = identity.confirm
+
+    def confirmed(*given, **more):
+        found = confirm(*given, **more)
+        with transaction.atomic():
+            token = links.issue(reviewing.user, links.Purpose.PASSWORD, by=None)
+        people_verbs.reset_password(token, "a long way to Odense")
+        return found
+
+    monkeypatch.setattr(identity, "confirm", confirmed)
+    with pytest.raises(trail.Refused, match="log-in has ended"):
+        reviewing.sign()
+    assert refused("sitting ended").subject_id == str(reviewing.version.pk)
+    assert not Signature.objects.exists()
 
 
 @pytest.mark.compliance("§2.6", "11.300(d)")
