@@ -78,13 +78,14 @@ ACTS: dict[str, Act] = {
     "suspect": Act(
         "Put under suspicion",
         "Nothing is signed with this account from now on; sittings end, and its device counts no more. What was signed since the"
-        " time you name is under review until quality has decided about each signature.",
+        " time you name is under review until quality has decided about each signature. A suspicion that is open already is moved"
+        " back by an earlier time, never forward.",
         "Put under suspicion", "The account is under suspicion.", forms.Suspect, transitions.suspect, danger=True,
     ),
     "clear": Act(
         "End the suspicion",
-        "After a new proof of identity and a new device, by an administrator who had no hand in either. Signatures under review"
-        " stay so until quality has decided.",
+        "After a new proof of identity and a new device, and a new password where the account was compromised, by an"
+        " administrator who had no hand in them. Signatures under review stay so until quality has decided.",
         "End the suspicion", "The suspicion is ended.", forms.Reason, transitions.clear,
     ),
     "passkey": Act(
@@ -127,7 +128,7 @@ def open_acts(user: User, state: str, by: User) -> list[tuple[str, Act]]:
     closed = {
         "link": not (state in ("invited", "no_device") or (state == "suspected" and codes.device_in_use(user) is None)),
         "unlock": state not in ("locked_out", "dormant"),
-        "suspect": state in ("suspected", "invited"),
+        "suspect": state == "invited",
         "clear": state != "suspected",
         "device": codes.device_in_use(user) is None,
         "identity": user.invited_by_id == by.pk,

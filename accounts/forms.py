@@ -212,7 +212,13 @@ class Invite(PersonDetails, Roles, Areas):
 
 
 class ChangeDetails(Reason, PersonDetails):
-    pass
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields[
+            "legal_name"
+        ].help_text += (
+            "; another name ends the sittings, and the proof of identity: another administrator proves it anew"
+        )
 
 
 class ChangeRoles(Reason, Roles):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import product
 
-from django.db.models import Q
+from django.db.models import Max, Q
 
 from accounts import accountability, codes, founding, passkeys, qualifications
 from accounts.models import CodeDevice, Letter, LetterWaiver, Suspicion, User
@@ -118,12 +118,32 @@ def _hold(user: User, now: datetime) -> Finding:
 
 
 def _identity(user: User, now: datetime) -> Finding:
-    if user.identity_proved_at and user.identity_proved_by_id not in (None, user.pk):
-        return Finding(True, f"Proved {user.identity_proved_at:%d %b %Y} by {user.identity_proved_by}.")
-    sentence = (
-        "The identity is not proved yet: an administrator who did not send the invitation sees the papers and says so."
-    )
+    proved, replaced = user.identity_proved_at, _replaced_by_link(user)
+    who = "an administrator who neither sent the invitation nor changed the name sees the papers and says so"
+    if proved is None or user.identity_proved_by_id in (None, user.pk):
+        sentence = f"The identity is not proved, or not since the name was changed: {who}."
+    elif replaced and proved <= replaced:
+        sentence = (
+            f"The device of before was withdrawn {replaced:%d %b %Y %H:%M} UTC and another one set up by a mailed link, and the"
+            f" identity is not proved since: {who}."
+        )
+    else:
+        return Finding(True, f"Proved {proved:%d %b %Y} by {user.identity_proved_by}.")
     return Finding(False, sentence, "/account/", "Who you are to the portal", "identity")
+
+
+def _replaced_by_link(user: User) -> datetime | None:
+    """When the device was withdrawn, or reported lost, that a device by a mailed link stands in for; the last time, if any.
+
+    Whatever replaced that one since changes nothing: nobody comes by another device with it to be spared the proof.
+    """
+    linked = CodeDevice.objects.filter(user=user, by_link=True, confirmed_at__isnull=False)
+    last: datetime | None = linked.aggregate(last=Max("confirmed_at"))["last"]
+    if last is None:
+        return None
+    earlier = CodeDevice.objects.filter(user=user, withdrawn_at__lte=last)
+    found: datetime | None = earlier.aggregate(found=Max("withdrawn_at"))["found"]
+    return found
 
 
 def _acknowledgement(user: User, now: datetime) -> Finding:

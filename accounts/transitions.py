@@ -58,6 +58,10 @@ EVIDENCE_LETTERS = 10
 HANDS_APART_FOR = timedelta(days=30)
 KNOWLEDGE = (Action.USER_CHANGED, Action.SSO_LINKED, Action.SSO_UNLINKED)
 POSSESSION = (Action.CODE_RESET, Action.CODE_LINKED, Action.PASSKEY_WITHDRAWN, Action.USER_SUSPECTED)
+SETS_A_PASSWORD = (Action.PASSWORD_CHANGED, Action.USER_ENROLLED)
+ALLOWED_A_DEVICE = (Action.CODE_LINKED, Action.CODE_RESET)  # each mails a link for one
+DETAILS = ("legal_name", "title", "email", "expires_at")
+PROOF = ("identity_proved_at", "identity_proved_by", "identity_evidence")
 READ = "records.view_record"
 
 
@@ -239,15 +243,15 @@ def replace_device(user: User, *, credentials: Credentials, device: CodeDevice, 
 def report_lost(user: User, *, since: datetime, invitation: Invitation | None = None, password: str = "") -> None:
     """The device is out of one's hands since then (11.300(c)): it counts no more at once, sittings and open dialogs end, and
     what was signed since is under review. With the mailed link, or logged in with the password. A new device takes an
-    administrator. Raises Refused."""
+    administrator. An account under suspicion already is so from an earlier time then, never from a later one. Raises Refused."""
     if invitation is None:
         identity.confirm_password(user, password)
     with transaction.atomic(durable=True):
         user = _locked(user)
         if invitation:
             links.use(invitation)
-        _raise_suspicion(user, Suspicion.Kind.LOST, since, by=user, reason="Reported by the person.")
-        trail.record(Action.CODE_LOST, user, by=user, detail={"since": since.isoformat()})
+        told = _raise_suspicion(user, Suspicion.Kind.LOST, since, by=user, reason="Reported by the person.")
+        trail.record(Action.CODE_LOST, user, by=user, detail=told)
 
 
 def ask_lost(typed: str) -> None:
@@ -350,13 +354,16 @@ def change_details(
     title: str = "",
     expires_at: datetime | None = None,
 ) -> None:
-    """Name, position, mailbox, end of access. Signatures of before keep the name of their time. Raises Refused."""
+    """Name, position, mailbox, end of access. Signatures of before keep the name of their time. Papers that were seen prove who
+    bears the name of before: with another name the identity is to be proved anew, and the sittings end. Raises Refused."""
     _demand_over(user, by, reason)
     with transaction.atomic(durable=True):
         user = _locked(user)
-        was = {name: getattr(user, name) for name in ("legal_name", "title", "email", "expires_at")}
+        was = {name: getattr(user, name) for name in (*DETAILS, *PROOF)}
         user.legal_name, user.title, user.email = _line(legal_name), _line(title), email.strip()
         user.expires_at = expires_at
+        if user.legal_name != was["legal_name"]:
+            user.identity_proved_at, user.identity_proved_by, user.identity_evidence = None, None, ""
         changed = [name for name, value in was.items() if getattr(user, name) != value]
         wrong = _wrong_name(user) + _wrong_email(user)
         if "expires_at" in changed:
@@ -368,6 +375,8 @@ def change_details(
         if "email" in changed:
             _demand_other_hand(user, by, *POSSESSION)
             links.withdraw(user)
+        if "legal_name" in changed:
+            identity.end_sittings(user)
         user.save(update_fields=changed)
         detail = {name: [_text(was[name]), _text(getattr(user, name))] for name in changed}
         trail.record(Action.USER_CHANGED, user, by=by, reason=reason, detail={**detail, **founding.mark()})
@@ -443,30 +452,28 @@ def withdraw_device(user: User, *, by: User, reason: str) -> None:
 
 def suspect(user: User, *, since: datetime, by: User, reason: str) -> None:
     """The account may have been somebody else's since then (§2 row 19). Nothing is signed with it from now on, sittings end, its
-    device counts no more, and what was signed since is under review until quality has decided about each."""
+    device counts no more, and what was signed since is under review until quality has decided about each. A suspicion that is
+    open already is moved back to that time, or becomes one of a compromise where it was of a loss. Raises Refused."""
     _demand_over(user, by, reason)
     with transaction.atomic(durable=True):
         user = _locked(user)
-        _raise_suspicion(user, Suspicion.Kind.COMPROMISED, since, by=by, reason=reason)
-        trail.record(Action.USER_SUSPECTED, user, by=by, reason=reason, detail={"since": since.isoformat()})
+        told = _raise_suspicion(user, Suspicion.Kind.COMPROMISED, since, by=by, reason=reason)
+        trail.record(Action.USER_SUSPECTED, user, by=by, reason=reason, detail=told)
 
 
 def clear(user: User, *, by: User, reason: str) -> None:
-    """End the suspicion, after a new proof of identity and a new device, by another administrator than those who allowed the
-    device, proved the identity, or changed the mailbox or single sign-on lately: this is the last gate, and whoever opened one
-    before it does not open it too. Signatures under review stay so until quality has decided."""
+    """End the suspicion, after a new proof of identity and a new device (and a new password where the account was compromised),
+    by another administrator than those who allowed the device, proved the identity, or changed the mailbox or single sign-on
+    lately: this is the last gate, and whoever opened one before it does not open it too. Signatures under review stay so until
+    quality has decided. Raises Refused."""
     _demand_over(user, by, reason)
     with transaction.atomic(durable=True):
         user = _locked(user)
-        row = Suspicion.objects.select_for_update(no_key=True).filter(user=user, ended_at__isnull=True).first()
+        row = _open_suspicion(user)
         if row is None:
             raise _refused("This account is not under suspicion.", user, by)
-        device = codes.device_in_use(user)
-        if user.identity_proved_at is None or user.identity_proved_at <= row.raised_at:
-            raise _refused("First somebody proves the person's identity anew.", user, by)
-        if device is None or device.confirmed_at is None or device.confirmed_at <= row.raised_at:
-            raise _refused("First the person sets up a new device, with a link that an administrator sends.", user, by)
-        if user.identity_proved_by_id == by.pk or _has_done(user, by, Action.CODE_LINKED, *KNOWLEDGE):
+        _demand_anew(user, row, by)
+        if user.identity_proved_by_id == by.pk or _has_done(user, by, *ALLOWED_A_DEVICE, *KNOWLEDGE):
             raise _refused("Whoever allowed the new device, proved the identity, or changed mailbox or single sign-on within 30"
                            " days does not also end the suspicion: ask another administrator.", user, by)  # fmt: skip
         row.ended_at, row.ended_by = clock.now(), by
@@ -553,15 +560,15 @@ def unlock(user: User, *, by: User, reason: str) -> None:
 
 
 def prove_identity(user: User, *, by: User, evidence: str) -> None:
-    """State that one has seen who the person is (11.100(b)). Not of oneself, and not by whoever opened the account: an
-    account with a proved identity takes two."""
+    """State that one has seen who the person is (11.100(b)). Not of oneself, and not by whoever opened the account or gave it the
+    name that it has: an account with a proved identity takes two. Raises Refused."""
     _demand_over(user, by)
-    if user.invited_by_id == by.pk:
-        raise _refused(
-            "Whoever invited a person does not also prove their identity: ask another administrator.", user, by
-        )
     with transaction.atomic(durable=True):
-        _prove(_locked(user), by=by, evidence=evidence)
+        user = _locked(user)
+        if user.invited_by_id == by.pk or _gave(user, by, "legal_name"):
+            raise _refused("Whoever invited a person, or changed their name last, does not also prove their identity: ask another"
+                           " administrator.", user, by)  # fmt: skip
+        _prove(user, by=by, evidence=evidence)
 
 
 def create_area(name: str, *, by: User, description: str = "") -> Area:
@@ -833,18 +840,66 @@ def _gave(user: User, by: User, what: str) -> bool:
 
 
 def _raise_suspicion(user: User, kind: str, since: datetime, *, by: User, reason: str) -> dict[str, Any]:
-    """Raise a suspicion, or make the open one worse; returns what the entry tells of it. What was set up after the first report
-    counts no more either: it is for whoever hears the second to say anew who may have done what."""
+    """Raise a suspicion, or make the open one worse; returns what the entry tells of it. A worse one counts from now: what
+    was set up, proved or decided after the first report was so by people who knew less, and is asked for again. Raises
+    Refused."""
     now = clock.now()
     if since > now:
         raise _refused("This time is still to come.", user, by)
-    if Suspicion.objects.filter(user=user, ended_at__isnull=True).exists():
-        raise _refused("This account is under suspicion already: quality and administrators know.", user, by)
-    Suspicion.objects.create(user=user, kind=kind, since=since, raised_at=now, raised_by=by, reason=reason.strip())
+    row = _open_suspicion(user)
+    told = {"since": since.isoformat()}
+    if row is None:
+        row = Suspicion(user=user, kind=kind, since=since)
+    else:
+        told = _worsen(row, kind, since, by)
+    row.raised_at, row.raised_by, row.reason = now, by, reason.strip()
+    row.save()
     _withdraw_devices(user)
     passkeys.withdraw(user)
     identity.end_sittings(user)
     links.withdraw(user)
+    return told
+
+
+def _open_suspicion(user: User) -> Suspicion | None:
+    """Asked of a `_locked()` user."""
+    return Suspicion.objects.select_for_update(no_key=True).filter(user=user, ended_at__isnull=True).first()
+
+
+def _worsen(row: Suspicion, kind: str, since: datetime, by: User) -> dict[str, Any]:
+    """Move the suspicion back, and never forward: whoever reports a loss late, or is the thief, takes nothing out of review.
+    A compromise is worse than a loss. Refused where neither is said."""
+    before, was = row.since, row.kind
+    if kind == Suspicion.Kind.COMPROMISED:
+        row.kind = kind
+    row.since = min(before, since)
+    if (row.since, row.kind) == (before, was):
+        raise _refused(f"This account is under suspicion since {before:%d %b %Y %H:%M} UTC already: an earlier time moves that"
+                       " back, a later one changes nothing.", row.user, by)  # fmt: skip
+    return {"since": row.since.isoformat(), "since_before": before.isoformat(), "kind": [was, row.kind]}
+
+
+def _demand_anew(user: User, row: Suspicion, by: User) -> None:
+    """Nothing of before the suspicion opens the account after it. A lost device takes no password with it; a compromise may have
+    begun with the password, and may have left an identity of somebody else linked."""
+    device = codes.device_in_use(user)
+    if user.identity_proved_at is None or user.identity_proved_at <= row.raised_at:
+        raise _refused("First somebody proves the person's identity anew.", user, by)
+    if device is None or device.confirmed_at is None or device.confirmed_at <= row.raised_at:
+        raise _refused("First the person sets up a new device, with a link that an administrator sends.", user, by)
+    if row.kind != Suspicion.Kind.COMPROMISED:
+        return
+    if user.has_usable_password() and not _password_set_since(user, row.raised_at):
+        raise _refused("First the person sets a new password: somebody else may know the one of before.", user, by)
+    linked = SsoIdentity.objects.filter(user=user, withdrawn_at__isnull=True)
+    if linked.filter(linked_at__gte=row.since, linked_at__lte=row.raised_at).exists():
+        raise _refused("Single sign-on was linked while the account may have been somebody else's: first an administrator unlinks"
+                       " it.", user, by)  # fmt: skip
+
+
+def _password_set_since(user: User, when: datetime) -> bool:
+    acts = Entry.objects.filter(subject_kind="user", subject_id=str(user.pk), action__in=SETS_A_PASSWORD)
+    return acts.filter(at__gt=when).exists()
 
 
 def _demand_password(user: User, password: str) -> None:

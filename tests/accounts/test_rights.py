@@ -6,6 +6,7 @@ import os
 import secrets
 import threading
 import uuid
+from datetime import timedelta
 
 import psycopg
 import pytest
@@ -24,6 +25,7 @@ from accounts.models import (
     Policy,
     Qualification,
     Sitting,
+    SsoIdentity,
     Suspicion,
     User,
 )
@@ -31,6 +33,7 @@ from audit import clock, trail
 from audit.actions import Action
 from audit.models import Entry
 from records.models import Version
+from signatures import standing
 from signatures.models import Signature
 from tests import acts, builders
 from tests.accounts.authenticator import Authenticator
@@ -214,17 +217,21 @@ def test_compliance_an_account_not_used_for_ninety_days_is_locked_until_an_admin
     identity.confirm(User.objects.get(pk=people.author.pk), people.credentials(people.author))
 
 
-def re_enable(people, ticking, user: User) -> None:
-    """New device by one administrator's link, new proof, end of the suspicion by another."""
+def re_enable(people, ticking, user: User) -> CodeDevice:
+    """New device by one administrator's link; new proof and end of the suspicion are to come."""
     ticking.advance(seconds=30)
     transitions.send_link_again(user, by=people.administrator)
-    token = "a-token-for-a-device"
+    return enrolled_by_link(user)
+
+
+def enrolled_by_link(user: User) -> CodeDevice:
+    """With a link for a device alone, and the password."""
     with transaction.atomic():
-        Invitation.objects.create(
-            user=user, purpose="code", token_sha256=links._digest(token), expires_at=acts.in_days(1)
-        )
+        token = links.issue(user, links.Purpose.CODE, by=None)
     device = codes.new_device(user)
-    transitions.enrol(token, password="correct horse battery", device=device, code=codes.code_at(device, clock.now()))
+    code = codes.code_at(device, time_for_a_code())
+    transitions.enrol(token, password="correct horse battery", device=device, code=code)
+    return device
 
 
 @pytest.mark.compliance("11.300(c)", "§2.19")
@@ -295,6 +302,7 @@ def test_compliance_whoever_proved_the_identity_or_changed_the_mailbox_does_not_
     reviewer, reason = people.reviewer, "Seen in person with a new phone."
     transitions.suspect(reviewer, since=clock.now(), by=people.administrator, reason=reason)
     re_enable(people, ticking, reviewer)
+    new_password(reviewer)
     prover = people.administrator2 if act == "identity" else people.administrator
     transitions.prove_identity(reviewer, by=prover, evidence="Passport, last digits 1234")
     if act == "mailbox":
@@ -302,6 +310,172 @@ def test_compliance_whoever_proved_the_identity_or_changed_the_mailbox_does_not_
                                    email="maja@elsewhere.example")  # fmt: skip
     with pytest.raises(trail.Refused, match="another administrator"):
         transitions.clear(reviewer, by=people.administrator2, reason=reason)
+
+
+@pytest.mark.compliance("11.200(a)(3)", "11.300(c)")
+def test_compliance_whoever_allowed_the_new_device_by_withdrawing_another_does_not_end_the_suspicion(people, ticking):
+    reviewer, reason = people.reviewer, "Seen in person with a new phone."
+    transitions.report_lost(reviewer, since=clock.now(), password="correct horse battery")
+    ticking.advance(seconds=30)
+    transitions.send_link_again(reviewer, by=people.administrator2)
+    enrolled_by_link(reviewer)
+    ticking.advance(seconds=30)
+    transitions.withdraw_device(reviewer, by=people.administrator, reason=reason)  # which mails a link
+    enrolled_by_link(reviewer)
+    transitions.prove_identity(reviewer, by=people.administrator2, evidence="Passport, last digits 1234")
+    with pytest.raises(trail.Refused, match="another administrator"), trail.refusals():
+        transitions.clear(reviewer, by=people.administrator, reason=reason)
+    assert Entry.objects.filter(action=Action.USER_REFUSED, actor=str(people.administrator.pk)).exists()
+    assert "suspicion" in gaps(reviewer)
+
+
+@pytest.mark.compliance("11.300(c)", "11.300(d)")
+def test_compliance_after_a_compromise_the_password_of_before_ends_no_suspicion(people, ticking):
+    reviewer, reason = people.reviewer, "Seen in person with a new phone."
+    transitions.suspect(reviewer, since=clock.now(), by=people.administrator2, reason="Password seen in a mail.")
+    re_enable(people, ticking, reviewer)
+    transitions.prove_identity(reviewer, by=people.administrator, evidence="Passport, last digits 1234")
+    with pytest.raises(trail.Refused, match="new password"):
+        transitions.clear(reviewer, by=people.administrator2, reason=reason)
+    new_password(reviewer)
+    transitions.clear(reviewer, by=people.administrator2, reason=reason)
+    assert gaps(reviewer) == ["hold"]
+
+
+@pytest.mark.compliance("11.300(c)", "11.300(d)", "S9")
+def test_compliance_an_identity_that_was_linked_during_the_compromise_is_unlinked_before_the_suspicion_ends(
+    people, ticking, settings
+):
+    settings.OIDC_ISSUER, settings.OIDC_CLIENT_ID = "https://id.example", "portal"
+    reviewer, reason, since = people.reviewer, "Seen in person with a new phone.", clock.now()
+    ticking.advance(minutes=1)
+    with transaction.atomic():
+        SsoIdentity.objects.create(user=reviewer, issuer=settings.OIDC_ISSUER, subject="sub-thief")
+        trail.record(Action.SSO_LINKED, reviewer, by=reviewer)
+    ticking.advance(minutes=1)
+    transitions.suspect(reviewer, since=since, by=people.administrator2, reason="Seen at two places.")
+    re_enable(people, ticking, reviewer)
+    new_password(reviewer)
+    transitions.prove_identity(reviewer, by=people.administrator, evidence="Passport, last digits 1234")
+    with pytest.raises(trail.Refused, match="Single sign-on was linked"):
+        transitions.clear(reviewer, by=people.administrator2, reason=reason)
+    transitions.unlink_identity(reviewer, by=people.administrator, reason=reason)
+    transitions.clear(reviewer, by=people.administrator2, reason=reason)
+
+
+@pytest.mark.compliance("11.300(c)", "§2.19")
+def test_compliance_a_suspicion_is_moved_back_and_never_forward_and_a_compromise_is_worse_than_a_loss(people, ticking):
+    version, reviewer = builders.a_document_in_review(people), people.reviewer
+    forged = acts.sign(reviewer, version)[0]
+    ticking.advance(hours=3)
+    reported = clock.now()
+    transitions.report_lost(
+        reviewer, since=reported, password="correct horse battery"
+    )  # the thief, who has the password
+    assert standing.of(forged).state == standing.VALID
+    enrolled = re_enable(people, ticking, reviewer)
+    earlier = clock.now() - timedelta(hours=4)
+    transitions.suspect(reviewer, since=earlier, by=people.administrator2, reason="Seen at two places.")
+    row = Suspicion.objects.get()
+    assert (row.kind, row.since, row.raised_by) == (Suspicion.Kind.COMPROMISED, earlier, people.administrator2)
+    told = Entry.objects.get(action=Action.USER_SUSPECTED).detail
+    assert (told["since"], told["since_before"]) == (earlier.isoformat(), reported.isoformat())
+    assert told["kind"] == ["lost", "compromised"]
+    assert standing.of(forged).to_decide
+    enrolled.refresh_from_db()
+    assert enrolled.withdrawn_at  # what the thief set up meanwhile
+    with pytest.raises(trail.Refused, match="a later one changes nothing"), trail.refusals():
+        transitions.suspect(reviewer, since=clock.now(), by=people.administrator2, reason="Seen at two places.")
+    with pytest.raises(trail.Refused, match="a later one changes nothing"):
+        transitions.report_lost(reviewer, since=earlier, password="correct horse battery")
+    before = earlier - timedelta(hours=1)
+    transitions.report_lost(reviewer, since=before, password="correct horse battery")
+    row.refresh_from_db()
+    assert (row.kind, row.since) == (Suspicion.Kind.COMPROMISED, before)
+
+
+def test_a_compromise_that_is_said_with_a_later_time_keeps_the_time_of_the_loss(people, ticking):
+    since = clock.now()
+    transitions.report_lost(people.reviewer, since=since, password="correct horse battery")
+    ticking.advance(hours=1)
+    transitions.suspect(people.reviewer, since=clock.now(), by=people.administrator, reason="Seen at two places.")
+    row = Suspicion.objects.get()
+    assert (row.kind, row.since) == (Suspicion.Kind.COMPROMISED, since)
+
+
+def test_the_page_of_a_person_under_suspicion_offers_to_move_it_back(people):
+    transitions.report_lost(people.reviewer, since=clock.now(), password="correct horse battery")
+    page = people.client(people.administrator).get(f"/people/{people.reviewer.pk}/").content.decode()
+    assert f"/people/{people.reviewer.pk}/suspect/" in page
+
+
+@pytest.mark.compliance("11.300(c)")
+def test_compliance_two_administrators_end_a_suspicion_about_somebody_whom_one_of_them_invited(people, ticking):
+    reviewer, reason = people.reviewer, "Seen in person with a new phone."
+    as_owner(f"UPDATE accounts_user SET invited_by_id = '{people.administrator2.pk}' WHERE id = '{reviewer.pk}'")
+    transitions.report_lost(reviewer, since=clock.now(), password="correct horse battery")
+    re_enable(people, ticking, reviewer)
+    transitions.prove_identity(reviewer, by=people.administrator, evidence="Passport, last digits 1234")
+    transitions.clear(reviewer, by=people.administrator2, reason=reason)
+
+
+@pytest.mark.compliance("11.100(b)", "11.300(c)")
+def test_compliance_a_device_by_link_in_the_place_of_another_signs_after_a_new_proof_of_identity_alone(people, ticking):
+    reviewer = people.reviewer
+    new_device(people, reviewer, "correct horse battery")
+    [gap] = rights.gaps(User.objects.get(pk=reviewer.pk), clock.now())
+    assert gap.condition.name == "identity" and "The device of before was withdrawn" in gap.finding.sentence
+    ticking.next_code()
+    replace(people, reviewer)  # whoever came by the device spares themselves nothing by another one
+    assert gaps(reviewer) == ["identity"]
+    proved_anew(people, reviewer)
+    assert gaps(reviewer) == []
+
+
+@pytest.mark.compliance("11.100(b)")
+def test_compliance_a_device_that_one_replaces_oneself_needs_no_new_proof_of_identity(people, ticking):
+    replace(people, people.reviewer)
+    assert gaps(people.reviewer) == []
+
+
+def replace(people, user: User) -> None:
+    """With the password and a code of the device that is in use."""
+    device = codes.new_device(user)
+    given = {"credentials": people.credentials(user), "sitting": acts.sitting(user)}
+    transitions.replace_device(user, device=device, code=codes.code_at(device, clock.now()), **given)
+
+
+@pytest.mark.compliance("11.100(b)", "11.50(a)(1)")
+def test_compliance_another_name_ends_sittings_and_the_proof_of_identity_and_takes_another_hand_to_prove(people):
+    reviewer, browser = people.reviewer, people.client(people.reviewer)
+    table = Table(builders.a_document_in_review(people), reviewer)
+    proved = reviewer.identity_proved_at
+    transitions.change_details(reviewer, by=people.administrator, reason="Spelling of the name", legal_name="Someone Else",
+                               title=reviewer.title, email=reviewer.email)  # fmt: skip
+    assert browser.get("/account/").status_code == 302
+    with pytest.raises(trail.Refused):
+        table.sign()
+    renamed = User.objects.get(pk=reviewer.pk)
+    assert (renamed.identity_proved_at, renamed.identity_proved_by, renamed.identity_evidence) == (None, None, "")
+    assert Entry.objects.get(action=Action.USER_CHANGED).detail["identity_proved_at"] == [proved.isoformat(), ""]
+    assert gaps(reviewer) == ["identity"]
+    with pytest.raises(trail.Refused, match="changed their name last"):
+        transitions.prove_identity(reviewer, by=people.administrator, evidence="Passport, last digits 1234")
+    proved_anew(people, reviewer)
+    assert gaps(reviewer) == []
+
+
+def test_another_position_keeps_the_proof_of_identity_and_the_sittings(people):
+    reviewer, browser = people.reviewer, people.client(people.reviewer)
+    transitions.change_details(reviewer, by=people.administrator, reason="A new position", title="Head of quality",
+                               legal_name=reviewer.legal_name, email=reviewer.email)  # fmt: skip
+    assert browser.get("/account/").status_code == 200
+    assert gaps(reviewer) == []
+
+
+def test_the_page_where_details_are_changed_says_what_another_name_brings_about(people):
+    page = people.client(people.administrator).get(f"/people/{people.reviewer.pk}/details/").content.decode()
+    assert "another name ends the sittings, and the proof of identity" in page
 
 
 def wait_for(thread: threading.Thread) -> None:
@@ -374,11 +548,16 @@ def new_device(people, user: User, password: str = "another horse battery") -> N
     transitions.enrol(token, device=device, code=codes.code_at(device, time_for_a_code()), password=password)
 
 
+def proved_anew(people, user: User) -> None:
+    transitions.prove_identity(user, by=people.administrator2, evidence="Passport, last digits 1234")
+
+
 @pytest.mark.compliance("11.200(a)(3)")
 def test_compliance_a_hold_is_not_lifted_by_replacing_the_device_oneself(people, ticking):
     reviewer = people.reviewer
     new_password(reviewer)
     new_device(people, reviewer)
+    proved_anew(people, reviewer)
     ticking.next_code()
     reviewer, device = User.objects.get(pk=reviewer.pk), codes.new_device(reviewer)
     given = Credentials("another horse battery", people.code(reviewer))
@@ -398,6 +577,7 @@ def test_compliance_a_hold_is_not_lifted_by_replacing_the_device_oneself(people,
 def test_compliance_a_hold_is_not_lifted_by_yet_another_new_password(people, ticking):
     reviewer = people.reviewer
     new_device(people, reviewer, "correct horse battery")
+    proved_anew(people, reviewer)
     ticking.advance(hours=23)
     new_password(reviewer)
     ticking.advance(hours=2)
@@ -410,6 +590,7 @@ def test_compliance_a_hold_is_not_lifted_by_yet_another_new_password(people, tic
 @pytest.mark.compliance("11.200(a)(3)")
 def test_compliance_a_device_and_a_password_of_different_days_hold_nothing(people, ticking):
     new_device(people, people.reviewer, "correct horse battery")
+    proved_anew(people, people.reviewer)
     ticking.advance(hours=25)
     new_password(people.reviewer)
     assert gaps(people.reviewer) == []
