@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import HttpRequest
 from django.utils.crypto import salted_hmac
 
@@ -205,22 +206,29 @@ def _person(row: SsoRequest, claims: openid.Claims) -> User | None:
 
 def proof(purpose: str, *, bound: str, user: User, sitting: Sitting | None = None) -> SsoRequest | None:
     """The person's proved and unused answer for this purpose and thing, if it is still good."""
-    rows = SsoRequest.objects.filter(purpose=purpose, bound=bound, user=user, sitting=sitting)
-    return rows.filter(**_good()).order_by("-proved_at").first()
+    rows = _good(user, bound).filter(purpose=purpose, sitting=sitting)
+    return rows.order_by("-proved_at").first()
 
 
 def stands(given: Proof, user: User) -> bool:
-    return SsoRequest.objects.filter(pk=given.request, user=user, bound=given.bound, **_good()).exists()
+    return _good(user, given.bound).filter(pk=given.request).exists()
 
 
 def use(given: Proof, user: User) -> bool:
     """True once: the proof is spent, committed at once."""
-    rows = SsoRequest.objects.filter(pk=given.request, user=user, bound=given.bound, **_good())
-    return bool(rows.update(used_at=Now()))
+    return bool(_good(user, given.bound).filter(pk=given.request).update(used_at=Now()))
 
 
-def _good() -> dict[str, object]:
-    return {"used_at__isnull": True, "proved_at__gt": Now() - PROOF_LIVES}
+def _good(user: User, bound: str) -> QuerySet[SsoRequest]:
+    """Proved a short while ago, unused, and of an identity that is linked since before: one that was unlinked proves nothing any
+    more. Where the link itself is asked for, there is none yet."""
+    held = SsoIdentity.objects.filter(
+        user=user, issuer=OuterRef("issuer"), subject=OuterRef("subject"), withdrawn_at__isnull=True,
+        linked_at__lte=OuterRef("proved_at"),
+    )  # fmt: skip
+    links = Q(purpose__in=(Purpose.LINK, Purpose.ENROL))
+    rows = SsoRequest.objects.filter(user=user, bound=bound, used_at__isnull=True, proved_at__gt=Now() - PROOF_LIVES)
+    return rows.filter(links | Exists(held))
 
 
 def _digest(token: str) -> str:

@@ -9,9 +9,9 @@ import pytest
 from django.db import transaction
 from django.test import Client
 
-from accounts import codes, identity, links, openid, tasks, transitions
+from accounts import codes, identity, links, openid, sso, tasks, transitions
 from accounts.identity import Credentials
-from accounts.models import CodeDevice, SsoIdentity, SsoRequest, User
+from accounts.models import CodeDevice, Sitting, SsoIdentity, SsoRequest, User
 from audit import clock, trail
 from audit.actions import Action
 from audit.models import Entry
@@ -21,7 +21,7 @@ from signatures.models import Signature
 from tests import acts
 from tests.accounts import provider as providers
 from tests.accounts.provider import SETTINGS, leads_to
-from tests.accounts.test_rights import gaps
+from tests.accounts.test_rights import gaps, proved_anew
 from tests.cast import PASSWORD, time_for_a_code
 
 REASON = "Known at the provider by this subject"
@@ -266,6 +266,38 @@ def test_compliance_the_administrator_who_links_an_identity_does_not_also_withdr
         transitions.link_identity(people.author, subject="sub-x", by=people.administrator2, reason=REASON)
 
 
+@pytest.mark.compliance("11.300(c)", "S9")
+@pytest.mark.parametrize("again", [False, True])
+def test_compliance_a_proof_of_before_the_unlinking_starts_no_sitting_even_where_it_was_linked_again(
+    people, provider, again
+):
+    reviewer, thief = people.reviewer, Client()
+    linked(people, reviewer, "reviewer")
+    assert through(thief, provider, "reviewer").headers["Location"] == "/login/sso/"
+    transitions.unlink_identity(reviewer, by=people.administrator, reason="Seen at two places.")
+    if again:
+        linked(people, reviewer, "reviewer")
+    assert thief.post("/login/sso/", {"code": people.code(reviewer)}).headers["Location"] == "/login/"
+    assert not Sitting.objects.filter(user=reviewer, ended_at=None).exists()
+
+
+@pytest.mark.compliance("11.300(c)", "S9")
+def test_compliance_an_identity_is_not_linked_once_the_sitting_has_ended_meanwhile(people, provider, monkeypatch):
+    reviewer, exchange = people.reviewer, openid.exchange
+    thief = people.client(reviewer)
+
+    def slowly(*given, **more):
+        token = exchange(*given, **more)
+        transitions.suspect(reviewer, since=clock.now(), by=people.administrator, reason="Seen at two places.")
+        return token
+
+    monkeypatch.setattr(openid, "exchange", slowly)
+    answer = through(thief, provider, "thief", "/account/sso/", password=PASSWORD, code=people.code(reviewer))
+    assert answer.status_code == 403
+    assert sso.linked(reviewer) is None
+    assert Entry.objects.get(action="confirmation.refused").detail["why"] == "sitting ended"
+
+
 def test_an_identity_that_was_unlinked_opens_nothing(people, provider):
     linked(people, people.author, "marta")
     transitions.unlink_identity(people.author, by=people.administrator, reason="Left the directory")
@@ -387,6 +419,7 @@ def test_compliance_an_identity_linked_by_another_and_a_device_by_link_within_a_
     token, browser = without_device(people, people.reviewer), Client()
     through(browser, provider, "maja", f"/enrol/{token}/sso/")
     assert enrols(browser, token, people.reviewer).url == "/login/"
+    proved_anew(people, people.reviewer)
     assert gaps(people.reviewer) == ["hold"]
     ticking.advance(hours=25)
     assert gaps(people.reviewer) == []
@@ -411,6 +444,7 @@ def test_compliance_who_has_neither_password_nor_identity_left_comes_back_by_two
     token, device = mailed(reviewer, links.Purpose.ENROL, people), codes.new_device(reviewer)
     code = codes.code_at(device, time_for_a_code())
     transitions.enrol(token, device=device, code=code, password="another horse battery")
+    proved_anew(people, reviewer)
     assert gaps(reviewer) == ["hold"]
     ticking.advance(hours=25)
     assert gaps(reviewer) == []
