@@ -61,6 +61,11 @@ class UserManager(BaseUserManager["User"]):
     def get_by_natural_key(self, username: str | None) -> "User":
         return self.get(username_folded=folded(username or ""))
 
+    def usable_at(self, when: datetime) -> "models.QuerySet[User]":
+        """Those whose account is `User.usable_at()` then."""
+        unended = models.Q(expires_at__isnull=True) | models.Q(expires_at__gt=when)
+        return self.filter(unended, is_active=True)
+
 
 class User(AbstractBaseUser):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)

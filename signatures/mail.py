@@ -6,7 +6,7 @@ from django.core.mail import send_mail
 from django.db.models import QuerySet
 
 from accounts.models import User
-from audit import trail
+from audit import clock, trail
 from jobs import queue
 from jobs.models import Job
 from records.models import Version
@@ -37,14 +37,16 @@ def tell(job: Job) -> dict[str, int]:
 
 
 def asked(step: Step) -> QuerySet[User]:
-    """Who may sign the step: the one it is asked of, or anyone of its role in the record's area who had no part in it."""
+    """Who may sign the step: the one it is asked of, or anyone of its role in the record's area who had no part in it. Nobody
+    whose access is over is written to."""
+    people = User.objects.usable_at(clock.now())
     if step.assignee_id:
-        return User.objects.filter(pk=step.assignee_id, is_active=True)
+        return people.filter(pk=step.assignee_id)
     had_part = set(step.version.contributors)
     if step.meaning != Meaning.RESPONSIBILITY:
         had_part.add(str(step.version.author_id))
     return (
-        User.objects.filter(is_active=True, groups__name=step.role, areas=step.version.record.area_id)
+        people.filter(groups__name=step.role, areas=step.version.record.area_id)
         .exclude(pk__in=had_part)
         .exclude(signatures__version=step.version_id)
     )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
+from audit import clock
 from records.lifecycle import State
 from records.queries import readable
 from signatures.meanings import OF_THE_ROUTE, Meaning
@@ -54,15 +55,16 @@ class StepQuerySet(QuerySet["Step"]):
 
 
 def who_could_sign(step: Step) -> QuerySet[User]:
-    """Active people of the step's role in the record's area who had no part in the version, and are not asked to sign it, nor
-    have signed it, at another step."""
+    """People of the step's role in the record's area, with access now, who had no part in the version, and are not asked to sign
+    it, nor have signed it, at another step."""
     from accounts.models import User
 
     version = step.version
     steps = type(step).objects.filter(version=version)
     had_part = {*version.contributors, str(version.author_id)}
     return (
-        User.objects.filter(is_active=True, groups__name=step.role, areas=version.record.area_id)
+        User.objects.usable_at(clock.now())
+        .filter(groups__name=step.role, areas=version.record.area_id)
         .exclude(pk__in=had_part)
         .exclude(
             pk__in=steps.exclude(pk=step.pk).filter(assignee__isnull=False, lapsed_at__isnull=True).values("assignee")

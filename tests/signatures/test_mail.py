@@ -3,6 +3,7 @@
 import pytest
 from django.core import mail
 
+from accounts import transitions as people_verbs
 from accounts.models import User
 from jobs import queue
 from jobs.models import Job
@@ -38,6 +39,19 @@ def test_a_signature_asked_of_a_role_is_told_to_those_who_may_give_it(people):
     builders.a_package(people, contributors=[people.approver])
     work()
     assert [letter.to for letter in mail.outbox] == [["approver2@lab.example"]]
+
+
+@pytest.mark.parametrize("by_name", [True, False])
+def test_nobody_whose_access_has_expired_is_told(people, ticking, by_name):
+    leaving = people.reviewer if by_name else people.approver2
+    people_verbs.change_details(
+        leaving, by=people.administrator, reason="Leaves the firm on Friday", legal_name=leaving.legal_name,
+        title=leaving.title, email=leaving.email, expires_at=acts.in_days(1),
+    )  # fmt: skip
+    builders.a_document_in_review(people) if by_name else builders.a_package(people, contributors=[people.approver])
+    ticking.advance(days=2)
+    work()
+    assert mail.outbox == []
 
 
 def test_nobody_is_told_of_a_step_that_was_signed_meanwhile(people):

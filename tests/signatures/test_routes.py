@@ -2,10 +2,12 @@
 
 import json
 from dataclasses import asdict
+from datetime import timedelta
 
 import pytest
 from django.db import DatabaseError, transaction
 
+from accounts import transitions as people_verbs
 from accounts.models import User
 from audit import clock, trail
 from audit.actions import Action
@@ -16,6 +18,7 @@ from records.models import RecordType, Version
 from signatures import requests, routes
 from signatures.meanings import Meaning
 from signatures.models import RouteTemplate, Step
+from signatures.queries import who_could_sign
 from signatures.routes import Row
 from signatures.transitions import reassign
 from tests import acts, builders
@@ -275,6 +278,21 @@ def test_compliance_who_asked_who_is_asked_and_approvers_reassign_and_nobody_els
         step = asked_of(version, turn[0])
         turn.reverse()
         reassign(step, turn[0], by=by, reason=WHY)
+
+
+@pytest.mark.compliance("§2.12", "11.10(g)")
+def test_compliance_a_step_is_neither_reassigned_nor_offered_to_somebody_whose_access_has_expired(people, ticking):
+    version, leaving = builders.a_document_in_review(people), people.approver2
+    step = asked_of(version, people.approver)
+    people_verbs.change_details(
+        leaving, by=people.administrator, reason="Leaves the firm on Friday", legal_name=leaving.legal_name,
+        title=leaving.title, email=leaving.email, expires_at=clock.now() + timedelta(days=1),
+    )  # fmt: skip
+    assert leaving in who_could_sign(step)
+    ticking.advance(days=2)
+    assert leaving not in who_could_sign(step)
+    with pytest.raises(trail.Refused, match="cannot sign"):
+        reassign(step, User.objects.get(pk=leaving.pk), by=people.author, reason=WHY)
 
 
 @pytest.mark.compliance("§2.11", "§2.12")
