@@ -25,6 +25,12 @@ class SittingMiddleware:
             self._sit(request)
         return self.get_response(request)
 
+    def process_view(self, request: HttpRequest, view: Callable[..., HttpResponse], *given: object) -> None:
+        """A page that asks how far a job is does so with nobody in front of it: the person is seen by other requests alone."""
+        sitting, now = request.sitting, clock.now()  # type: ignore[attr-defined]
+        if sitting and now - sitting.last_seen_at > SEEN_EVERY and not getattr(view, "polled", False):
+            Sitting.objects.filter(pk=sitting.pk).update(last_seen_at=now)
+
     def _sit(self, request: HttpRequest) -> None:
         sitting = identity.sitting_of(request)
         now = clock.now()
@@ -41,5 +47,3 @@ class SittingMiddleware:
             )
         else:
             request.sitting = sitting  # type: ignore[attr-defined]
-            if now - sitting.last_seen_at > SEEN_EVERY:
-                Sitting.objects.filter(pk=sitting.pk).update(last_seen_at=now)

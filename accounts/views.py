@@ -19,7 +19,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accounts import accountability, codes, demo, forms, identity, links, openid, passkeys, rights, sso, transitions
-from accounts.http import PersonRequest
+from accounts.http import PersonRequest, polled
 from accounts.models import CodeDevice, Passkey, User
 from accounts.permissions import may
 from audit import clock, trail
@@ -100,6 +100,7 @@ def passkey_challenge(request: HttpRequest) -> JsonResponse:
     return JsonResponse(passkeys.request_options(passkeys.ask(request, CONFIRM), user))
 
 
+@polled
 @login_not_required
 @never_cache
 @require_GET
@@ -109,6 +110,7 @@ def live_codes(request: HttpRequest) -> HttpResponse:
     return render(request, "accounts/_live_codes.html", _demo_context())
 
 
+@polled
 @never_cache
 @require_GET
 def my_live_code(request: PersonRequest) -> HttpResponse:

@@ -10,7 +10,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from accounts.http import PersonRequest
+from accounts.http import PersonRequest, polled
 from accounts.permissions import demand, may
 from audit import clock, trail
 from cloudtrail import pages, proof_pages, transitions
@@ -115,6 +115,7 @@ def pull(request: PersonRequest, trail_id: uuid.UUID) -> HttpResponse:
     return redirect(pulled)
 
 
+@polled
 @require_GET
 def progress(request: PersonRequest, trail_id: uuid.UUID) -> HttpResponse:
     """The state of the trail's latest pull, as the component that asks for itself."""

@@ -15,7 +15,7 @@ from django.urls import path, reverse
 from django.utils.http import urlencode
 from django.views.decorators.http import require_GET, require_POST
 
-from accounts.http import PersonRequest
+from accounts.http import PersonRequest, polled
 from accounts.models import User
 from accounts.permissions import demand, may
 from audit import clock, queries, trail
@@ -292,6 +292,7 @@ def walk(request: PersonRequest) -> HttpResponse:
     return redirect("portal:audit")
 
 
+@polled
 @require_GET
 def progress(request: PersonRequest) -> HttpResponse:
     """The component that asks for itself; when the walk is done, the page is fetched anew."""

@@ -12,7 +12,7 @@ from django.urls import path, reverse
 from django.utils.http import urlencode
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from accounts.http import PersonRequest
+from accounts.http import PersonRequest, polled
 from accounts.permissions import demand, may
 from audit import clock, trail
 from cloudtrail import reconciliation
@@ -191,6 +191,7 @@ def prove(request: PersonRequest, number: str) -> HttpResponse:
     return redirect(_answer_url(version, "unchanged"))
 
 
+@polled
 @require_GET
 def progress(request: PersonRequest, number: str, ordinal: int) -> HttpResponse:
     """The reading as it goes; when it is over, the page is fetched anew."""

@@ -10,7 +10,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import path
 from django.views.decorators.http import require_GET, require_POST
 
-from accounts.http import PersonRequest
+from accounts.http import PersonRequest, polled
 from jobs import queue
 from jobs.models import Job
 
@@ -46,6 +46,7 @@ def job(request: PersonRequest, job_id: uuid.UUID) -> HttpResponse:
     return render(request, "portal/job.html", {"job": shown, "crumbs": crumbs, "go": "go"} | _facts(shown))
 
 
+@polled
 @require_GET
 def progress(request: PersonRequest, job_id: uuid.UUID) -> HttpResponse:
     """The component that asks for itself. With ?go the browser goes on to the result's page when the job is done."""

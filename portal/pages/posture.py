@@ -11,7 +11,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import path, reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from accounts.http import PersonRequest
+from accounts.http import PersonRequest, polled
 from accounts.models import User
 from accounts.permissions import demand, may
 from audit import clock, trail
@@ -221,6 +221,7 @@ def read_now(request: PersonRequest) -> HttpResponse:
     return redirect("portal:posture")
 
 
+@polled
 @require_GET
 def progress(request: PersonRequest) -> HttpResponse:
     """The reading as it goes; when it is over, the page is fetched anew."""

@@ -9,7 +9,7 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import path, reverse
 from django.views.decorators.http import require_GET
 
-from accounts.http import PersonRequest
+from accounts.http import PersonRequest, polled
 from audit import trail
 from jobs.models import Job
 from portal import evidence, reports
@@ -42,6 +42,7 @@ def prepared(request: PersonRequest, job_id: uuid.UUID) -> HttpResponse:
     return render(request, "portal/prepared.html", context)
 
 
+@polled
 @require_GET
 def progress(request: PersonRequest, job_id: uuid.UUID) -> HttpResponse:
     job, _ = _mine(request, job_id)

@@ -13,7 +13,7 @@ from django.utils.http import content_disposition_header
 from django.views.decorators.clickjacking import xframe_options_sameorigin
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from accounts.http import PersonRequest
+from accounts.http import PersonRequest, polled
 from accounts.models import Area, User
 from accounts.permissions import demand, may
 from audit import clock, trail
@@ -160,6 +160,7 @@ def verify(request: PersonRequest, number: str, ordinal: int) -> HttpResponse:
     return redirect(f"{shown.get_absolute_url()}#verdict")
 
 
+@polled
 @require_GET
 def verdict(request: PersonRequest, number: str, ordinal: int) -> HttpResponse:
     """The verdict card alone, asked for again while its job runs."""

@@ -1,14 +1,18 @@
 """Log-in: password and one-time code together, the same words for everybody, a sitting from its start to its end."""
 
+import re
 import statistics
 import threading
 import time
+from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.contrib.auth.hashers import Argon2PasswordHasher
 from django.db import connections, transaction
 from django.test import Client
+from django.urls import URLResolver, get_resolver
 
 from accounts import codes, identity, transitions
 from accounts.identity import Credentials
@@ -16,7 +20,10 @@ from accounts.models import CodeDevice, Lockout, Sitting, User
 from audit import clock, trail
 from audit.actions import Action
 from audit.models import Entry
+from jobs import queue
+from jobs.models import Job
 from tests.cast import PASSWORD
+from tests.test_floors import ROOT
 
 WRONG = "do not fit together"
 
@@ -244,6 +251,61 @@ def test_a_sitting_that_stays_idle_ends_and_the_next_request_logs_out(people, ti
     assert "without a sign of life" in client.get(answer.url).content.decode()
     assert people.author.sittings.get().ended_at
     assert Entry.objects.get(action="login.ended").detail == {"why": "idle"}
+
+
+def a_job(people) -> Job:
+    with transaction.atomic():
+        args = {"user": str(people.author.pk), "purpose": "code", "by": "", "title": "Mail a link"}
+        queue.enqueue("accounts.send_link", args=args, by=people.author)
+    return Job.objects.get()
+
+
+@pytest.mark.compliance("Stolen session", "11.10(d)")
+def test_compliance_a_page_that_asks_how_far_a_job_is_keeps_nobody_logged_in(people, ticking):
+    client, job = people.client(people.author), a_job(people)
+    for _ in range(2):
+        ticking.advance(minutes=7)
+        assert client.get(f"/jobs/{job.pk}/progress/").status_code == 200
+    ticking.advance(minutes=2)
+    assert client.get(f"/jobs/{job.pk}/progress/").status_code == 302
+    assert Entry.objects.get(action="login.ended").detail == {"why": "idle"}
+
+
+def test_the_page_of_a_job_that_a_person_opens_is_a_sign_of_life(people, ticking):
+    client, job = people.client(people.author), a_job(people)
+    for _ in range(3):
+        ticking.advance(minutes=10)
+        assert client.get(f"/jobs/{job.pk}/").status_code == 200
+
+
+POLLED = {
+    "components/progress.html": "progress",
+    "portal/record_verdict.html": "verdict",
+    "signatures/_card.html": "my_live_code",
+    "portal/_list_card.html": "my_live_code",
+    "accounts/log_in.html": "live_codes",
+}
+
+
+def test_each_address_that_a_page_asks_by_itself_is_marked_as_that():
+    every = {
+        str(path.relative_to(ROOT / "templates"))
+        for path in (ROOT / "templates").rglob("*.html")
+        if re.search(r'hx-trigger="[^"]*every ', path.read_text())
+    }
+    assert every == set(POLLED)
+    marked = {name for name, view in views() if getattr(view, "polled", False)}
+    assert {name.split("-")[-1] for name in marked} == set(POLLED.values())
+    assert {name for name, _ in views() if name.split("-")[-1] in POLLED.values()} == marked
+
+
+def views(patterns=None) -> Iterator[tuple[str, Any]]:
+    """The name and the view of each address."""
+    for pattern in get_resolver().url_patterns if patterns is None else patterns:
+        if isinstance(pattern, URLResolver):
+            yield from views(pattern.url_patterns)
+        else:
+            yield pattern.name or "", pattern.callback
 
 
 def test_a_sitting_that_was_ended_logs_out_at_the_next_request(people):
