@@ -25,11 +25,18 @@ class SittingMiddleware:
             self._sit(request)
         return self.get_response(request)
 
-    def process_view(self, request: HttpRequest, view: Callable[..., HttpResponse], *given: object) -> None:
-        """A page that asks how far a job is does so with nobody in front of it: the person is seen by other requests alone."""
-        sitting, now = request.sitting, clock.now()  # type: ignore[attr-defined]
-        if sitting and now - sitting.last_seen_at > SEEN_EVERY and not getattr(view, "polled", False):
+    def process_view(
+        self, request: HttpRequest, view: Callable[..., HttpResponse], *given: object
+    ) -> HttpResponse | None:
+        """A page that asks how far a job is does so with nobody in front of it: the person is seen by other requests alone. Once
+        the log-in has ended, the page that asked is loaded anew, so that it shows the log-in and nothing of before."""
+        sitting, polled = request.sitting, getattr(view, "polled", False)  # type: ignore[attr-defined]
+        if polled and sitting is None and getattr(view, "login_required", True) and request.headers.get("HX-Request"):
+            return HttpResponse(headers={"HX-Refresh": "true"})
+        now = clock.now()
+        if sitting and now - sitting.last_seen_at > SEEN_EVERY and not polled:
             Sitting.objects.filter(pk=sitting.pk).update(last_seen_at=now)
+        return None
 
     def _sit(self, request: HttpRequest) -> None:
         sitting = identity.sitting_of(request)

@@ -267,6 +267,8 @@ def test_compliance_a_page_that_asks_how_far_a_job_is_keeps_nobody_logged_in(peo
         ticking.advance(minutes=7)
         assert client.get(f"/jobs/{job.pk}/progress/").status_code == 200
     ticking.advance(minutes=2)
+    asked = client.get(f"/jobs/{job.pk}/progress/", headers={"hx-request": "true"})
+    assert (asked.headers["HX-Refresh"], asked.content) == ("true", b"")  # the page goes on to the log-in
     assert client.get(f"/jobs/{job.pk}/progress/").status_code == 302
     assert Entry.objects.get(action="login.ended").detail == {"why": "idle"}
 
