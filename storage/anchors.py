@@ -16,7 +16,7 @@ from audit.checkpoints import Found, Kept
 from storage import s3, worm
 
 PREFIX = "checkpoints"
-NUMBERED = re.compile(r"/(\d{12})\.txt\Z")
+NUMBERED = re.compile(r"(\d{12})\.txt")
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,14 @@ class Anchors:
         return Kept(f"{pin.bucket}/{pin.key}", pin.version_id, until)
 
     def since(self, number: int) -> Iterator[Found]:
-        """Every version with this number or a higher one. A delete marker hides nothing here."""
-        asked: Any = {"Bucket": self.bucket, "Prefix": f"{PREFIX}/{self.origin}/", "KeyMarker": self._key(number - 1)}
+        """Every version with this number or a higher one. A delete marker hides nothing here, and what lies deeper belongs to a
+        portal whose origin goes on from this one's."""
+        asked: Any = {"Bucket": self.bucket, "Prefix": self._prefix, "KeyMarker": self._key(number - 1)}
         with s3.asking_as(self.account), s3.plainly(self.bucket):
             pages = s3.client().get_paginator("list_object_versions").paginate(**asked)
             listed = [version for page in pages for version in page.get("Versions", [])]
         for version in sorted(listed, key=lambda one: (one["Key"], one["LastModified"])):
-            if named := NUMBERED.search(version["Key"]):
+            if named := NUMBERED.fullmatch(version["Key"].removeprefix(self._prefix)):
                 yield self._found(int(named[1]), version["Key"], version["VersionId"])
 
     def _found(self, number: int, key: str, version_id: str) -> Found:
@@ -54,8 +55,12 @@ class Anchors:
 
         return Found(number, f"{self.bucket}/{key}", read)
 
+    @property
+    def _prefix(self) -> str:
+        return f"{PREFIX}/{self.origin}/"
+
     def _key(self, number: int) -> str:
-        return f"{PREFIX}/{self.origin}/{number:012}.txt"
+        return f"{self._prefix}{number:012}.txt"
 
 
 def configured() -> Anchors:
