@@ -14,7 +14,7 @@ links, the hash of the last one, its own number, the time, and the SHA-256 of th
 
 One that follows a restored database names the report that declares what was lost:
 
-    restored RST-0001 version 1 a41f... agreed 1200 lost 1231 1260
+    restored RST-0001 version 1 a41f... anchor 16 lost 1201 1260
 
 A chain alone cannot show that it was written anew as a whole; a note elsewhere can. A smaller checkpoint is never signed after
 a larger one, unless a signed restore report says why.
@@ -25,11 +25,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 from django.db import connection, transaction
 
@@ -43,7 +43,7 @@ LOOKED_AT = timedelta(seconds=15)
 ENTRIES = 1000
 READ = 500  # notes that one comparison reads at most, newest first
 CHAIN = trail.Subject("chain", "chain", "the audit trail")
-LOCK = 7244114
+LOCK, HOLDING = 7244114, 7244120  # who makes a checkpoint, who begins or ends a hold
 
 
 class Store(Protocol):
@@ -84,25 +84,25 @@ class Found:
 
 @dataclass(frozen=True)
 class Restored:
-    """What a note says of the signed report after which it stands. The links `lost_from` to `lost_to` are gone; up to
-    `agreed` the chain is proved to be the one of before."""
+    """What a note says of the signed report after which it stands: the links `lost_from` to `lost_to`, of which checkpoints up
+    to number `anchor` spoke, are declared as lost. Before them the chain is proved to be the one of before."""
 
     report: str
     version: int
     top_hash: str
-    agreed: int
+    anchor: int
     lost_from: int
     lost_to: int
 
     def line(self) -> str:
         return (
             f"restored {self.report} version {self.version} {self.top_hash}"
-            f" agreed {self.agreed} lost {self.lost_from} {self.lost_to}"
+            f" anchor {self.anchor} lost {self.lost_from} {self.lost_to}"
         )
 
 
-Answered = Callable[[int], Restored | None]
-"""What a signed report says about a database that does not agree with the checkpoint of this number; None without one."""
+Answered = Callable[["Comparison"], Restored | None]
+"""What the signed report says that declares just what this comparison found; None without one."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ WHOLE = re.compile(
     r"(?P<origin>\S+)\n(?P<size>[1-9]\d*)\n(?P<head>[A-Za-z0-9+/]{43}=)\nnumber (?P<number>[1-9]\d*)\n"
     r"time (?P<at>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z)\nprevious (?P<previous>none|[0-9a-f]{64})\n"
     r"(?:restored (?P<report>\S+) version (?P<version>\d+) (?P<top_hash>[0-9a-f]{64})"
-    r" agreed (?P<agreed>\d+) lost (?P<lost_from>\d+) (?P<lost_to>\d+)\n)?"
+    r" anchor (?P<anchor>\d+) lost (?P<lost_from>\d+) (?P<lost_to>\d+)\n)?"
     r"\n\u2014 (?P=origin) (?P<sealed>[A-Za-z0-9+/]+=*)\n"
 )
 
@@ -161,7 +161,7 @@ def read(data: bytes) -> Signed:
     sealed = base64.b64decode(told["sealed"], validate=True)
     restored = told["report"] and Restored(
         told["report"], int(told["version"]), told["top_hash"],
-        int(told["agreed"]), int(told["lost_from"]), int(told["lost_to"]),
+        int(told["anchor"]), int(told["lost_from"]), int(told["lost_to"]),
     )  # fmt: skip
     note = Note(
         origin=told["origin"],
@@ -179,6 +179,10 @@ def read(data: bytes) -> Signed:
 
 
 # Comparing ------------------------------------------------------------------------------------------------------------
+
+STOPS = ("behind", "different")
+FINDING = {"why", "message", "size", "agreed", "anchor", "anchor_size", "anchor_head"}
+UNREAD = "It is not known whether this database is behind its anchors: since it was restored, they could not be read."
 
 
 @dataclass(frozen=True)
@@ -200,7 +204,7 @@ class Comparison:
     @property
     def stops(self) -> bool:
         """The portal must not go on writing as if nothing were."""
-        return self.state in ("behind", "different")
+        return self.state in STOPS
 
     @property
     def sentence(self) -> str:
@@ -219,25 +223,62 @@ class Comparison:
 def compare(store: Store, key: Key, origin: str) -> Comparison:
     """Hold the database against the newest note in the store. Reads; whether to stop is `judge()`'s matter."""
     size, _ = head()
-    own = Checkpoint.objects.order_by("-number").first()
-    notes, doubts = _notes(store, key, origin, own.number if own else 1)
-    if own and all(signed.data() != own.note.encode() for signed in notes):
+    own, untrue = _own(key)
+    listed = list(store.since(own.number if own else 1))
+    notes, doubts = _notes(listed, key, origin)
+    if own and not _kept(own, notes, listed):
         # A row that the store does not know proves nothing: look at everything that is there.
-        notes, doubts = _notes(store, key, origin, 1)
+        notes, doubts = _notes(list(store.since(1)), key, origin)
         doubts.append(f"Checkpoint {own.number}, which the database names, is not in the anchor bucket.")
+    doubts += untrue
     if not notes:
         return Comparison("missing" if own else "none", size, None, 0, tuple(doubts))
     newest = max(notes, key=lambda signed: (signed.note.number, signed.note.size))
     state = _fits(newest.note)
-    agreed = newest.note.size if state == "agrees" else _agreed(notes)
+    agreed = newest.note.size if state == "agrees" else _agreed(notes, key)
     return Comparison(state, size, newest, agreed, tuple(doubts))
 
 
-def _notes(store: Store, key: Key, origin: str, since: int) -> tuple[list[Signed], list[str]]:
-    """The newest notes in the store whose signature holds, and sentences about what is wrong with others."""
+def _own(key: Key) -> tuple[Checkpoint | None, list[str]]:
+    """The newest row whose note a key of the portal signed, and a sentence about newer ones. The application's role may add rows;
+    one that holds no such note is nobody's word."""
+    rows = Checkpoint.objects.order_by("-number")
+    own = next((row for row in rows.iterator() if _signed(row, key)), None)
+    newer = rows.filter(number__gt=own.number) if own else rows
+    doubtful = list(newer.values_list("number", flat=True)[:2])
+    if not doubtful:
+        return own, []
+    others = " The same is true of older ones." if len(doubtful) > 1 else ""
+    return own, [
+        f"The database's row of checkpoint {doubtful[0]} holds no note that a key of this portal signed.{others}"
+    ]
+
+
+def _signed(row: Checkpoint, key: Key) -> Signed | None:
+    """The note of this row, if it is one and its signature holds."""
+    try:
+        signed = read(row.note.encode())
+    except ValueError:
+        return None
+    return signed if key.holds(signed.hint, signed.note.body(), signed.signature) else None
+
+
+def _kept(own: Checkpoint, notes: Sequence[Signed], listed: Sequence[Found]) -> bool:
+    """Is the note of this row in the store? After a restore it may be older than all that were read, and is read by itself."""
+    note = own.note.encode()
+    return any(signed.data() == note for signed in notes) or any(
+        found.number == own.number and found.read() == note for found in listed
+    )
+
+
+def _notes(listed: Sequence[Found], key: Key, origin: str) -> tuple[list[Signed], list[str]]:
+    """The newest of these whose signature holds, and sentences about what is wrong with others. What is no note of ours does not
+    count: whoever adds such objects hides no note behind them."""
     good: dict[int, Signed] = {}
     doubts = []
-    for found in reversed(list(store.since(since))[-READ:]):
+    for found in reversed(listed):
+        if len(good) == READ and found.number not in good:
+            break
         try:
             signed = read(found.read())
         except ValueError:
@@ -262,12 +303,13 @@ def _fits(note: Note) -> str:
     return "agrees" if bytes(link).hex() == note.head else "different"
 
 
-def _agreed(notes: list[Signed]) -> int:
+def _agreed(notes: Sequence[Signed], key: Key) -> int:
     """The largest size at which a signed note, there or on file here, and the database tell the same."""
     sizes = [signed.note.size for signed in notes if _fits(signed.note) == "agrees"]
     for row in Checkpoint.objects.order_by("-number").iterator():
-        if _fits(read(row.note.encode()).note) == "agrees":
-            sizes.append(row.size)
+        signed = _signed(row, key)
+        if signed and _fits(signed.note) == "agrees":
+            sizes.append(signed.note.size)
             break
     return max(sizes, default=0)
 
@@ -278,28 +320,58 @@ def head() -> tuple[int, str]:
     return (last[0], bytes(last[1]).hex()) if last else (0, "")
 
 
+# Read-only ------------------------------------------------------------------------------------------------------------
+
+
 def judge(found: Comparison, answered: Answered) -> Entry | None:
     """Make the portal read-only where the database does not agree with its anchors, and no signed report answers for that;
-    the entry that did it, if it is new."""
-    if not found.stops:
-        return None
-    assert found.newest is not None
-    if answered(found.newest.note.number):
-        return None
+    the entry that did it, if it is new. A hold without a finding is settled by this one."""
+    stops = found.stops and not answered(found)
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
-        if trail.held():
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [HOLDING])
+        hold = trail.held()
+        if hold and finding(hold):
             return None
-        detail = {
-            "why": found.state,
-            "message": found.sentence,
-            "size": found.size,
-            "agreed": found.agreed,
-            "anchor": found.newest.note.number,
-            "anchor_size": found.newest.note.size,
-            "anchor_head": found.newest.note.head,
-        }
-        return Entry.objects.get(pk=trail.record(Action.HOLD_BEGUN, CHAIN, by=trail.SYSTEM, detail=detail))
+        if stops:
+            return _hold(_finding(found))
+        if hold and found.state != "missing":
+            trail.record(Action.HOLD_ENDED, CHAIN, by=trail.SYSTEM, detail={"message": found.sentence})
+        return None
+
+
+def hold_unread() -> Entry | None:
+    """Make the portal read-only until the anchors can be read: what was just restored may be behind them."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [HOLDING])
+        return None if trail.held() else _hold({"why": "unread", "message": UNREAD})
+
+
+def finding(hold: Entry) -> dict[str, Any] | None:
+    """What the comparison found that made the portal read-only; None where there was none: the anchors could not be read, or
+    somebody wrote the entry who compared nothing."""
+    said = hold.detail
+    told = isinstance(said, dict) and set(said) == FINDING and said["why"] in STOPS
+    if not told or not all(type(said[name]) is int for name in ("size", "agreed", "anchor", "anchor_size")):
+        return None
+    return said
+
+
+def _finding(found: Comparison) -> dict[str, Any]:
+    assert found.newest is not None
+    note = found.newest.note
+    return {
+        "why": found.state,
+        "message": found.sentence,
+        "size": found.size,
+        "agreed": found.agreed,
+        "anchor": note.number,
+        "anchor_size": note.size,
+        "anchor_head": note.head,
+    }
+
+
+def _hold(detail: dict[str, Any]) -> Entry:
+    return Entry.objects.get(pk=trail.record(Action.HOLD_BEGUN, CHAIN, by=trail.SYSTEM, detail=detail))
 
 
 # Making ---------------------------------------------------------------------------------------------------------------
@@ -318,7 +390,7 @@ def checkpoint(store: Store, key: Key, origin: str, answered: Answered) -> Check
     """
     with _alone():
         found = compare(store, key, origin)
-        restored = answered(found.newest.note.number) if found.stops and found.newest else None
+        restored = answered(found) if found.stops else None
         if found.state == "missing" or (found.stops and restored is None):
             judge(found, answered)
             raise NotSigned(found.sentence)
@@ -379,10 +451,13 @@ def exposure() -> Exposure:
 
 @contextmanager
 def _alone() -> Iterator[None]:
-    """One at a time, whichever process asks; the lock is the session's, since no transaction waits for the store."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_lock(%s)", [LOCK])
-        try:
-            yield
-        finally:
-            cursor.execute("SELECT pg_advisory_unlock(%s)", [LOCK])
+    """One at a time, whichever process asks. The lock is held by a transaction on a connection of its own: no other transaction
+    waits for the store, and a pooler that hands out a server for each transaction (PgBouncer) gives the lock back with it."""
+    own = connection.copy()
+    try:
+        own.set_autocommit(False)
+        with own.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+        yield
+    finally:
+        own.close()

@@ -83,14 +83,14 @@ class Forbidden(Refused, PermissionDenied):
 
 
 class ReadOnly(Refused):
-    """The database does not agree with its anchors: nothing is changed until a restore report is signed (§4, F24)."""
+    """The database does not agree with its anchors, or it is not known whether it does: nothing is changed (§4, F24)."""
 
     status = 503
 
 
 READ_ONLY = (
-    "The portal is read-only: its database does not agree with the newest checkpoint in the anchor bucket. Nothing can be changed"
-    " until a restore report is signed; the page Audit, Checkpoints says what was found and what to do."
+    "The portal is read-only: its database does not agree with the newest checkpoint in the anchor bucket, or was restored and"
+    " could not be compared with it. Nothing can be changed now; the page Audit, Checkpoints says what was found and what to do."
 )
 # What makes the restore report is known to be that only when all of its entries stand: then the commit alone judges.
 _judged_at_commit: ContextVar[bool] = ContextVar("judged_at_commit", default=False)

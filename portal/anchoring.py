@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
@@ -9,7 +10,7 @@ from django.db import DatabaseError, connection
 
 from audit import alarms, checkpoints, clock, definitions, rights, trail
 from audit.checkpoints import Comparison
-from audit.models import Alarm, Checkpoint
+from audit.models import Alarm, Checkpoint, Era
 from jobs import queue
 from jobs.models import Job
 from portal import restoring
@@ -20,6 +21,7 @@ from storage import anchors, s3
 log = logging.getLogger(__name__)
 ANCHOR = "audit.checkpoint"
 SENTENCE = 2000  # letters of an alarm
+SELDOM = timedelta(hours=1)  # what keeps failing is tried no more seldom than this
 
 
 class PortalKeys:
@@ -53,8 +55,24 @@ def compare() -> Comparison:
 
 
 def anchor_if_due() -> None:
-    if checkpoints.due() and not trail.held():
-        _try_to_anchor()
+    hold = trail.held()
+    if hold and checkpoints.finding(hold):
+        return
+    if not _too_soon():
+        if hold:
+            watch_over()
+        elif checkpoints.due():
+            _try_to_anchor()
+
+
+def _too_soon() -> bool:
+    """Each try that failed doubles the wait for the next one: a note that was written before the fault stays for years."""
+    standing = Alarm.objects.filter(alarms.OPEN, kind=Alarm.Kind.ANCHOR_UNWRITABLE, subject_id=checkpoints.CHAIN.id)
+    alarm = standing.filter(cleared_at__isnull=True).first()
+    if alarm is None:
+        return False
+    wait = min(checkpoints.LOOKED_AT * 2 ** min(alarm.count, 10), SELDOM)
+    return timedelta() <= clock.now() - alarm.last_at < wait
 
 
 def asked(signature: Signature) -> queue.Asked:
@@ -125,29 +143,44 @@ def at_start() -> None:
     """Before the web or a worker serves: transaction ids that no earlier row has, and the database against its anchors.
 
     A database or a bucket that is away does not keep the portal from starting: nothing can be written without the one, and
-    the hourly look asks the other again.
+    the hourly look asks the other again. A database that was just restored is read-only until it could be asked.
     """
     try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT audit_begin_era()")
-        watch_over()
+        begin_era()
+        watch_over(restored=_restored())
     except (DatabaseError, sealing.NoKey):
         log.exception("the trail was not compared with its anchors")
     finally:
         connection.close()
 
 
-def watch_over() -> Comparison | None:
-    """Compare the database with its anchors and its rules with the code; make the portal read-only where it must be.
-    None where the anchors could not be read."""
+def begin_era() -> None:
+    """Transaction ids go on where those of another server ended, if this database comes from there; then nobody is logged in."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT audit_begin_era()")
+        if cursor.fetchone()[0]:
+            restoring.end_sittings()
+
+
+def _restored() -> bool:
+    """Was the database put into this server after its newest checkpoint was made? Before each one it was compared."""
+    newest = Checkpoint.objects.order_by("-number").values_list("at", flat=True).first()
+    return Era.objects.filter(at__gt=newest).exists() if newest else Era.objects.exists()
+
+
+def watch_over(*, restored: bool = False) -> Comparison | None:
+    """Compare the database with its anchors and its rules with the code; make the portal read-only where it must be: where they
+    do not agree, and where they cannot be compared although it was just restored. None where they could not be."""
     try:
         found = compare()
+        checkpoints.judge(found, restoring.answered)
     except s3.StorageError as error:
         log.warning("the anchors cannot be read: %s", error)
-        _alarm(Alarm.Kind.ANCHOR_UNWRITABLE, checkpoints.CHAIN, f"The anchors cannot be read. {error}")
+        _failed(f"The anchors cannot be read. {error}")
+        if restored:
+            checkpoints.hold_unread()
         check_database()
         return None
-    checkpoints.judge(found, restoring.answered)
     wrong = [found.sentence] if found.stops or found.state == "missing" else []
     if said := " ".join([*wrong, *found.doubts]):
         _alarm(Alarm.Kind.ANCHOR_BEHIND, checkpoints.CHAIN, said[:SENTENCE])
@@ -163,7 +196,19 @@ def _try_to_anchor() -> None:
     except (checkpoints.NotSigned, s3.StorageError, sealing.NoKey) as error:
         log.warning("no checkpoint was made: %s", error)
         if checkpoints.exposure().age > 2 * checkpoints.INTERVAL:
-            _alarm(Alarm.Kind.ANCHOR_UNWRITABLE, checkpoints.CHAIN, f"No checkpoint was made for ten minutes. {error}")
+            _failed(f"No checkpoint was made for ten minutes. {error}")
+    except DatabaseError as error:
+        log.exception("a checkpoint was not entered in the database")
+        _failed(f"A checkpoint could not be entered in the database. {error}")
+
+
+def _failed(sentence: str) -> None:
+    """The alarm about the anchors, which counts the tries that failed."""
+    log.critical("%s", sentence)
+    try:
+        alarms.raise_alarm(Alarm.Kind.ANCHOR_UNWRITABLE, checkpoints.CHAIN, sentence[:SENTENCE])
+    except DatabaseError:
+        log.exception("the alarm could not be written")
 
 
 def _alarm(kind: Alarm.Kind, subject: trail.Subject, sentence: str) -> None:

@@ -1,14 +1,21 @@
-"""After a restore: the report that declares what was lost, signed by quality, which ends the read-only time (§4, F24)."""
+"""After a restore: nobody is logged in any more; the report that declares what was lost, signed by quality, ends the read-only
+time (§4, F24)."""
 
+import uuid
 from typing import Any
 
-from accounts.models import User
+from django.contrib.sessions.models import Session
+from django.db import transaction
+
+from accounts.models import Sitting, User
 from accounts.permissions import demand
 from audit import checkpoints, trail
 from audit.actions import Action
-from audit.checkpoints import Restored
+from audit.checkpoints import Comparison, Restored
+from audit.clock import Now
 from audit.models import Entry
-from records import lifecycle, reports
+from audit.reasons import demand_reason
+from records import lifecycle, reports, sealed
 from records.models import Version
 from records.reports import Section
 from signatures import checking
@@ -19,10 +26,21 @@ from signatures.requests import Asked, open_route
 TYPE = "restore"
 
 
+def end_sittings() -> None:
+    """Who was logged in when the backup was made may have left since: everybody logs in anew."""
+    with transaction.atomic():
+        Session.objects.all().delete()
+        Sitting.objects.filter(ended_at__isnull=True).update(ended_at=Now())
+
+
+# The report -------------------------------------------------------------------------------------------------------------
+
+
 def report(*, by: User, reason: str) -> Version:
     """Make the report about the hold that stands, to be approved by a QA approver who did not make it. Raises Refused where
     nothing is held or a report already waits, StorageError."""
     demand(by, "restore.report", checkpoints.CHAIN)
+    reason = demand_reason(reason, Action.REPORT_REFUSED, checkpoints.CHAIN, by)
     hold = trail.held()
     if hold is None:
         raise trail.Refused(
@@ -30,9 +48,7 @@ def report(*, by: User, reason: str) -> Version:
         )
     if waiting(hold) is not None:
         raise trail.Refused("A restore report waits for its approval already.", subject=checkpoints.CHAIN, by=by)
-    if not reason.strip():
-        raise trail.Refused("Say what happened and why.", subject=checkpoints.CHAIN, by=by)
-    told = _told(hold)
+    told = _told(hold, by)
 
     def then(version: Version) -> None:
         subjects = [str(version.pk), str(version.record_id)]
@@ -44,7 +60,7 @@ def report(*, by: User, reason: str) -> Version:
     with trail.judged_at_commit():
         return reports.seal_report(
             TYPE, title=f"Restored database, links {told['lost_from']} to {told['lost_to']} lost",
-            sections=_sections(hold, told, reason.strip()), data=told, by=by, message=reason.strip()[:200], then=then,
+            sections=_sections(hold, told, reason), data=told, by=by, message=reason[:200], then=then,
         )  # fmt: skip
 
 
@@ -54,9 +70,15 @@ def waiting(hold: Entry) -> Version | None:
     return Version.objects.filter(pk__in=list(said), state=lifecycle.State.IN_REVIEW).select_related("record").first()
 
 
-def _told(hold: Entry) -> dict[str, Any]:
-    said = hold.detail
-    behind = said["why"] == "behind"
+def _told(hold: Entry, by: User) -> dict[str, Any]:
+    """What is lost begins where the last agreement ends: what the database has beyond, nothing outside vouches for."""
+    said = checkpoints.finding(hold)
+    if said is None:
+        raise trail.Refused(
+            "The database was not compared with its anchors yet, so that nobody knows what is lost: see to it that the anchor"
+            " bucket can be read. The portal then takes up its work, or says what it found.",
+            subject=checkpoints.CHAIN, by=by,
+        )  # fmt: skip
     return {
         "hold": hold.pk,
         "why": said["why"],
@@ -64,7 +86,7 @@ def _told(hold: Entry) -> dict[str, Any]:
         "size": said["size"],
         "anchor": said["anchor"],
         "anchor_head": said["anchor_head"],
-        "lost_from": said["size"] + 1 if behind else said["agreed"] + 1,
+        "lost_from": said["agreed"] + 1,
         "lost_to": said["anchor_size"],
     }
 
@@ -77,7 +99,8 @@ def _sections(hold: Entry, told: dict[str, Any], reason: str) -> list[Section]:
     )
     lost = (
         f"Links {told['lost_from']:,} to {told['lost_to']:,} of the audit trail, with everything that they recorded, are"
-        " declared as lost. What was signed in that time is proved by the statements under `signatures/` in the store of"
+        " declared as lost; what the database has under these numbers now is what was put back, or came since, and no checkpoint"
+        " vouches for it. What was signed in that time is proved by the statements under `signatures/` in the store of"
         " frozen bytes, which no restore of the database touches. What was written after the newest checkpoint is known to"
         " nobody."
     )
@@ -108,24 +131,41 @@ def approved(version: Version, signer: User) -> None:
     trail.record(Action.HOLD_ENDED, checkpoints.CHAIN, by=signer, detail=detail)
 
 
-def answered(anchor: int) -> Restored | None:
-    """What the next checkpoint says of the signed report that answers for this anchor; None where there is no such report,
-    or where its approval is only an entry and no signature."""
+def answered(found: Comparison) -> Restored | None:
+    """What the next checkpoint says of the signed report that declares what was found; None where there is none.
+
+    The entry that ended the hold only names the report. What counts is what the report itself says, under its signatures: it
+    is about the hold that was ended and about the newest checkpoint, and as far as it says that both agree, they still do.
+    """
+    version = _named()
+    if version is None or found.newest is None or trail.held() is not None or not _signed(version):
+        return None
+    told, newest = reports.read(version), found.newest.note
+    if (told["hold"], told["anchor"], told["lost_to"]) != (_begun(), newest.number, newest.size):
+        return None
+    if told["agreed"] > found.agreed:
+        return None
+    number = version.record.number
+    return Restored(number, version.ordinal, version.top_hash, told["anchor"], told["lost_from"], told["lost_to"])
+
+
+def _named() -> Version | None:
+    """The report that the newest entry "hold ended" names."""
     ended = Entry.objects.filter(action=Action.HOLD_ENDED).order_by("-id").first()
-    if ended is None or trail.held() is not None or ended.detail.get("anchor") != anchor:
+    try:
+        number = uuid.UUID(ended.detail["version_id"])  # type: ignore[union-attr]  # whoever wrote it may have written anything
+    except (KeyError, TypeError, ValueError, AttributeError):
         return None
-    version = (
-        Version.objects.filter(pk=ended.detail.get("version_id"), record__type=TYPE).select_related("record").first()
-    )
-    if version is None or version.state != lifecycle.State.APPROVED or not _signed(version):
-        return None
-    told = reports.read(version)
-    return Restored(
-        version.record.number, version.ordinal, version.top_hash, told["agreed"], told["lost_from"], told["lost_to"]
-    )
+    return Version.objects.filter(pk=number, record__type=TYPE).select_related("record").first()
+
+
+def _begun() -> int | None:
+    return Entry.objects.filter(action=Action.HOLD_BEGUN).order_by("-id").values_list("pk", flat=True).first()
 
 
 def _signed(version: Version) -> bool:
+    """Is it approved by signatures that hold, and are its files the ones that were signed?"""
     made = Signature.objects.filter(version=version, meaning=Meaning.APPROVAL)
     rows = list(made.select_related("key", "version__record__type"))
-    return bool(rows) and all(verdict.valid for verdict in checking.check_all(rows).values())
+    valid = bool(rows) and all(verdict.valid for verdict in checking.check_all(rows).values())
+    return valid and version.state == lifecycle.State.APPROVED and not sealed.contradictions(version)

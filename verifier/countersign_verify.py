@@ -23,9 +23,12 @@ transaction is `after` or later and before `until`. The first begins at 0, each 
 reaches beyond the transaction of its own entry.
 
 A checkpoint is a text of lines: origin; links; hash of the last link in base64; "number N"; "time T"; "previous" and the SHA-256
-of the checkpoint before, as a file; after a restored database "restored REPORT version V HASH agreed A lost FROM TO"; an empty
+of the checkpoint before, as a file; after a restored database "restored REPORT version V HASH anchor N lost FROM TO"; an empty
 line; a dash, the origin, and in base64 four bytes of the key's SHA-256 with the signature of everything before the empty line
 (ECDSA P-256 with SHA-256 in DER, or Ed25519).
+
+A line "restored" says that a signed report declares the links FROM to TO as lost. It answers for one gap, once: N and TO are
+number and links of the checkpoint before, which the database did not agree with. Later checkpoints it excuses from nothing.
 """
 
 import argparse
@@ -48,7 +51,7 @@ COLUMNS = {
 NOTE = re.compile(
     r"(\S+)\n([1-9][0-9]*)\n([A-Za-z0-9+/]{43}=)\nnumber ([1-9][0-9]*)\n"
     r"time ([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z)\nprevious (none|[0-9a-f]{64})\n"
-    r"(?:restored (\S+) version ([0-9]+) ([0-9a-f]{64}) agreed ([0-9]+) lost ([0-9]+) ([0-9]+)\n)?"
+    r"(?:restored (\S+) version ([0-9]+) ([0-9a-f]{64}) anchor ([0-9]+) lost ([0-9]+) ([0-9]+)\n)?"
     r"\n— (\S+) ([A-Za-z0-9+/]+={0,2})\n"
 )
 SHOWN = 20  # faults; the others are counted
@@ -254,8 +257,8 @@ class Checkpoint:
         self.origin, self.size, self.number = told[0], int(told[1]), int(told[3])
         self.head, self.time = base64.b64decode(told[2], validate=True), told[4]
         self.previous = "" if told[5] == "none" else told[5]
-        self.restored = told[6]
-        self.agreed, self.lost_from, self.lost_to = (int(told[place] or 0) for place in (9, 10, 11))
+        self.restored, self.report = told[6], told[6:9]
+        self.anchor, self.lost_from, self.lost_to = (int(told[place] or 0) for place in (9, 10, 11))
         sealed = base64.b64decode(told[13], validate=True)
         self.signer, self.hint, self.signature = told[12], sealed[:4], sealed[4:]
         self.body = data[: data.index(b"\n\n") + 1]
@@ -279,7 +282,9 @@ def read_checkpoints(paths, faults):
 def check_checkpoints(notes, export, keys, faults, alone):
     """How many links the newest good checkpoint covers, and what signed reports declare as lost. `alone`: one note was given, and
     nothing is asked about those before it."""
-    before, covered, good = None, 0, []
+    before, covered = None, 0
+    good: list = []
+    gaps: list = []
     for note in notes:
         name = f"Checkpoint {note.number}"
         if note.origin != export.origin or note.signer != export.origin:
@@ -302,11 +307,12 @@ def check_checkpoints(notes, export, keys, faults, alone):
             faults.add(note.name, f"{name} is older than the one before it.")
         if before and note.size < before.size and not note.restored:
             faults.add(note.name, f"{name} is about fewer links than the one before it.")
+        if note.restored and check_restored(note, before, gaps, faults):
+            gaps.append(note)
         good.append(note)
         before = note
-    gaps = [note for note in good if note.restored]
     for note in good:
-        if any(gap.number > note.number and gap.agreed < note.size <= gap.lost_to for gap in gaps):
+        if any(note.number <= gap.anchor and gap.lost_from <= note.size <= gap.lost_to for gap in gaps):
             continue  # a signed report declares what this one spoke of as lost
         if note.size > export.links:
             faults.add(
@@ -318,6 +324,21 @@ def check_checkpoints(notes, export, keys, faults, alone):
             covered = max(covered, note.size)
     declared = [{"report": gap.restored, "from": gap.lost_from, "to": gap.lost_to} for gap in gaps]
     return covered, declared, before
+
+
+def check_restored(note, before, gaps, faults):
+    """Does the report that this checkpoint names answer for the gap before it?"""
+    name = f"Checkpoint {note.number}"
+    if any(gap.report == note.report for gap in gaps):
+        faults.add(note.name, f"{name} names the report {note.restored} once more: it answered for another gap.")
+        return False
+    if before and (note.anchor, note.lost_to) != (before.number, before.size):
+        faults.add(
+            note.name,
+            f"{name} names the report {note.restored}, which is about another checkpoint than the one before.",
+        )
+        return False
+    return True
 
 
 class Key:
@@ -368,7 +389,8 @@ def verify(export_path, checkpoints, keys):
     if not export.origin:
         raise CannotCheck("The export is empty.")
     folder = Path(checkpoints)
-    paths = [path for path in folder.rglob("*.txt") if path.is_file()] if folder.is_dir() else [folder]
+    # What lies deeper is of a trail whose origin goes on from this one's.
+    paths = [path for path in folder.glob("*.txt") if path.is_file()] if folder.is_dir() else [folder]
     if not all(path.is_file() for path in paths):
         raise CannotCheck(f"There are no checkpoints at {checkpoints}.")
     notes = read_checkpoints(paths, faults)

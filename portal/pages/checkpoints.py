@@ -16,6 +16,7 @@ from accounts.models import Area, User
 from accounts.permissions import demand, may
 from audit import checkpoints, clock, exporting, trail
 from audit.models import Alarm, Checkpoint
+from audit.reasons import ReasonRefused
 from portal import restoring
 from portal.pages.audit import TRAIL, keyset, tabs
 from signatures.models import PortalKey
@@ -69,6 +70,7 @@ def _page(request: PersonRequest, form: ReportForm, status: int = 200) -> HttpRe
         "bucket": settings.ANCHOR_BUCKET,
         "may_export": sees_everything(request.user),
         "waiting": restoring.waiting(hold) if hold else None,
+        "compared": hold and checkpoints.finding(hold),
         "form": form if hold and may(request.user, "restore.report") else None,
         "tabs": tabs("Checkpoints", may(request.user, "access.read")),
         "crumbs": [{"label": "Audit", "url": "/audit/"}, {"label": "Checkpoints"}],
@@ -79,8 +81,11 @@ def _page(request: PersonRequest, form: ReportForm, status: int = 200) -> HttpRe
 def verdict(window: checkpoints.Exposure, hold: Any) -> Context:
     lists: Context = {"know": (RESTS, ASKED, *PROMISED), "cannot": NOT_PROMISED}
     if hold:
-        meta = f"Up to link {hold.detail.get('agreed', 0):,} the database and the checkpoints tell the same."
-        say = hold.detail.get("message", "The portal is read-only.")
+        found = checkpoints.finding(hold)
+        say = found["message"] if found else checkpoints.UNREAD
+        meta = "It is asked for again by itself, at least once an hour."
+        if found:
+            meta = f"Up to link {found['agreed']:,} the database and the checkpoints tell the same."
         return {"tone": "bad", "say": say, "meta": meta, "open": True, **lists}
     alarming = dict(ABOUT_ANCHORS.values_list("kind", "sentence"))
     lists["findings"] = list(alarming.values())
@@ -165,7 +170,12 @@ def make_report(request: PersonRequest) -> HttpResponse:
     form = ReportForm(request.POST)
     if not form.is_valid():
         return _page(request, form, 400)
-    restoring.report(by=request.user, reason=form.cleaned_data["reason"])
+    try:
+        with trail.refusals(request.user):
+            restoring.report(by=request.user, reason=form.cleaned_data["reason"])
+    except ReasonRefused as refused:
+        form.add_error("reason", refused.message)
+        return _page(request, form, refused.status)
     return redirect("portal:checkpoints")
 
 

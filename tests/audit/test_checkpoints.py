@@ -8,13 +8,13 @@ from datetime import timedelta
 import psycopg
 import pytest
 from django.conf import settings
-from django.db import transaction
+from django.db import IntegrityError, connection, transaction
 
-from accounts.models import Area
-from audit import checkpoints, trail
+from accounts.models import Area, Sitting
+from audit import checkpoints, clock, trail
 from audit.actions import Action
 from audit.models import Alarm, Checkpoint, Entry, Link
-from portal import anchoring
+from portal import anchoring, restoring
 from storage import anchors, s3
 from tests import firm as building
 from tests.conftest import ROOT, superuser
@@ -130,9 +130,9 @@ def test_compliance_read_only_holds_against_raw_sql_of_the_applications_role(anc
 def test_compliance_a_checkpoint_is_never_signed_after_a_larger_one_for_a_smaller_chain(anchored):
     act(anchored)
     anchoring.checkpoint()
-    with superuser(database()) as connection:
-        connection.execute("ALTER TABLE audit_link DISABLE TRIGGER ALL")
-        connection.execute("DELETE FROM audit_link WHERE seq = (SELECT max(seq) FROM audit_link)")
+    with superuser(database()) as raw:
+        raw.execute("ALTER TABLE audit_link DISABLE TRIGGER ALL")
+        raw.execute("DELETE FROM audit_link WHERE seq = (SELECT max(seq) FROM audit_link)")
     with pytest.raises(checkpoints.NotSigned, match="behind checkpoint 2"):
         anchoring.checkpoint()
     assert trail.held() is not None
@@ -142,11 +142,11 @@ def test_compliance_a_checkpoint_is_never_signed_after_a_larger_one_for_a_smalle
 def test_compliance_rows_about_checkpoints_are_not_believed_without_the_bucket(anchored):
     act(anchored)
     anchoring.checkpoint()
-    with superuser(database()) as connection:
-        connection.execute("ALTER TABLE audit_checkpoint DISABLE TRIGGER ALL")
-        connection.execute("UPDATE audit_checkpoint SET number = 900 WHERE number = 2")
-        connection.execute("ALTER TABLE audit_link DISABLE TRIGGER ALL")
-        connection.execute(
+    with superuser(database()) as raw:
+        raw.execute("ALTER TABLE audit_checkpoint DISABLE TRIGGER ALL")
+        raw.execute("UPDATE audit_checkpoint SET number = 900 WHERE number = 2")
+        raw.execute("ALTER TABLE audit_link DISABLE TRIGGER ALL")
+        raw.execute(
             "UPDATE audit_link SET hash = '\\x00' WHERE seq = (SELECT size FROM audit_checkpoint WHERE number = 900)"
         )
     found = anchoring.compare()
@@ -164,6 +164,92 @@ def test_compliance_a_row_about_a_checkpoint_that_cannot_be_is_refused(anchored,
     insert = f"INSERT INTO audit_checkpoint ({', '.join(columns)}) SELECT {', '.join(values)} FROM audit_checkpoint"
     with psycopg.connect(os.environ["DATABASE_URL"]) as raw, pytest.raises(psycopg.errors.CheckViolation):
         raw.execute(insert)
+
+
+def add_row(number, note="garbage"):
+    """A row that the application's role would add, were it to pass what the database asks of one."""
+    with superuser(database()) as raw:
+        raw.execute("ALTER TABLE audit_checkpoint DISABLE TRIGGER ALL")
+        raw.execute(
+            "INSERT INTO audit_checkpoint (number, size, head, at, note, key, place, object_version, kept_until)"
+            " VALUES (%s, 1, 'x', audit_now(), %s, 'x', 'x', 'x', audit_now())",
+            [number, note],
+        )
+        raw.execute("ALTER TABLE audit_checkpoint ENABLE ALWAYS TRIGGER fits")
+
+
+@pytest.mark.compliance("DBA", "F24")
+@pytest.mark.parametrize("forged", [False, True], ids=["no note", "a note that nobody signed"])
+def test_compliance_a_row_that_holds_no_signed_note_is_named_and_passed_over(anchored, forged):
+    act(anchored)
+    note = anchoring.checkpoint().note
+    add_row(900, note.replace("number 2", "number 900") if forged else "garbage")
+    add_row(901)
+    found = anchoring.compare()
+    doubt = "The database's row of checkpoint 901 holds no note that a key of this portal signed. The same is true of older ones."
+    assert (found.state, found.doubts) == ("agrees", (doubt,))
+    with superuser(database()) as raw:
+        raw.execute("ALTER TABLE audit_link DISABLE TRIGGER ALL")
+        raw.execute("DELETE FROM audit_link WHERE seq = (SELECT max(seq) FROM audit_link)")
+    anchoring.at_start()
+    assert trail.held().detail["agreed"] == Checkpoint.objects.get(number=1).size
+    assert doubt in Alarm.objects.get(kind=Alarm.Kind.ANCHOR_BEHIND).sentence
+
+
+@pytest.mark.compliance("DBA")
+def test_compliance_no_row_of_a_checkpoint_is_believed_where_none_is_signed(people):
+    building.make_buckets()
+    add_row(1)
+    found = anchoring.compare()
+    assert found.state == "none" and "row of checkpoint 1 holds no note" in found.doubts[0]
+
+
+@pytest.mark.compliance("F24")
+def test_compliance_a_backup_older_than_all_notes_that_are_read_is_accused_of_nothing_else(anchored, monkeypatch):
+    monkeypatch.setattr(checkpoints, "READ", 1)
+    here, origin = database(), settings.TRAIL_ORIGIN
+    with on_copy(here) as earlier:
+        at(here, origin)
+        for name in ("One", "Two"):
+            act(anchored, name)
+            anchoring.checkpoint()
+        at(earlier, origin)
+        found = anchoring.compare()
+        assert (found.state, found.agreed, found.doubts) == ("behind", Checkpoint.objects.get().size, ())
+
+
+def test_a_portal_whose_origin_goes_on_from_this_one_may_use_the_same_bucket(anchored, monkeypatch):
+    with monkeypatch.context() as other:
+        other.setattr(settings, "TRAIL_ORIGIN", settings.TRAIL_ORIGIN + "/site2")
+        note = checkpoints.Note(settings.TRAIL_ORIGIN, 5, "ab" * 32, 1, clock.now(), "")
+        key, signature = anchoring.PortalKeys().sign(note.body())
+        anchors.configured().write(1, checkpoints.Signed(note, key[:8], signature).data(), now=note.at)
+        assert [found.number for found in anchors.configured().since(1)] == [1]
+    assert [found.number for found in anchors.configured().since(1)] == [1]
+    assert anchoring.watch_over().doubts == ()
+
+
+def test_who_makes_a_checkpoint_holds_the_lock_by_a_transaction_of_its_own(anchored, monkeypatch):
+    """A pooler gives back a server at the end of a transaction: a lock of the session would stay on it for good."""
+    holders = (
+        "SELECT pid, state, pg_backend_pid() FROM pg_locks JOIN pg_stat_activity USING (pid)"
+        " WHERE locktype = 'advisory' AND objid = %s AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    )
+    seen, write = [], anchors.Anchors.write
+
+    def look(*args, **kwargs):
+        with connection.cursor() as cursor:
+            cursor.execute(holders, [checkpoints.LOCK])
+            seen.extend(cursor.fetchall())
+        return write(*args, **kwargs)
+
+    monkeypatch.setattr(anchors.Anchors, "write", look)
+    anchoring.checkpoint()
+    ((pid, state, own),) = seen
+    assert pid != own and state == "idle in transaction"
+    with connection.cursor() as cursor:
+        cursor.execute(holders, [checkpoints.LOCK])
+        assert cursor.fetchall() == []
 
 
 def test_a_bucket_without_the_notes_is_named_and_nothing_is_signed(anchored, monkeypatch):
@@ -195,6 +281,32 @@ def test_a_checkpoint_that_cannot_be_made_is_an_alarm_after_ten_minutes(anchored
     assert Alarm.objects.get(kind=Alarm.Kind.ANCHOR_UNWRITABLE).count == 1, "said once"
 
 
+@pytest.mark.compliance("DBA")
+def test_compliance_a_checkpoint_that_the_database_does_not_take_is_an_alarm_and_tried_again_after_growing_waits(
+    anchored, monkeypatch, ticking
+):
+    """Its note lies in the bucket already, locked for years: not one every fifteen seconds."""
+
+    def refuse(**_):
+        raise IntegrityError("this row is refused")
+
+    ticking.advance(minutes=5)
+    with monkeypatch.context() as refused:
+        refused.setattr(Checkpoint.objects, "create", refuse)
+        for _ in range(4 * 60):
+            anchoring.anchor_if_due()
+            ticking.advance(seconds=15)
+    written = len(list(anchors.configured().since(2)))
+    assert 6 <= written <= 9
+    alarm = Alarm.objects.get(kind=Alarm.Kind.ANCHOR_UNWRITABLE)
+    assert alarm.state == "standing" and alarm.count == written
+    assert "could not be entered in the database. this row is refused" in alarm.sentence
+    ticking.advance(hours=1)
+    anchoring.anchor_if_due()
+    alarm.refresh_from_db()
+    assert Checkpoint.objects.first().number == written + 2 and alarm.state == "unacknowledged"
+
+
 @pytest.mark.parametrize(
     "broken",
     [b"", b"x", b"a/b\n1\n", "a/b\n1\nö".encode()],
@@ -207,13 +319,13 @@ def test_what_is_no_checkpoint_is_refused(broken):
 @pytest.mark.compliance("F24")
 def test_compliance_after_a_restore_into_another_server_no_old_entry_vouches_for_a_new_change(people):
     """Transaction ids start low again there: an old entry might have the id of a new transaction, and name its subject."""
-    with superuser(database()) as connection:
-        (current,) = connection.execute("SELECT pg_current_xact_id()::text::bigint").fetchone()
+    with superuser(database()) as raw:
+        (current,) = raw.execute("SELECT pg_current_xact_id()::text::bigint").fetchone()
         for table in ("audit_entry", "audit_rowchange"):
-            connection.execute(f"ALTER TABLE {table} DISABLE TRIGGER ALL")
-            connection.execute(f"UPDATE {table} SET xact = xact + %s", [current + 1000])
-            connection.execute(f"ALTER TABLE {table} ENABLE TRIGGER ALL")
-        (highest,) = connection.execute("SELECT max(xact) FROM audit_entry").fetchone()
+            raw.execute(f"ALTER TABLE {table} DISABLE TRIGGER ALL")
+            raw.execute(f"UPDATE {table} SET xact = xact + %s", [current + 1000])
+            raw.execute(f"ALTER TABLE {table} ENABLE TRIGGER ALL")
+        (highest,) = raw.execute("SELECT max(xact) FROM audit_entry").fetchone()
     with transaction.atomic():
         assert xact_of(trail.record(Action.JOB_RETRIED, people.laboratory, by=people.author)) < highest
     anchoring.at_start()
@@ -222,6 +334,83 @@ def test_compliance_after_a_restore_into_another_server_no_old_entry_vouches_for
     with psycopg.connect(os.environ["DATABASE_URL"]) as raw:
         assert raw.execute("SELECT audit_begin_era()").fetchone() == (False,), "once is enough"
     assert Link.objects.count() > 0
+
+
+@pytest.fixture
+def moved(anchored, monkeypatch):
+    """The database as it is after a restore into another server, while the anchor bucket is away; `back()` brings that back."""
+    bucket = settings.ANCHOR_BUCKET
+    trail.access(anchored.inspector, "view", anchored.laboratory)
+    with superuser(database()) as raw:
+        (current,) = raw.execute("SELECT pg_current_xact_id()::text::bigint").fetchone()
+        raw.execute("ALTER TABLE audit_access DISABLE TRIGGER ALL")
+        raw.execute("UPDATE audit_access SET xact = %s", [current + 1000])
+        raw.execute("ALTER TABLE audit_access ENABLE TRIGGER ALL")
+    monkeypatch.setattr(settings, "ANCHOR_BUCKET", "no-such-bucket")
+
+    def back():
+        monkeypatch.setattr(settings, "ANCHOR_BUCKET", bucket)
+
+    anchored.back = back
+    return anchored
+
+
+@pytest.mark.compliance("F24", "11.10(c)")
+def test_compliance_a_restored_database_that_cannot_be_compared_is_read_only_until_it_can_be(moved, ticking):
+    client = moved.client(moved.administrator)
+    anchoring.at_start()
+    assert trail.held().detail == {"why": "unread", "message": checkpoints.UNREAD}
+    assert client.get("/audit/checkpoints/").status_code == 302, "nobody is logged in any more"
+    assert not Sitting.objects.filter(ended_at__isnull=True).exists()
+    anchoring.at_start()
+    with pytest.raises(trail.ReadOnly), transaction.atomic():
+        act(moved, "Not now")
+    page = moved.client(moved.administrator).get("/audit/checkpoints/").content.decode()
+    assert "they could not be read" in page and "See to it that the anchor bucket can be read" in page
+    with pytest.raises(trail.Refused, match="was not compared"):
+        restoring.report(by=moved.administrator, reason="The disk failed; the backup was put back")
+    moved.back()
+    ticking.advance(minutes=5)
+    anchoring.anchor_if_due()
+    assert trail.held() is None
+    assert Entry.objects.filter(action=Action.HOLD_ENDED).latest("id").detail == {
+        "message": anchoring.compare().sentence
+    }
+    act(moved, "It goes on")
+    anchoring.checkpoint()
+    settings.ANCHOR_BUCKET = "no-such-bucket"
+    anchoring.at_start()
+    assert trail.held() is None, "it was compared since it was restored"
+
+
+@pytest.mark.compliance("F24")
+def test_compliance_a_restored_database_that_is_behind_stays_read_only_when_the_bucket_is_back(moved):
+    here, origin = database(), settings.TRAIL_ORIGIN
+    with on_copy(here) as earlier:
+        at(here, origin)
+        moved.back()
+        act(moved)
+        anchoring.checkpoint()
+        bucket, settings.ANCHOR_BUCKET = settings.ANCHOR_BUCKET, "no-such-bucket"
+        at(earlier, origin)
+        anchoring.at_start()
+        unread = trail.held()
+        settings.ANCHOR_BUCKET = bucket
+        anchoring.watch_over()
+        hold = trail.held()
+        # What was written on top of it meanwhile stands where the lost links stood.
+        assert hold.pk > unread.pk and (hold.detail["why"], hold.detail["anchor"]) == ("different", 2)
+        anchoring.watch_over()
+        assert trail.held().pk == hold.pk
+
+
+@pytest.mark.compliance("DBA")
+def test_compliance_a_hold_that_no_comparison_began_is_settled_by_the_next_one(anchored):
+    with transaction.atomic():
+        trail.record(Action.HOLD_BEGUN, checkpoints.CHAIN, by=trail.SYSTEM, detail={"why": "behind", "size": "many"})
+    assert anchored.client(anchored.administrator).get("/audit/checkpoints/").status_code == 200
+    anchoring.watch_over()
+    assert trail.held() is None
 
 
 def xact_of(entry: int) -> int:

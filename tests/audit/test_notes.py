@@ -14,7 +14,7 @@ ORIGIN = "records.example.org/trail"
 AT = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
 FIRST = Note(ORIGIN, 1234, "93" * 32, 1, AT, "")
 SECOND = replace(FIRST, number=2, previous="5f" * 32)
-RESTORED = replace(SECOND, restored=Restored("RST-0001", 1, "a4" * 32, 1200, 1231, 1260))
+RESTORED = replace(SECOND, restored=Restored("RST-0001", 1, "a4" * 32, 1, 1201, 1260))
 
 
 def signed(note: Note, signature: bytes = b"good") -> Signed:
@@ -33,7 +33,7 @@ def test_a_note_has_the_form_of_signed_notes():
         "\u2014 records.example.org/trail dGhsIWdvb2Q=\n"
     )
     assert b"\nprevious none\n\n" in signed(FIRST).data()
-    line = f"\nrestored RST-0001 version 1 {'a4' * 32} agreed 1200 lost 1231 1260\n\n"
+    line = f"\nrestored RST-0001 version 1 {'a4' * 32} anchor 1 lost 1201 1260\n\n"
     assert line.encode() in signed(RESTORED).data()
     elsewhere = replace(SECOND, at=AT.astimezone(timezone(timedelta(hours=9))))
     assert elsewhere.body() == SECOND.body()
@@ -74,7 +74,7 @@ def test_notes_that_hold_are_counted_newest_first_and_what_is_wrong_with_others_
         (1, signed(FIRST).data()), (1, signed(FIRST).data()), (2, signed(SECOND).data()), (3, signed(SECOND).data()),
         (4, elsewhere.data()), (5, b"x"), (6, signed(replace(SECOND, number=6)).data()), (2, signed(SECOND, b"bad").data()),
     )  # fmt: skip
-    good, doubts = checkpoints._notes(store, KEY, ORIGIN, 1)
+    good, doubts = checkpoints._notes(list(store.since(1)), KEY, ORIGIN)
     assert good == [signed(SECOND), signed(FIRST)]
     assert doubts == [
         "note 7 is not signed with a key of this portal.",
@@ -83,24 +83,32 @@ def test_notes_that_hold_are_counted_newest_first_and_what_is_wrong_with_others_
         "note 4 is a checkpoint of something else.",
         "note 3 is a checkpoint of something else.",
     ]
-    assert checkpoints._notes(store, KEY, ORIGIN, 3)[0] == []
+    assert checkpoints._notes(list(store.since(3)), KEY, ORIGIN)[0] == []
 
 
 @pytest.mark.compliance("P2")
 @pytest.mark.parametrize("order", [(SECOND, LONGER), (LONGER, SECOND)])
 def test_compliance_two_notes_of_one_number_are_said_and_the_longer_counts(order):
     store = shelf(*((note.number, signed(note).data()) for note in order))
-    good, doubts = checkpoints._notes(store, KEY, ORIGIN, 1)
+    good, doubts = checkpoints._notes(list(store.since(1)), KEY, ORIGIN)
     assert good == [signed(LONGER)]
     assert doubts == ["There are two checkpoints 2: somebody tells two histories."]
 
 
 def test_only_the_newest_notes_are_read(monkeypatch):
     monkeypatch.setattr(checkpoints, "READ", 1)
-    assert checkpoints._notes(shelf((1, b"never read"), (2, signed(SECOND).data())), KEY, ORIGIN, 1) == (
-        [signed(SECOND)],
-        [],
+    kept = list(shelf((1, b"never read"), (2, signed(SECOND).data())).since(1))
+    assert checkpoints._notes(kept, KEY, ORIGIN) == ([signed(SECOND)], [])
+
+
+@pytest.mark.compliance("P2")
+def test_compliance_no_note_is_hidden_behind_objects_that_are_none(monkeypatch):
+    monkeypatch.setattr(checkpoints, "READ", 2)
+    junk = [(number, b"junk") for number in range(10, 15)]
+    good, doubts = checkpoints._notes(
+        list(shelf((1, signed(FIRST).data()), (2, signed(SECOND).data()), *junk).since(1)), KEY, ORIGIN
     )
+    assert good == [signed(SECOND), signed(FIRST)] and len(doubts) == 5
 
 
 @pytest.mark.parametrize(

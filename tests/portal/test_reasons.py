@@ -16,7 +16,7 @@ from audit.models import Entry, ReviewFilter
 from cloudtrail import archive
 from cloudtrail import transitions as trails
 from cloudtrail.models import Trail
-from portal import posture
+from portal import posture, restoring
 from records import drafts
 from records import transitions as versions
 from signatures import routes
@@ -37,7 +37,6 @@ PASSED_ON = {
     "records/transitions.py:move_locked": "the same, where the version is locked already",
     "storage/transitions.py:register_bucket": "nothing is changed: a reason may be given",
     "portal/management/commands/archive_events.py:handle": "gives it to the verb",
-    "portal/restoring.py:report": "asks first whether there is anything to report; tested with the restore",
 }
 BAD = ["", "            ", "x", "xxxxxxxxxxxx", "..............", "short one"]
 
@@ -69,6 +68,7 @@ TRIED: dict[str, Verb] = {
     "cloudtrail/transitions.py:enter_in_directory": lambda f, r: trails.enter_in_directory(SERVICE, by=f.administrator, reason=r),
     "cloudtrail/transitions.py:end_in_directory": lambda f, r: trails.end_in_directory(trails.enter_in_directory(SERVICE | {"identifier": f"{uuid.uuid4()}.amazonaws.com"}, by=f.administrator, reason="who answers for it").pk, clock.now().date(), by=f.administrator, reason=r),
     "portal/posture.py:propose": lambda f, r: posture.propose({}, by=f.approver, why=r),
+    "portal/restoring.py:report": lambda f, r: restoring.report(by=f.administrator, reason=r),
     "records/drafts.py:take_over": lambda f, r: drafts.take_over(f.record("FS-0001").draft, by=f.author, reason=r),
     "records/transitions.py:recall": lambda f, r: versions.recall(f.version("VP-0001"), by=f.author, reason=r),
     "records/transitions.py:retire": lambda f, r: versions.retire(f.version("URS-0001"), by=f.approver, reason=r),

@@ -16,7 +16,7 @@ from audit.models import Access
 from portal import anchoring
 from signatures.models import PortalKey
 from tests import firm as building
-from tests.conftest import ROOT, clone, point_at, superuser
+from tests.conftest import ROOT, TestClock, clone, point_at, superuser
 
 VERIFIER = ROOT / "verifier" / "countersign_verify.py"
 TABLES = ("audit_entry", "audit_rowchange", "audit_link", "audit_access", "audit_checkpoint")
@@ -81,6 +81,22 @@ def on_copy(of: str):
         at(of, origin)
         with superuser() as raw:
             raw.execute(f'DROP DATABASE "{copy}" WITH (FORCE)')
+
+
+@contextmanager
+def restore(firm, acts: int = 3):
+    """The firm on an earlier state of its database, of which the anchors know more."""
+    anchoring.checkpoint()
+    here, origin = database(), settings.TRAIL_ORIGIN
+    with on_copy(here) as copy:
+        at(here, origin)
+        for number in range(acts):
+            act(firm, f"Name {number}")
+        anchoring.checkpoint()
+        at(copy, origin)
+        TestClock().next_code()
+        anchoring.at_start()
+        yield
 
 
 def at(name: str, origin: str) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 
 import psycopg
 import pytest
@@ -17,9 +18,10 @@ from django.db import connection
 
 from audit import checkpoints, exporting, reading, trail
 from audit.models import Checkpoint
-from portal import anchoring
+from portal import anchoring, restoring
 from signatures import sealing
 from storage import anchors
+from tests import acts
 from tests.conftest import superuser
 from tests.verifier.bench import (
     VERIFIER,
@@ -31,6 +33,7 @@ from tests.verifier.bench import (
     dba,
     on_copy,
     portal_says,
+    restore,
     verifier,
 )  # fmt: skip
 
@@ -303,6 +306,39 @@ def test_compliance_two_checkpoints_with_one_number_are_a_split_view(anchored, t
     anchors.configured().write(last.number, checkpoints.Signed(note, key_id[:8], signature).data(), now=last.at)
     assert any("split view" in said for said in Files(tmp_path).says())
     assert any("two histories" in doubt for doubt in anchoring.compare().doubts)
+
+
+@pytest.mark.compliance("F24", "DBA")
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        ({}, "once more: it answered for another gap"),
+        ({"report": "RST-0002", "anchor": 2}, "which is about another checkpoint than the one before"),
+        ({"report": "RST-0002", "lost_to": 10**6}, "which is about another checkpoint than the one before"),
+    ],
+    ids=["the same report", "another anchor", "more links"],
+)
+def test_compliance_a_report_excuses_one_gap_once(firm, tmp_path, other, said):
+    with restore(firm):
+        report = restoring.report(by=firm.administrator, reason="The disk failed; the backup was put back")
+        acts.sign(firm.approver, report)
+        made = anchoring.checkpoint()
+        last = checkpoints.read(made.note.encode()).note
+        previous = hashlib.sha256(made.note.encode()).hexdigest()
+        again = replace(last.restored, **({"anchor": last.number, "lost_to": last.size} | other))
+        note = replace(last, number=last.number + 1, previous=previous, restored=again)
+        key_id, signature = anchoring.PortalKeys().sign(note.body())
+        good = Files(tmp_path)
+        assert good.says() == [] and len(good.verify()["lost"]) == 1
+        (good.notes / f"{note.number:012}.txt").write_bytes(checkpoints.Signed(note, key_id[:8], signature).data())
+        assert [sentence for sentence in good.says() if said in sentence]
+        assert len(good.verify()["lost"]) == 1
+
+
+def test_notes_of_a_trail_whose_origin_goes_on_from_this_one_are_not_looked_at(files):
+    (files.notes / "site2").mkdir()
+    (files.notes / "site2" / "000000000001.txt").write_bytes(b"of another portal")
+    assert files.says() == []
 
 
 @pytest.mark.compliance("F28")
