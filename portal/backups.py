@@ -16,12 +16,13 @@ from pathlib import Path
 
 import psycopg
 from django.conf import settings
-from django.db import connection, connections
+from django.db import connections
+from django.db.migrations.loader import MigrationLoader
 from psycopg.conninfo import make_conninfo
 
 from audit import checkpoints, clock, rights
 from audit.checkpoints import Comparison
-from portal import anchoring, embedded
+from portal import anchoring, embedded, restoring
 
 VARIABLES = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "password": "PGPASSWORD", "dbname": "PGDATABASE",
              "sslmode": "PGSSLMODE", "sslrootcert": "PGSSLROOTCERT"}  # fmt: skip
@@ -49,26 +50,58 @@ def backup(file: Path) -> Backup:
     """Write the whole database to `file`, and what it holds to `file`.json. Raises NotDone."""
     if file.exists():
         raise NotDone(f"{file} is there already: a backup is never written over another one.")
-    with _snapshot() as (snapshot, links, head):
-        _run("pg_dump", "--format=custom", f"--snapshot={snapshot}", f"--file={file}")
-    file.chmod(0o600)
-    made = Backup(
-        _sha256(file),
-        file.stat().st_size,
-        links,
-        head,
-        settings.TRAIL_ORIGIN,
-        clock.now().isoformat(),
-        settings.VERSION,
-    )
-    _beside(file).write_text(json.dumps(asdict(made), indent=2) + "\n")
+    with _unfinished(file) as part:
+        with _snapshot() as (snapshot, links, head):
+            # Sessions are left out: with a backup nobody goes on in somebody's log-in.
+            _run(
+                "pg_dump",
+                "--format=custom",
+                "--exclude-table-data=django_session",
+                f"--snapshot={snapshot}",
+                f"--file={part}",
+            )
+        made = Backup(
+            _sha256(part),
+            part.stat().st_size,
+            links,
+            head,
+            settings.TRAIL_ORIGIN,
+            clock.now().isoformat(),
+            settings.VERSION,
+        )
+        _beside(file).write_text(json.dumps(asdict(made), indent=2) + "\n")
+        part.rename(file)
     return made
 
 
-def restore(file: Path) -> tuple[Backup, Comparison | None]:
-    """Put a backup into the empty database that the settings name, and compare it with its anchors; None where those could
-    not be read. Where it is behind, the portal is read-only from its first moment on. What the file beside it says is held
-    against the database itself. Raises NotDone."""
+@contextmanager
+def _unfinished(file: Path) -> Iterator[Path]:
+    """A file under another name, readable by nobody else from its first byte on. It goes where the block does not rename it."""
+    part = file.with_name(f"{file.name}.part")
+    try:
+        part.unlink(missing_ok=True)
+        os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        yield part
+    except OSError as error:
+        raise NotDone(f"The backup cannot be written: {error}") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What was put back, and what the anchors say of it: None where they could not be read, or where the schema is that of an
+    `older` release and has to be migrated first."""
+
+    told: Backup
+    compared: Comparison | None
+    older: bool = False
+
+
+def restore(file: Path) -> Outcome:
+    """Put a backup into the empty database that the settings name, and compare it with its anchors. Where it is behind, or they
+    cannot be read, the portal is read-only from its first moment on. What the file beside it says is held against the database
+    itself. Raises NotDone."""
     try:
         told = Backup(**json.loads(_beside(file).read_text()))
     except (OSError, ValueError, TypeError) as error:
@@ -88,9 +121,25 @@ def restore(file: Path) -> tuple[Backup, Comparison | None]:
             f"What was restored is not what was backed up: the database has {links:,} links, head {head}; {_beside(file)} says"
             f" {told.links:,} links, head {told.head}. Let nobody work with this database."
         )
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT audit_begin_era()")
-    return told, anchoring.watch_over()
+    anchoring.begin_era()
+    restoring.end_sittings()
+    if _older():
+        return Outcome(told, None, older=True)
+    return Outcome(told, anchoring.watch_over(restored=True))
+
+
+def _older() -> bool:
+    """Has this release migrations that the database has not seen? Then it must not read or write there yet. Raises NotDone
+    where it is the other way round."""
+    loader = MigrationLoader(connections["owner"])
+    seen = set(loader.applied_migrations)
+    if newer := sorted(seen - set(loader.disk_migrations) - set(loader.replacements)):
+        app, name = newer[0]
+        raise NotDone(
+            f"The backup is of a newer release: this one does not know its migration {app} {name}. Put the release of the"
+            " backup in place, and restore into another empty database."
+        )
+    return bool(set(loader.graph.nodes) - seen)
 
 
 @contextmanager

@@ -3,19 +3,22 @@
 import io
 import json
 import os
+import stat
+import subprocess
 from contextlib import contextmanager
 from dataclasses import replace
 
 import psycopg
 import pytest
 from django.conf import settings
+from django.contrib.sessions.models import Session
 from django.core.management import CommandError, call_command
 from django.db import IntegrityError, transaction
 
-from accounts.models import Area
+from accounts.models import Area, Sitting
 from audit import chain, checkpoints, rows, trail
 from audit.models import Era
-from portal import anchoring
+from portal import anchoring, backups
 from signatures import checking
 from signatures.models import Signature
 from storage import anchors
@@ -69,7 +72,9 @@ def test_compliance_a_backup_brings_everything_back_and_every_proof_holds(firm, 
             "audit_rowchange",
             "audit_alarm",
             "audit_era",
-        }  # the comparison may have said something
+            "django_session",
+            "accounts_sitting",
+        }  # the comparison may have said something, and nobody is logged in any more
         after = everything()
         assert {name for name in before if before[name] != after[name]} <= held
         assert checkpoints.head()[0] >= head[0] and chain.walk().fault is None and trail.held() is None
@@ -160,6 +165,125 @@ def test_compliance_a_restore_tells_what_is_doubtful_in_the_bucket_and_does_not_
         said, why = restored(tmp_path / "night.dump")
     assert "There are two checkpoints 1: somebody tells two histories." in said
     assert "Let nobody work" in why
+
+
+@pytest.mark.compliance("11.10(d)", "11.10(c)")
+def test_compliance_after_a_restore_no_cookie_of_before_opens_the_portal(people, tmp_path):
+    """Who was logged in when the backup was made may have left the firm since."""
+    make_buckets()
+    anchoring.checkpoint()
+    client = people.client(people.inspector)
+    assert client.get("/audit/").status_code == 200
+    session = Session.objects.get()
+    call_command("backup", str(tmp_path / "night.dump"), stdout=io.StringIO())
+    program = backups._program("pg_restore")
+    made = subprocess.run([program, "--file=-", str(tmp_path / "night.dump")], capture_output=True, check=True).stdout
+    assert session.session_key.encode() not in made, "nobody takes a log-in out of a backup"
+    with empty_beside():
+        assert restored(tmp_path / "night.dump")[1] == ""
+        assert not Sitting.objects.filter(ended_at__isnull=True).exists()
+        session.save(force_insert=True)  # as an older backup would have brought it back
+        assert client.get("/audit/").status_code == 302
+
+
+@pytest.mark.compliance("11.10(d)")
+def test_compliance_sessions_that_an_older_backup_holds_are_emptied(people, tmp_path, monkeypatch):
+    make_buckets()
+    anchoring.checkpoint()
+    people.client(people.inspector).get("/audit/")
+    run = backups._run
+    with monkeypatch.context() as older:
+        older.setattr(backups, "_run", lambda *args: run(*(arg for arg in args if "django_session" not in arg)))
+        call_command("backup", str(tmp_path / "night.dump"), stdout=io.StringIO())
+    with empty_beside():
+        assert restored(tmp_path / "night.dump")[1] == "" and not Session.objects.exists()
+
+
+@pytest.mark.compliance("11.10(c)")
+def test_compliance_a_backup_is_readable_by_its_owner_alone_from_its_first_byte_on(people, tmp_path, monkeypatch):
+    run, seen = backups._run, []
+
+    def look(program, *arguments):
+        run(program, *arguments)
+        seen.extend((path.name, stat.S_IMODE(path.stat().st_mode)) for path in tmp_path.iterdir())
+
+    monkeypatch.setattr(backups, "_run", look)
+    mask = os.umask(0o022)
+    try:
+        backups.backup(tmp_path / "night.dump")
+    finally:
+        os.umask(mask)
+    assert seen == [("night.dump.part", 0o600)]
+    assert stat.S_IMODE((tmp_path / "night.dump").stat().st_mode) == 0o600
+
+
+def test_a_backup_that_fails_leaves_no_file_that_looks_whole(people, tmp_path, monkeypatch):
+    def cut_off(program, *arguments):
+        (tmp_path / "night.dump.part").write_bytes(b"half of it")
+        raise backups.NotDone("pg_dump ended with 1: no space left")
+
+    with monkeypatch.context() as full:
+        full.setattr(backups, "_run", cut_off)
+        with pytest.raises(CommandError, match="no space left"):
+            call_command("backup", str(tmp_path / "night.dump"))
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(CommandError, match="cannot be written"):
+        call_command("backup", str(tmp_path / "nowhere" / "night.dump"))
+    (tmp_path / "night.dump.part").write_bytes(b"of one that was killed")
+    backups.backup(tmp_path / "night.dump")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["night.dump", "night.dump.json"]
+
+
+@contextmanager
+def migrations(change, undo):
+    """This release's database, as if it had seen other migrations."""
+    with psycopg.connect(os.environ["MIGRATE_DATABASE_URL"]) as owner:
+        owner.execute(change)
+    yield
+    with psycopg.connect(os.environ["MIGRATE_DATABASE_URL"]) as owner:
+        owner.execute(undo)
+
+
+@pytest.mark.compliance("11.10(c)", "11.10(a)")
+def test_compliance_a_backup_of_an_older_release_is_migrated_before_it_is_compared(people, tmp_path):
+    make_buckets()
+    anchoring.checkpoint()
+    unseen, seen = "DELETE FROM django_migrations WHERE app = 'sops'", "SELECT 1"
+    with psycopg.connect(os.environ["MIGRATE_DATABASE_URL"]) as owner:
+        rows_of = owner.execute("SELECT app, name, applied FROM django_migrations WHERE app = 'sops'").fetchall()
+    with migrations(unseen, seen):
+        call_command("backup", str(tmp_path / "night.dump"), stdout=io.StringIO())
+    head = checkpoints.head()
+    with empty_beside():
+        said, why = restored(tmp_path / "night.dump")
+        assert "by release 0.1.0, as its file says; this is release 0.1.0" in said
+        assert "of an older release: run manage.py migrate, then manage.py compare_anchors" in why
+        assert checkpoints.head() == head, "nothing is read or written by code of another release"
+        with psycopg.connect(os.environ["MIGRATE_DATABASE_URL"]) as owner:
+            owner.cursor().executemany(
+                "INSERT INTO django_migrations (app, name, applied) VALUES (%s, %s, %s)", rows_of
+            )
+        compared = io.StringIO()
+        call_command("compare_anchors", stdout=compared)
+        assert "The database agrees with checkpoint 1" in compared.getvalue()
+        settings.ANCHOR_BUCKET, bucket = "no-such-bucket", settings.ANCHOR_BUCKET
+        try:
+            with pytest.raises(CommandError, match="read-only until they can be"):
+                call_command("compare_anchors")
+        finally:
+            settings.ANCHOR_BUCKET = bucket
+        assert trail.held() is not None
+
+
+@pytest.mark.compliance("11.10(a)")
+def test_compliance_a_backup_of_a_newer_release_is_not_served(people, tmp_path):
+    make_buckets()
+    anchoring.checkpoint()
+    newer = "INSERT INTO django_migrations (app, name, applied) VALUES ('audit', '9999_later', now())"
+    with migrations(newer, "DELETE FROM django_migrations WHERE name = '9999_later'"):
+        call_command("backup", str(tmp_path / "night.dump"), stdout=io.StringIO())
+    with empty_beside():
+        assert "does not know its migration audit 9999_later" in restored(tmp_path / "night.dump")[1]
 
 
 @pytest.mark.compliance("11.10(c)", "11.10(a)")

@@ -2,15 +2,18 @@
 
 Exit 0 where they agree and nothing about them is in doubt; 1 where the database is behind them or tells another history (the
 portal is then read-only until a restore report is signed), where there are none, where one of them is in doubt, where they could
-not be read, where what was restored is not what was backed up, or where nothing was restored.
+not be read (the portal is then read-only until they can be), where the backup is of an older release and has to be migrated
+before it is compared, where what was restored is not what was backed up, or where nothing was restored.
 """
 
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from portal import backups
+from portal.management.commands.compare_anchors import judge
 
 
 class Command(BaseCommand):
@@ -22,17 +25,17 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            told, compared = backups.restore(options["file"])
+            done = backups.restore(options["file"])
         except backups.NotDone as error:
             raise CommandError(str(error)) from error
+        told, compared = done.told, done.compared
         self.stdout.write(
-            f"Restored: {told.links:,} links, head {told.head}. Backed up {told.made_at}, as its file says."
+            f"Restored: {told.links:,} links, head {told.head}. Backed up {told.made_at} by release {told.release}, as its file"
+            f" says; this is release {settings.VERSION}."
         )
-        if compared is None:
-            raise CommandError("The anchors could not be read: compare before you let anybody work.")
-        for sentence in (compared.sentence, *compared.doubts):
-            self.stdout.write(sentence)
-        if compared.stops:
-            raise CommandError("The portal is read-only until a restore report is signed: see Audit, Checkpoints.")
-        if compared.state != "agrees" or compared.doubts:
-            raise CommandError("The anchors do not vouch for this database. Let nobody work before it is known why.")
+        if done.older:
+            raise CommandError(
+                "The database is of an older release: run manage.py migrate, then manage.py compare_anchors, and let nobody"
+                " work before."
+            )
+        judge(self.stdout.write, compared)
