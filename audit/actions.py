@@ -8,6 +8,7 @@ class Action(TextChoices):
 
     # audit
     ACCESS_SEALED = "access.sealed", "sealed"
+    CHAIN_WALKED = "chain.walked", "walked the chain of"
     SYSTEM_MIGRATED = "system.migrated", "migrated"
     REQUEST_REFUSED = "request.refused", "was refused a request about"
     HOLD_BEGUN = "hold.begun", "made read-only"

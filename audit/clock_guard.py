@@ -31,11 +31,14 @@ SELECT clock_timestamp(), audit_now(), greatest(
     (SELECT max(at) FROM audit_entry), (SELECT at FROM audit_checkpoint ORDER BY number DESC LIMIT 1)),
   kept.standing, kept.at, EXISTS (
     SELECT FROM (SELECT DISTINCT ON (source) standing FROM audit_clockreading
-                 WHERE at > audit_now() - make_interval(secs => %s) AND source <> %s ORDER BY source, id DESC) other
+                 WHERE at BETWEEN audit_now() - make_interval(secs => %s) AND audit_now() AND source <> %s
+                 ORDER BY source, id DESC) other
     WHERE standing = %s)
 FROM (VALUES (1)) AS once LEFT JOIN LATERAL (
   SELECT standing, at FROM audit_clockreading WHERE source = %s ORDER BY id DESC LIMIT 1) kept ON TRUE
 """
+# Number and time are the database's; the role may not name them.
+KEEP = "INSERT INTO audit_clockreading (source, standing, offset_us, within_us, step_us) VALUES (%s, %s, %s, %s, %s)"
 
 
 @dataclass(frozen=True)
@@ -106,15 +109,15 @@ def observe(role: str = "web") -> Reading:
     changed = reading.kept != reading.standing
     old = reading.kept_at is None or reading.at - reading.kept_at > often
     if changed or old or reading.standing == Standing.STEPPED:
-        ClockReading.objects.create(
-            source=reading.source,
-            standing=reading.standing,
-            offset_us=_microseconds(reading.offset),
-            within_us=_microseconds(reading.within),
-            step_us=_microseconds(reading.step),
-        )
+        _keep(reading)
         _tell(reading, changed)
     return reading
+
+
+def _keep(reading: Reading) -> None:
+    spans = [_microseconds(span) for span in (reading.offset, reading.within, reading.step)]
+    with connection.cursor() as cursor:
+        cursor.execute(KEEP, [reading.source, reading.standing, *spans])
 
 
 def fault() -> str:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 # What begins and what ends the time in which the portal is read-only; the newer of the two counts.
 HOLDS = (Action.HOLD_BEGUN, Action.HOLD_ENDED)
+# How the names of acts and of kinds are written, whoever writes them.
+ACTION, KIND = r"^[a-z_]+\.[a-z_]+$", r"^[a-z_]+$"
 
 
 class Entry(models.Model):
@@ -41,6 +43,10 @@ class Entry(models.Model):
             models.Index(fields=["action", "id"]),
             models.Index(fields=["at"]),
             models.Index(fields=["id"], name="audit_entry_holds", condition=models.Q(action__in=HOLDS)),
+        ]
+        constraints = [
+            models.CheckConstraint(name="entry_action_is_a_name", condition=models.Q(action__regex=ACTION)),
+            models.CheckConstraint(name="entry_kind_is_a_name", condition=models.Q(subject_kind__regex=KIND)),
         ]
 
     def __str__(self) -> str:
@@ -177,6 +183,7 @@ class Alarm(models.Model):
         CLOCK_STEP = "clock_step", "Clock stepped back"
         CLOCK_SKEW = "clock_skew", "Clocks apart"
         CHAIN_BROKEN = "chain_broken", "Audit trail broken"
+        CHECK_MISSED = "check_missed", "Check of the trail missed"
         ANCHOR_BEHIND = "anchor_behind", "Database behind its anchor"
         ANCHOR_UNWRITABLE = "anchor_unwritable", "Checkpoint not written"
         STATEMENT_NOT_ARCHIVED = "statement_not_archived", "Signature not archived"

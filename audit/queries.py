@@ -48,7 +48,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     ),
     "Storage and CloudTrail": ("bucket.", "posture.", "trail.", "events.", "directory."),
     "Alarms and reviews": ("alarm.", "review."),
-    "System": ("access.", "system.", "job.", "request.", "hold.", "restore."),
+    "System": ("access.", "chain.", "system.", "job.", "request.", "hold.", "restore."),
 }
 """Beginnings of action names, by the word that a filter offers. "By people" and "Refused" cut across them all."""
 BY_PEOPLE, REFUSED = "By people", "Refused"

@@ -8,7 +8,13 @@ from django.db.backends.utils import CursorWrapper
 # Written by triggers and functions of the owner alone.
 READ_ONLY = ("audit_rowchange", "audit_link", "audit_era", "django_migrations")
 # What the database gives to a row, and nobody who inserts one.
-GIVEN = {"audit_entry": {"id", "at", "xact"}, "audit_access": {"id", "at", "xact", "canonical"}}
+GIVEN = {
+    "audit_entry": {"id", "at", "xact"},
+    "audit_access": {"id", "at", "xact", "canonical"},
+    "audit_clockreading": {"id", "at"},
+}
+# Called by the portal, and by nobody else who may log in.
+OF_APPLICATION = ("audit_begin_era()",)
 # Whoever reads these could go on in somebody's session. The columns that guards keep secret are left out as well.
 NOT_READ = ("django_session",)
 
@@ -42,6 +48,9 @@ def grant(connection: BaseDatabaseWrapper, application: str, reader: str) -> Non
         cursor.execute(OF_TRIGGERS)
         for (function,) in cursor.fetchall():
             cursor.execute(f"REVOKE ALL ON FUNCTION {function} FROM PUBLIC")
+        for function in OF_APPLICATION:
+            cursor.execute(f"REVOKE ALL ON FUNCTION {function} FROM PUBLIC")
+            cursor.execute(f"GRANT EXECUTE ON FUNCTION {function} TO {name(application)}")
         if reader in known:
             cursor.execute(f"GRANT USAGE ON SCHEMA public TO {name(reader)}")
         cursor.execute(TABLES)
@@ -116,6 +125,9 @@ MUST = {
     "chooses neither number nor time nor transaction of an entry or a reading": """
         SELECT NOT bool_or(has_column_privilege(name, given, 'INSERT'))
         FROM unnest(ARRAY['audit_entry', 'audit_access']) AS name, unnest(ARRAY['id', 'at', 'xact']) AS given""",
+    "chooses neither number nor time of what a clock said": """
+        SELECT NOT bool_or(has_column_privilege('audit_clockreading', given, 'INSERT'))
+        FROM unnest(ARRAY['id', 'at']) AS given""",
     "puts no function of the portal's triggers to a table of its own": """
         SELECT NOT bool_or(has_function_privilege(oid, 'EXECUTE')) FROM pg_proc
         WHERE pronamespace = 'public'::regnamespace AND prorettype = 'trigger'::regtype""",

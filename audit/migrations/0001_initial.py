@@ -111,6 +111,7 @@ class Migration(migrations.Migration):
                             ("clock_step", "Clock stepped back"),
                             ("clock_skew", "Clocks apart"),
                             ("chain_broken", "Audit trail broken"),
+                            ("check_missed", "Check of the trail missed"),
                             ("anchor_behind", "Database behind its anchor"),
                             ("anchor_unwritable", "Checkpoint not written"),
                             ("statement_not_archived", "Signature not archived"),
@@ -228,6 +229,14 @@ class Migration(migrations.Migration):
                         condition=models.Q(("action__in", ("hold.begun", "hold.ended"))),
                         fields=["id"],
                         name="audit_entry_holds",
+                    ),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("action__regex", "^[a-z_]+\\.[a-z_]+$")), name="entry_action_is_a_name"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("subject_kind__regex", "^[a-z_]+$")), name="entry_kind_is_a_name"
                     ),
                 ],
             },
