@@ -3,14 +3,17 @@
 The trail's own chain is `audit.chain`'s matter; this is for whoever changed a row with the triggers switched off.
 """
 
+import json
 from collections.abc import Collection
+from functools import partial
 from typing import Any
 
-import orjson
 from django.db import connection
 
 SECRET = "[secret]"  # noqa: S105 what the trail keeps in place of one
 Row = dict[str, Any]
+# Numbers as they are written: whatever a table holds can be read, and 5 is not 5.0.
+read = partial(json.loads, parse_int=str, parse_float=str)
 
 
 def differences(kind: str, identity: str, *, leave: Collection[str] = ()) -> list[str]:
@@ -45,7 +48,7 @@ def _recorded(kind: str, identity: str, leave: Collection[str]) -> dict[str, dic
         )
         for table, key, operation, new in cursor.fetchall():
             row = rows.setdefault(table, {})
-            row[key] = None if operation == "delete" else (row.get(key) or {}) | orjson.loads(new)
+            row[key] = None if operation == "delete" else (row.get(key) or {}) | read(new)
     return rows
 
 
@@ -60,4 +63,4 @@ def _present(table: str, keys: Collection[str]) -> dict[str, Row]:
             f" WHERE {name(column)}::text = ANY(%s)",
             [list(keys)],
         )
-        return {key: orjson.loads(row) for key, row in cursor.fetchall()}
+        return {key: read(row) for key, row in cursor.fetchall()}

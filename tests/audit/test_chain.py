@@ -84,6 +84,7 @@ CHANGE_COLUMNS = ["at", "xact", "table", "row", "operation", "subject_kind", "su
 OTHER = {
     "at": "now()",
     "xact": "xact + 1",
+    "action": "'area.forged'",
     "detail": "'{\"other\": 1}'",
     "old": "'{\"other\": 1}'",
     "new": "'{\"other\": 1}'",
@@ -195,6 +196,9 @@ def test_the_command_says_in_a_sentence_whether_the_chain_holds(people):
     fault = chain.walk().fault
     assert plainly() == (1, f"The chain is broken after {fault.seq - 1} links. {fault.sentence}\n")
     assert plainly("--hashes-only")[0] == 0
+    with dba(name_of_database()) as connection:
+        connection.execute("UPDATE audit_entry SET reason = 'forged' WHERE id = (SELECT min(id) + 1 FROM audit_entry)")
+    assert plainly()[1].count("The column reason of entry") == 2
 
 
 def test_who_waits_for_the_walk_is_told_how_far_it_is(people, monkeypatch):
@@ -237,3 +241,43 @@ def test_the_walk_sees_one_snapshot_while_others_write(people):
     with transaction.atomic():
         trail.record(Action.AREA_CHANGED, people.laboratory, by=people.author)
     assert chain.walk().fault is None
+
+
+@pytest.mark.compliance("11.10(a)", "11.10(e)", "DBA")
+def test_compliance_a_fault_hides_no_other_fault_behind_it(people):
+    """Nobody makes one loud fault to have peace for another one."""
+    some_reading(people)
+    sealed_rows()
+    with dba(name_of_database()) as raw:
+        raw.execute("UPDATE audit_entry SET reason = 'forged' WHERE id = (SELECT min(id) + 1 FROM audit_entry)")
+        raw.execute("UPDATE audit_entry SET actor_name = 'Mallory' WHERE id = (SELECT max(id) FROM audit_entry)")
+        raw.execute("UPDATE audit_link SET hash = sha256(hash) WHERE seq = 30")
+        raw.execute("UPDATE audit_access SET actor_name = 'Mallory'")
+    walk = chain.walk()
+    said = " ".join(fault.sentence for fault in walk.further)
+    assert "The column reason" in walk.fault.sentence and walk.links == walk.fault.seq - 1
+    assert "The hash of link 30" in said and "The hash of link 31" in said and "The hash of link 32" not in said
+    assert "The column actor_name of entry" in said and "The columns of access" in said
+
+
+def test_a_walk_names_some_faults_and_not_all(people):
+    with dba(name_of_database()) as raw:
+        raw.execute("UPDATE audit_entry SET reason = 'forged'")
+        raw.execute("UPDATE audit_rowchange SET operation = 'forged'")
+    walk = chain.walk()
+    assert len([walk.fault, *walk.further]) == chain.MOST < RowChange.objects.count()
+
+
+def test_large_links_are_shared_out_over_several_values(people, monkeypatch):
+    told: list[int] = []
+    monkeypatch.setattr(chain, "BYTES", 1000)
+    walk = chain.walk(on_batch=told.append)
+    assert walk.fault is None and told[-1] == walk.links and len(told) > walk.links / 10
+
+
+def test_a_reading_that_cannot_be_read_is_a_fault_and_ends_no_walk(people):
+    some_reading(people)
+    with dba(name_of_database()) as raw:
+        raw.execute("UPDATE audit_access SET detail = '{\"n\":1e5000}' WHERE id = (SELECT min(id) FROM audit_access)")
+    assert "are not what was written" in chain.walk().fault.sentence
+    assert reading.span_hash(0, chain.LAST)[0] == 3

@@ -1,6 +1,7 @@
-"""Walk the chain of the audit trail and compare its columns. Exit 0, or 1 with the first bad entry."""
+"""Walk the chain of the audit trail and compare its columns. Exit 0, or 1 with the first bad entry and some further ones."""
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
@@ -18,13 +19,12 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         walk = chain.walk(columns=not options["hashes_only"])
         if options["json"]:
-            fault = walk.fault and {"where": walk.fault.where, "seq": walk.fault.seq, "sentence": walk.fault.sentence}
-            self.stdout.write(
-                json.dumps({"ok": walk.fault is None, "links": walk.links, "head": walk.head, "fault": fault})
-            )
+            self.stdout.write(json.dumps({"ok": walk.fault is None, **asdict(walk)}))
         elif walk.fault is None:
             self.stdout.write(f"The chain holds: {walk.links} links, head {walk.head}.")
         else:
             self.stdout.write(f"The chain is broken after {walk.links} links. {walk.fault.sentence}")
+            for fault in walk.further:
+                self.stdout.write(f"  {fault.sentence}")
         if walk.fault is not None:
             raise SystemExit(1)
