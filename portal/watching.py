@@ -4,36 +4,59 @@ It goes on where it stopped, in the order of the chain, and moves its place in t
 twice, or by two workers at once, it raises nothing twice.
 """
 
+import logging
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
+from typing import Any
 
 from django.db import transaction
 
 from accounts.models import Lockout, User
 from accounts.roles import Role
 from accounts.transitions import OWN_ACCOUNT
-from audit import alarms, clock, clock_guard, trail
+from audit import alarms, clock, clock_guard, reading, trail
 from audit.actions import Action
 from audit.alarms import Kind, clear, raise_alarm
 from audit.models import Entry, Link, Watch
 from portal import alarm_mail, chain_walk
 from records.models import Verification
 
+log = logging.getLogger(__name__)
 ALARMS = "alarms"
 BATCH = 2000
 IN_A_ROW, WITHIN = 3, timedelta(minutes=15)
 REFUSED_SIGNINGS = (Action.SIGNATURE_REFUSED, Action.CONFIRMATION_REFUSED)
+UNWALKED_FOR, UNSEALED_FOR = timedelta(days=2), timedelta(minutes=30)
+SAID = 300  # letters of an error in an alarm
 STRANGERS = trail.Subject("username", "", "user names that nobody has")
 
 
-def watch() -> int:
-    """One round: clocks, what is new on the trail, locks, mails. Returns how many links were read."""
-    clock_guard.observe("worker")
-    read = read_on()
-    look_at_locks()
-    chain_walk.ask_if_due()
-    alarm_mail.ask()
-    return read
+def watch() -> None:
+    """One round. Each part by itself: one that fails is told, and keeps no other from looking."""
+    parts: dict[str, Callable[[], Any]] = {
+        "clocks": partial(clock_guard.observe, "worker"),
+        "trail": read_on,
+        "locks": look_at_locks,
+        "walks": chain_walk.ask_if_due,
+        "checks": look_at_checks,
+        "mails": alarm_mail.ask,
+    }
+    for name, part in parts.items():
+        about = trail.Subject("watch", name, f"the watch over {name}")
+        try:
+            part()
+            clear(Kind.CHECK_MISSED, about, "It works again.")
+        except Exception as error:
+            log.exception("the watch over %s failed", name)
+            _missed(about, f"The watch over {name} fails: {error}"[:SAID])
+
+
+def _missed(about: trail.Subject, sentence: str) -> None:
+    """Once, as long as it stands: who looks every few seconds need not say it every few seconds."""
+    standing = alarms.open_alarms().filter(kind=Kind.CHECK_MISSED, subject_kind=about.kind, subject_id=about.id)
+    if not standing.filter(cleared_at__isnull=True).exists():
+        raise_alarm(Kind.CHECK_MISSED, about, sentence)
 
 
 # The trail ------------------------------------------------------------------------------------------------------------
@@ -46,13 +69,26 @@ def read_on() -> int:
         place = Watch.objects.select_for_update(no_key=True).get(name=ALARMS)
         links = list(Link.objects.filter(seq__gt=place.seq).order_by("seq").values_list("seq", "entry_id")[:BATCH])
         entries = Entry.objects.in_bulk([entry for _, entry in links if entry])
-        for _, entry in links:
-            if entry in entries and (rule := RULES.get(entries[entry].action)):
-                rule(entries[entry])
+        for _, number in links:
+            if number in entries:
+                _judge(entries[number])
         if links:
             place.seq = links[-1][0]
             place.save(update_fields=["seq"])
     return len(links)
+
+
+def _judge(entry: Entry) -> None:
+    """What follows from one entry. One that no rule can read is told, and keeps none behind it from being read."""
+    if (rule := RULES.get(entry.action)) is None:
+        return
+    try:
+        with transaction.atomic():
+            rule(entry)
+    except Exception as error:
+        log.exception("entry %s was not judged", entry.pk)
+        about = trail.Subject("entry", str(entry.pk), f"entry {entry.pk}")
+        _missed(about, f"Entry {entry.pk} could not be judged, look at it: {error}"[:SAID])
 
 
 def _head() -> int:
@@ -158,3 +194,23 @@ def look_at_locks() -> None:
         if key not in locked:
             about = trail.Subject(alarm.subject_kind, alarm.subject_id, alarm.subject_label)
             clear(Kind.LOCK_OUT, about, "The lock is over.")
+
+
+# Checks that are due -----------------------------------------------------------------------------------------------------
+
+
+def look_at_checks() -> None:
+    """The walk of the chain and the seal of the reading log: what does not take place finds nothing, and says nothing either."""
+    now = clock.now()
+    first = Entry.objects.order_by("id").values_list("at", flat=True).first()
+    _, last = chain_walk.latest()
+    walked = last.at if last else first
+    if walked and now - walked > UNWALKED_FOR:
+        _missed(chain_walk.CHAIN, "For two days no walk of the audit trail has come to its end.")
+    else:
+        clear(Kind.CHECK_MISSED, chain_walk.CHAIN, "A walk came to its end.")
+    unsealed = reading.unsealed_since()
+    if unsealed and now - unsealed > UNSEALED_FOR:
+        _missed(reading.SUBJECT, f"The reading log has not been sealed since {unsealed:%d %b %Y %H:%M} UTC.")
+    else:
+        clear(Kind.CHECK_MISSED, reading.SUBJECT, "The reading log is sealed.")

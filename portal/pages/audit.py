@@ -208,6 +208,7 @@ class Walked:
     to: int
     at: datetime
     fault: dict[str, Any] | None
+    further: int
     links: int
     oldest: datetime | None
 
@@ -219,7 +220,8 @@ class Walked:
     @property
     def say(self) -> str:
         if self.fault:
-            return f"The chain did not hold when it was walked last, {utc(self.at)}. {self.fault['sentence']}"
+            others = f" {self.further} further faults were found." if self.further else ""
+            return f"The chain did not hold when it was walked last, {utc(self.at)}. {self.fault['sentence']}{others}"
         return f"The chain held when it was walked last, {utc(self.at)}, up to link {self.to:,}."
 
     @property
@@ -233,20 +235,19 @@ class Walked:
         return f"{came} came since and {'is' if self.links == 1 else 'are'} not walked yet{first}."
 
 
-def walked(done: Any) -> Walked | None:
-    """What the last walk says today; in one query."""
-    if not done or not done.result:
+def walked(done: chain_walk.Walked | None) -> Walked | None:
+    """What the last walk says today; in one query. The entry that tells of it came after it, and is not counted."""
+    if done is None:
         return None
-    to = done.result["links"]
     newest = Link.objects.order_by("-seq").values("seq")[:1]
     at = Coalesce(
         Subquery(Entry.objects.filter(pk=OuterRef("entry_id")).values("at")[:1]),
         Subquery(RowChange.objects.filter(pk=OuterRef("change_id")).values("at")[:1]),
     )
-    rows = Link.objects.filter(seq__gt=to).order_by("seq").annotate(at=at, newest=Subquery(newest))
-    first = rows.values_list("at", "newest").first()
-    oldest, last = first or (None, to)
-    return Walked(to, done.finished_at, done.result["fault"], last - to, oldest)
+    since = Link.objects.filter(~Q(entry_id=done.entry) | Q(entry_id=None), seq__gt=done.links)
+    rows = since.order_by("seq").annotate(at=at, newest=Subquery(newest))
+    oldest, last = rows.values_list("at", "newest").first() or (None, done.links + 1)
+    return Walked(done.links, done.at, done.fault, len(done.further), last - done.links - 1, oldest)
 
 
 def chain_card() -> Context:
@@ -257,7 +258,7 @@ def chain_card() -> Context:
             "poll_url": reverse("portal:audit-progress"), "done_url": reverse("portal:audit")}  # fmt: skip
 
 
-def chain_verdict(done: Any) -> Context:
+def chain_verdict(done: chain_walk.Walked | None) -> Context:
     know = [
         "Every link's SHA-256 was computed again from the one before it and the stored bytes of its entry or row change.",
         "Every column that people read was compared with those bytes; so was the reading log with its sealed hashes.",
@@ -268,13 +269,13 @@ def chain_verdict(done: Any) -> Context:
         "What was added since that walk. Walk it again to know it as of now.",
     ]
     last = walked(done)
-    if last is None:
+    if done is None or last is None:
         return {"tone": "mute", "say": "The chain has not been walked yet.", "meta": "", "know": know[2:], "cannot": []}
-    meta = f"{last.since} Walked for {done.requested_by_name}.".strip()
+    meta = f"{last.since} Walked for {done.by}.".strip()
     if last.fault:
         return {"tone": "bad", "say": "The audit trail was changed behind the portal's back.", "meta": f"{last.say} {meta}",
                 "know": know[:2], "cannot": cannot, "open": True}  # fmt: skip
-    rows = [{"what": f"Head at link {last.to:,}", "hash": done.result["head"], "at": last.at, "state": "matches"}]
+    rows = [{"what": f"Head at link {last.to:,}", "hash": done.head, "at": last.at, "state": "matches"}]
     return {
         "tone": "warn" if last.late else "ok",
         "say": last.say,

@@ -197,7 +197,8 @@ def test_the_chain_is_walked_by_a_job_and_its_result_is_shown(firm):
     assert "Waiting for a worker" in client.get("/audit/").content.decode()
     assert queue.run(job.pk).state == "done"
     body = client.get("/audit/").content.decode()
-    assert f"The chain held when it was walked last, {utc(Job.objects.get(pk=job.pk).finished_at)}, up to link" in body
+    assert f"The chain held when it was walked last, {utc(entry_of('chain.walked').at)}, up to link" in body
+    assert "No link came since. Walked for" in body
     assert "The chain holds." not in body
     assert Job.objects.get(pk=job.pk).result["head"][:8] in body
     assert client.get("/audit/verify/progress/", HTTP_HX_REQUEST="true").headers["HX-Refresh"] == "true"
@@ -214,7 +215,7 @@ def test_what_came_since_the_walk_is_counted_and_never_called_walked(firm, ticki
     tone, said = shown()
     assert f"up to link {walked:,}." in said and tone == "ok"
     write(firm.inspector, "since", 3)
-    since = Link.objects.order_by("-seq").first().seq - walked
+    since = Link.objects.order_by("-seq").first().seq - walked - 1
     tone, said = shown()
     assert tone == "ok" and f"{since} links came since and are not walked yet" in said
     ticking.advance(days=1, minutes=1)
@@ -233,6 +234,7 @@ def test_a_broken_chain_is_said_with_its_first_fault(firm):
     body = firm.client(firm.inspector).get("/audit/").content.decode()
     assert "The audit trail was changed behind the portal&#x27;s back." in body
     assert f"The column actor_name of entry {target.pk} is not what was chained." in body
+    assert "further faults" not in body
 
 
 def test_walking_is_asked_for_by_post_alone(firm):

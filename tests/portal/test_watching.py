@@ -1,5 +1,10 @@
 """The watcher: what on the trail, in the locks and in the clocks becomes an alarm, who hears of it, and that nothing does twice."""
 
+import os
+import time
+from datetime import timedelta
+
+import psycopg
 import pytest
 from django.core import mail
 from django.db import transaction
@@ -8,7 +13,7 @@ from accounts import identity
 from accounts import transitions as people_verbs
 from accounts.identity import Credentials
 from accounts.models import Founding
-from audit import clock, trail
+from audit import clock, reading, trail
 from audit.actions import Action
 from audit.alarms import Kind, acknowledge, raise_alarm
 from audit.models import Alarm, AlarmMail, Entry, Watch
@@ -169,6 +174,133 @@ def test_compliance_a_round_that_is_cut_off_is_made_again_and_raises_nothing_twi
     watching.read_on()
     watching.read_on()
     assert Alarm.objects.get().count == 1
+
+
+@pytest.mark.compliance("11.300(d)", "11.10(e)")
+def test_compliance_a_part_of_the_watch_that_fails_stops_no_other_and_is_an_alarm(watched, monkeypatch):
+    refuse(watched.author, 3)
+    with monkeypatch.context() as bent:
+        bent.setattr(watching, "look_at_locks", lambda: 1 / 0)
+        watching.watch()
+        watching.watch()
+    (alarm,) = alarms(Kind.CHECK_MISSED)
+    assert alarm.sentence == "The watch over locks fails: division by zero" and alarm.count == 1
+    assert alarms(Kind.REFUSED_SIGNINGS) and Job.objects.filter(kind=chain_walk.WALK).exists()
+    assert Job.objects.filter(kind=alarm_mail.JOB).exists()
+    watching.watch()
+    alarm.refresh_from_db()
+    assert alarm.cleared_at is not None
+
+
+@pytest.mark.compliance("11.300(d)", "DBA")
+@pytest.mark.parametrize("detail", ['{"to": 5}', '{"to": [["approver"]]}', '{"from": {"a": 1}, "to": true}'])
+def test_compliance_an_entry_that_no_rule_can_read_is_told_and_hides_none_behind_it(watched, detail):
+    with psycopg.connect(os.environ["DATABASE_URL"]) as raw:
+        raw.execute(
+            "INSERT INTO audit_entry (action, actor, actor_name, actor_role, subject_kind, subject_id, subject_label, reason,"
+            " request_id, detail) VALUES ('user.roles_changed', 'x', 'x', '', 'user', 'x', 'x', '', '', %s)",
+            [detail],
+        )
+    refuse(watched.author, 3)
+    watching.read_on()
+    (alarm,) = alarms(Kind.CHECK_MISSED)
+    assert "could not be judged, look at it" in alarm.sentence
+    assert len(alarms(Kind.REFUSED_SIGNINGS)) == 1
+
+
+# Walks and seals ------------------------------------------------------------------------------------------------------
+
+
+FORGED = (
+    "INSERT INTO jobs_job (id, kind, args, key, state, done, total, message, error, result, requested_by, requested_by_name,"
+    " created_at, finished_at, attempts) VALUES (gen_random_uuid(), 'audit.verify', '{}', 'x', 'done', 1, 1, '', '',"
+    """ '{"links": 9, "head": "ab", "fault": null, "further": []}', 'system', 'Countersign', '2099-01-01', '2099-01-01', 1)"""
+)
+
+
+@pytest.mark.compliance("11.10(e)", "DBA")
+def test_compliance_a_row_about_a_walk_that_never_was_steers_nothing(people):
+    with psycopg.connect(os.environ["DATABASE_URL"]) as raw:
+        raw.execute(FORGED)
+    assert chain_walk.latest() == (None, None)
+    chain_walk.ask_if_due()
+    asked = Job.objects.get(kind=chain_walk.WALK, state=Job.State.QUEUED)
+    assert queue.run(asked.pk).state == Job.State.DONE
+    told = Entry.objects.get(action=Action.CHAIN_WALKED)
+    assert told.detail == asked_result(asked) | {"by": "Countersign"} and told.detail["fault"] is None
+    assert chain_walk.latest()[1].links == told.detail["links"]
+    chain_walk.ask_if_due()
+    assert not Job.objects.filter(kind=chain_walk.WALK, state=Job.State.QUEUED).exists()
+
+
+def asked_result(job: Job) -> dict:
+    job.refresh_from_db()
+    return job.result
+
+
+@pytest.mark.parametrize("detail", ["{}", '{"by": 1, "links": "9", "head": 1, "fault": 5, "further": 5}'])
+def test_an_entry_about_a_walk_that_is_none_of_the_portals_is_passed_over(people, detail):
+    queue.run(chain_walk.ask_for(trail.SYSTEM).pk)
+    known = chain_walk.latest()[1]
+    with psycopg.connect(os.environ["DATABASE_URL"]) as raw:
+        raw.execute(
+            "INSERT INTO audit_entry (action, actor, actor_name, actor_role, subject_kind, subject_id, subject_label, reason,"
+            " request_id, detail) VALUES ('chain.walked', 'x', 'x', '', 'trail', 'x', 'x', '', '', %s)",
+            [detail],
+        )
+    assert chain_walk.latest()[1] == known
+
+
+@pytest.mark.compliance("11.10(e)")
+def test_compliance_walks_that_do_not_come_to_their_end_are_an_alarm_after_two_days(people, ticking, monkeypatch):
+    watching.look_at_checks()
+    assert not alarms(Kind.CHECK_MISSED)
+    with monkeypatch.context() as bent:
+        bent.setattr(chain_walk.chain, "walk", lambda **_: 1 / 0)
+        assert queue.run(chain_walk.ask_for(trail.SYSTEM).pk).state == Job.State.FAILED
+    ticking.advance(days=2, minutes=1)
+    watching.look_at_checks()
+    watching.look_at_checks()
+    (alarm,) = alarms(Kind.CHECK_MISSED)
+    assert alarm.sentence == "For two days no walk of the audit trail has come to its end." and alarm.count == 1
+    assert queue.run(chain_walk.ask_for(trail.SYSTEM).pk).state == Job.State.DONE
+    watching.look_at_checks()
+    alarm.refresh_from_db()
+    assert alarm.cleared_at is not None
+
+
+@pytest.mark.compliance("11.10(e)")
+def test_compliance_a_reading_log_that_is_not_sealed_is_an_alarm_after_half_an_hour(people, ticking):
+    trail.access(people.inspector, "view", people.laboratory)
+    watching.look_at_checks()
+    assert not alarms(Kind.CHECK_MISSED)
+    ticking.advance(minutes=31)
+    watching.look_at_checks()
+    (alarm,) = alarms(Kind.CHECK_MISSED)
+    assert "has not been sealed since" in alarm.sentence
+    deadline = time.monotonic() + 30
+    while reading.unsealed_since():
+        assert time.monotonic() < deadline
+        reading.seal()
+    watching.look_at_checks()
+    alarm.refresh_from_db()
+    assert alarm.cleared_at is not None
+
+
+def test_a_walk_keeps_its_lease_while_one_question_takes_long(people, ticking, monkeypatch):
+    job, real = chain_walk.ask_for(trail.SYSTEM), chain_walk.chain._differing_links
+    monkeypatch.setattr(chain_walk, "TELL_EVERY", 0.05)
+    left = []
+
+    def slowly(links):
+        ticking.advance(minutes=3)
+        time.sleep(1)
+        left.append(Job.objects.get(pk=job.pk).lease_until - clock.now())
+        return real(links)
+
+    monkeypatch.setattr(chain_walk.chain, "_differing_links", slowly)
+    assert queue.run(job.pk).state == Job.State.DONE
+    assert left[0] > timedelta(minutes=1)
 
 
 # Mail -----------------------------------------------------------------------------------------------------------------
