@@ -54,6 +54,7 @@ NOTE = re.compile(
     r"(?:restored (\S+) version ([0-9]+) ([0-9a-f]{64}) anchor ([0-9]+) lost ([0-9]+) ([0-9]+)\n)?"
     r"\n— (\S+) ([A-Za-z0-9+/]+={0,2})\n"
 )
+LONGEST = 20  # letters of a number that this program counts with
 SHOWN = 20  # faults; the others are counted
 
 
@@ -80,12 +81,16 @@ def no_number(text):
     raise ValueError(f"{text} is no number")
 
 
-class Fraction(str):
-    """A number with a fraction, kept as it is written: no binary fraction comes between."""
+class Written(str):
+    """A number that is kept as it is written, whatever its fraction and its digits: no reading of it comes between."""
+
+
+def whole(text):
+    return int(text) if len(text) <= LONGEST else Written(text)
 
 
 def parse(text):
-    return json.loads(text, object_pairs_hook=no_twins, parse_float=Fraction, parse_constant=no_number)
+    return json.loads(text, object_pairs_hook=no_twins, parse_float=Written, parse_int=whole, parse_constant=no_number)
 
 
 def canonical(value):
@@ -94,7 +99,7 @@ def canonical(value):
         return "{" + ",".join(f"{canonical(key)}:{canonical(value[key])}" for key in sorted(value)) + "}"
     if isinstance(value, list):
         return "[" + ",".join(map(canonical, value)) + "]"
-    return str(value) if isinstance(value, Fraction) else json.dumps(value, ensure_ascii=False)
+    return str(value) if isinstance(value, Written) else json.dumps(value, ensure_ascii=False)
 
 
 class Export:
@@ -202,7 +207,11 @@ def check_columns(kind, columns, leaf, where, faults):
     if not isinstance(columns, dict) or set(columns) != COLUMNS[kind] or set(told) != COLUMNS[kind]:
         faults.add(where, f"The columns of {where} are not those of such a row.")
         return None
-    wrong = sorted(name for name in told if canonical(told[name]) != canonical(columns[name]))
+    try:
+        wrong = sorted(name for name in told if canonical(told[name]) != canonical(columns[name]))
+    except RecursionError:
+        faults.add(where, f"The columns of {where} are not what a portal writes: they are nested too deep.")
+        return None
     if wrong:
         faults.add(where, f"The column {', '.join(wrong)} of {kind} {told['id']} is not what was chained.")
     return told if type(told["id"]) is int and type(told["xact"]) is int else None

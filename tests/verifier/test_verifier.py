@@ -75,12 +75,23 @@ def test_compliance_an_untouched_trail_agrees_with_its_checkpoints_for_both(file
 def test_compliance_a_number_with_a_fraction_in_a_leaf_is_no_fault(anchored, tmp_path):
     """Metadata of a version may hold one, and its row change is chained as PostgreSQL writes it."""
     with psycopg.connect(os.environ["DATABASE_URL"]) as raw:
-        raw.execute(RAW_ENTRY, ["area.changed", '{"a": [5.000, 1.5e-7, -0.25], "b": "1.5"}'])
+        (changed,) = raw.execute(
+            "UPDATE audit_reviewfilter SET people = '[5.000, 1.5e-7, -0.25, 1e60, \"1.5\"]' WHERE name = 'Everything' RETURNING id"
+        ).fetchone()
+        raw.execute(RAW_ENTRY.replace("'area', 'x'", f"'review_filter', '{changed}'"), ["review.filter_changed", "{}"])
     anchoring.checkpoint()
     files = Files(tmp_path)
     assert portal_says() == [] and files.says() == []
     files.write([line.replace(b"5.000", b"5.0000") for line in files.lines])
     assert files.says() != []
+
+
+@pytest.mark.parametrize("value", ["1" + "0" * 5000, "[" * 900 + "]" * 900])
+def test_what_only_an_owner_can_put_there_is_a_fault_and_no_end_of_the_program(files, value):
+    """More digits than a reading of them allows, and more depth than the program has."""
+    files.write([line.replace(b'"detail": {}', b'"detail": {"n": %s}' % value.encode()) for line in files.lines])
+    faults = files.verify()["faults"]
+    assert faults and {"where", "sentence"} == set(faults[0])
 
 
 @pytest.mark.compliance("11.10(e)", "DBA")
@@ -98,8 +109,10 @@ def test_compliance_a_reading_outside_of_every_seal_is_found_by_both(anchored, t
 @pytest.mark.compliance("11.10(e)", "DBA")
 def test_compliance_a_seal_that_reaches_into_the_future_is_a_fault_and_stops_no_sealing(anchored, tmp_path):
     far = {"after": str(9 * 10**18), "until": str(9 * 10**18), "count": 0, "sha256": hashlib.sha256(b"").hexdigest()}
-    with psycopg.connect(os.environ["DATABASE_URL"]) as raw:
+    with superuser(database()) as raw:
+        raw.execute("ALTER TABLE audit_entry DISABLE TRIGGER seal_fits")
         raw.execute(RAW_ENTRY, ["access.sealed", json.dumps(far)])
+        raw.execute("ALTER TABLE audit_entry ENABLE ALWAYS TRIGGER seal_fits")
     assert "does not go on where the one before ended" in portal_says()[0]
     anchoring.checkpoint()
     assert any("does not go on where the one before ended" in said for said in Files(tmp_path).says())
