@@ -89,6 +89,7 @@ def _judge(entry: Entry) -> None:
         log.exception("entry %s was not judged", entry.pk)
         about = trail.Subject("entry", str(entry.pk), f"entry {entry.pk}")
         _missed(about, f"Entry {entry.pk} could not be judged, look at it: {error}"[:SAID])
+        clear(Kind.CHECK_MISSED, about, "It was passed over: whoever acknowledges this judges it.")
 
 
 def _head() -> int:

@@ -204,7 +204,7 @@ def test_compliance_an_entry_that_no_rule_can_read_is_told_and_hides_none_behind
     refuse(watched.author, 3)
     watching.read_on()
     (alarm,) = alarms(Kind.CHECK_MISSED)
-    assert "could not be judged, look at it" in alarm.sentence
+    assert "could not be judged, look at it" in alarm.sentence and alarm.state == "unacknowledged"
     assert len(alarms(Kind.REFUSED_SIGNINGS)) == 1
 
 
