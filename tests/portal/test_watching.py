@@ -13,7 +13,7 @@ from accounts import identity
 from accounts import transitions as people_verbs
 from accounts.identity import Credentials
 from accounts.models import Founding
-from audit import reading, trail
+from audit import clock, reading, trail
 from audit.actions import Action
 from audit.alarms import Kind, acknowledge, raise_alarm
 from audit.models import Alarm, AlarmMail, Entry, Watch
