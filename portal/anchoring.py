@@ -145,13 +145,12 @@ def at_start() -> None:
     A database or a bucket that is away does not keep the portal from starting: nothing can be written without the one, and
     the hourly look asks the other again. A database that was just restored is read-only until it could be asked.
     """
-    try:
-        begin_era()
-        watch_over(restored=_restored())
-    except (DatabaseError, sealing.NoKey):
-        log.exception("the trail was not compared with its anchors")
-    finally:
-        connection.close()
+    for part in (begin_era, lambda: watch_over(restored=_restored())):
+        try:
+            part()
+        except (DatabaseError, sealing.NoKey):
+            log.exception("the trail was not compared with its anchors")
+    connection.close()
 
 
 def begin_era() -> None:

@@ -143,7 +143,7 @@ $$;
 CREATE FUNCTION audit_open_while_held(act text) RETURNS text[] LANGUAGE sql IMMUTABLE AS $$
   SELECT CASE
     WHEN act = ANY (ARRAY['login.succeeded', 'login.ended', 'access.sealed', 'chain.walked', 'hold.begun', 'hold.ended',
-      'restore.reported', 'job.failed', 'job.retried']) OR act LIKE '%.refused' THEN ARRAY[]::text[]
+      'restore.reported', 'job.failed', 'job.retried', 'password.reset_asked']) OR act LIKE '%.refused' THEN ARRAY[]::text[]
     WHEN act = ANY (ARRAY['alarm.raised', 'alarm.repeated', 'alarm.acknowledged', 'alarm.cleared', 'alarm.mailed'])
       THEN ARRAY['audit_alarm', 'audit_alarmmail']
     WHEN act = ANY (ARRAY['version.verified', 'version.altered']) THEN ARRAY['records_verification']
