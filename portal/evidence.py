@@ -158,7 +158,7 @@ def _issued(version: Version, printed_by: str, at: datetime) -> bytes:
 def _facts(version: Version, signed: list[tuple[Signature, Verdict]]) -> list[tuple[str, str]]:
     last = version.verifications.order_by("-finished_at").first()
     told = [
-        ("State", version.get_state_display()),
+        ("State", doubt[0].capitalize() if (doubt := issuing.doubt(version)) else version.get_state_display()),
         ("Top hash", version.top_hash),
         ("Rendition SHA-256", version.rendition_sha256),
         ("Registered", f"{utc(version.created_at, 's')} by {version.author.legal_name}"),

@@ -11,7 +11,7 @@ from audit import clock
 from portal.consequences import approved, retired, signed
 from records.models import Version
 from signatures import intents, transitions
-from signatures.meanings import Meaning
+from signatures.meanings import Meaning, Outcome
 from signatures.models import Intent, Opened, Signature, Step
 from signatures.transitions import sign_all
 from sops import transitions as sops
@@ -102,6 +102,25 @@ def decide(user: User, signature: Signature, outcome: str, reason: str = "Compar
     return transitions.decide(
         intent.pk, outcome, signer=user, credentials=credentials(user), sitting=where, reason=reason, signed=signed
     )
+
+
+def approve_the_newest(firm) -> None:
+    """The package that waits is approved."""
+    sign(firm.approver, firm.kras.latest())
+
+
+def approval_of(version: Version) -> Signature:
+    return version.signatures.select_related("version__record__type").get(meaning=Meaning.APPROVAL)
+
+
+def lose_the_approval(people, version: Version, ticking) -> Signature:
+    """Its approver withdraws, and quality decides that the approval does not stand."""
+    approval = approval_of(version)
+    ticking.next_code()
+    withdraw(people.approver, approval)
+    decide(people.approver2, approval, Outcome.FALLS)
+    ticking.next_code()
+    return approval
 
 
 def in_days(days: float):

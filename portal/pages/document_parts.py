@@ -18,12 +18,15 @@ from records.drafts import Section
 from records.kinds import Kind
 from records.lifecycle import State
 from records.models import Draft, Record, Version
+from signatures import standing
 from signatures.models import Step
 from storage import worm
 from storage.s3 import StorageError
 
 KINDS = (Kind.DOCUMENT, Kind.SOP, Kind.DEFINITION, Kind.REPORT)
 OBSOLETE = ("superseded", "retired", "rejected", "recalled")
+# What one may work by, with what a copy says before what speaks against its approval.
+IN_USE = {"effective": ["EFFECTIVE"], "scheduled": [], "approved": []}
 FACE_ORDER = {"effective": 0, "scheduled": 1, "in_review": 2}
 Context = dict[str, Any]
 
@@ -43,6 +46,7 @@ class Row:
     notes: list[str] = field(default_factory=list)
     due: datetime | None = None
     overdue: bool = False
+    doubt: str = ""
     url: str = ""
 
 
@@ -54,8 +58,10 @@ def face(versions: Iterable[Version], now: datetime) -> Version | None:
 
 
 def rows(records: Sequence[Record], now: datetime) -> list[Row]:
-    """Rows of these records, in three queries however many they are."""
+    """Rows of these records, in as many queries however many they are."""
     versions = _by_record(versions_of(records))
+    faces = {record.pk: face(versions[record.pk], now) for record in records}
+    doubts = standing.approvals([shown.pk for shown in faces.values() if shown])
     drafts = {draft.record_id: draft for draft in _drafts(records)}
     due = dict(
         Step.objects.unsigned()
@@ -63,7 +69,11 @@ def rows(records: Sequence[Record], now: datetime) -> list[Row]:
         .values_list("version__record")
         .annotate(first=Min("due_at"))
     )
-    return [_row(record, versions[record.pk], drafts.get(record.pk), due.get(record.pk), now) for record in records]
+    told = [_row(record, versions[record.pk], drafts.get(record.pk), due.get(record.pk), now) for record in records]
+    for row in told:
+        shown = faces[row.record.pk]
+        row.doubt = doubts.get(shown.pk, "") if shown else ""
+    return told
 
 
 def rows_on(records: Sequence[Record], day: date) -> list[Row]:
@@ -71,6 +81,7 @@ def rows_on(records: Sequence[Record], day: date) -> list[Row]:
     start = datetime.combine(day, datetime.min.time(), UTC)
     found = versions_of(records).filter(effectivity__during__overlap=(start, start + timedelta(days=1)))
     by_record = _by_record(found)
+    doubts = standing.approvals([version.pk for versions in by_record.values() for version in versions])
     return [
         Row(
             record,
@@ -78,6 +89,7 @@ def rows_on(records: Sequence[Record], day: date) -> list[Row]:
             version.revision,
             version.effectivity.during.lower,
             version.effectivity.during.upper,
+            doubt=doubts.get(version.pk, ""),
             url=version.get_absolute_url(),
         )
         for record in records
@@ -144,6 +156,7 @@ def frame(
         "version": version,
         "draft": draft,
         "status": status,
+        "doubt": standing.approvals([version.pk]).get(version.pk, "") if version else "",
         "now": now,
         "banner": banner(version, status, effective),
         "strips": list(strips(version, versions, draft, now)),
@@ -349,7 +362,10 @@ def compared(old: str, new: str, left_label: str, right_label: str) -> Context:
 
 
 def watermark(version: Version, status: str, effective: Version | None) -> tuple[str, Tone]:
-    """The words across each page, by the state at the time of issue."""
+    """The words across each page, by the state at the time of issue, and by what its approval counts for where it is in use."""
+    doubt = issuing.doubt(version) if status in IN_USE else None
+    if doubt:
+        return ", ".join([*IN_USE[status], doubt[0]]), doubt[1]
     if status == "scheduled":
         return f"APPROVED, EFFECTIVE FROM {version.effectivity.during.lower:%d %b %Y}".upper(), Tone.NEUTRAL
     if status == "superseded":

@@ -24,7 +24,7 @@ from printing.pages import Unreadable
 from records import documents, open_places, renditions
 from records.kinds import Kind
 from records.models import Draft, Record, RecordType, Verification, Version
-from signatures import readiness
+from signatures import readiness, standing
 from sops import transitions as sops
 from sops.forms import NewSopForm
 from storage import worm
@@ -238,6 +238,7 @@ def history(request: PersonRequest, number: str) -> HttpResponse:
     record, versions = _record(request, number)
     trail.access(request.user, "view", record, {"part": "history"})
     cards = manifestation.cards(versions)
+    doubts = standing.approvals([version.pk for version in versions])
     verified: dict[Any, Verification] = {}
     for row in (
         Verification.objects.filter(version__in=versions).order_by("version_id", "-finished_at").distinct("version_id")
@@ -249,6 +250,7 @@ def history(request: PersonRequest, number: str) -> HttpResponse:
             {
                 "version": version,
                 "status": version.status_at(now),
+                "doubt": doubts.get(version.pk, ""),
                 "cards": cards.get(version.pk, []),
                 "verified": verified.get(version.pk),
                 "during": getattr(getattr(version, "effectivity", None), "during", None),

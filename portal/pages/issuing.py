@@ -9,7 +9,7 @@ from portal.pages import manifestation
 from printing import issued
 from printing.issued import Attached, Tone
 from records.models import Version
-from signatures import certificate, offline, sealed_pdf
+from signatures import certificate, offline, sealed_pdf, standing
 from signatures.models import PortalCertificate, PortalKey
 from storage import worm
 
@@ -23,7 +23,17 @@ FOR_TESTS = (
     "The certificate was made by this installation itself, for demonstration: nobody outside vouches for it, and a PDF"
     " reader will say so."
 )
+DOUBTS = {
+    standing.APPROVED_IN_DOUBT: ("APPROVED, IN DOUBT", Tone.CAUTION),
+    standing.APPROVAL_VOID: ("APPROVAL VOID", Tone.BAD),
+}
 HOW = "To check: pdfsig FILE.pdf, or {url}"
+
+
+def doubt(version: Version) -> tuple[str, Tone] | None:
+    """The words across a copy of an approved version whose approval does not simply count; None where it does."""
+    counts = standing.approvals([version.pk]).get(version.pk)
+    return DOUBTS[counts] if counts else None
 
 
 def issued_copy(

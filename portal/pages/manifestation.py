@@ -10,14 +10,19 @@ from django.db.models import Q
 from accounts.roles import Role
 from audit import clock
 from printing.issued import SignatureBlock, Standing
+from printing.templatetags.look import utc
+from records.kinds import Kind
 from records.lifecycle import State
 from records.models import Version
 from signatures import archive, standing
 from signatures.checking import Verdict, check_all
 from signatures.meanings import OF_THE_ROUTE, Meaning
 from signatures.models import Signature, Step
+from signatures.standing import Stands
 
 Card = dict[str, Any]
+Doubt = dict[str, str]
+ASK = "The version is approved by it: ask quality before you work by it."
 LATER: dict[str, Standing] = {
     standing.WITHDRAWN: Standing.WITHDRAWN,
     standing.FALLEN: Standing.FALLEN,
@@ -32,7 +37,7 @@ def signatures_of(versions: Sequence[Version]) -> list[tuple[Signature, Verdict]
     rows = list(
         Signature.objects.filter(version__in=versions)
         .exclude(Q(meaning=Meaning.READING) | Q(about__meaning=Meaning.READING))
-        .select_related("version__record", "key", "about", "archived")
+        .select_related("version__record__type", "key", "about", "archived")
         .order_by("signed_at")
     )
     verdicts = check_all(rows)
@@ -111,19 +116,35 @@ def card(signature: Signature, verdict: Verdict, now: datetime) -> Card:
     }
 
 
-def _doubt(signature: Signature, verdict: Verdict) -> str:
+def became(stands: Stands) -> str:
+    """What speaks against a signature in doubt, and what quality decided about it: the rest of a sentence about it."""
+    decision = stands.decision if stands.decided else None
+    if stands.withdrawal is None and decision:
+        return f"does not stand, as quality decided on {utc(decision.signed_at)}"
+    said = f"was withdrawn on {utc(stands.withdrawal.signed_at)}" if stands.withdrawal else "is under review"
+    if decision is None:
+        return f"{said}; quality has not decided yet"
+    return f"{said}; quality decided on {utc(decision.signed_at)} that it {decision.get_outcome_display().lower()}"
+
+
+def _doubt(signature: Signature, verdict: Verdict) -> Doubt | None:
     """What whoever works by an approved version must know first: a signature that it was approved by does not simply count."""
-    if signature.version.state != State.APPROVED or signature.meaning not in OF_THE_ROUTE:
-        return ""
-    said = {
-        standing.WITHDRAWN: "was withdrawn",
-        standing.FALLEN: "does not stand, as quality decided",
-        standing.SUSPECT: "is under review",
-    }.get(verdict.state)
-    if said is None:
-        return ""
-    waits = " Quality has not decided yet." if verdict.stands.to_decide else ""
-    return f"{signature.get_meaning_display()} by {signature.printed_name} {said}.{waits}"
+    version, stands = signature.version, verdict.stands
+    on_it = version.state == State.APPROVED and signature.meaning in OF_THE_ROUTE and not stands.replaced
+    if not on_it or verdict.state not in standing.IN_DOUBT:
+        return None
+    said = f"{signature.get_meaning_display()} by {signature.printed_name} {became(stands)}."
+    return {"said": said, "next": _next_step(version) if stands.lost else ASK}
+
+
+def _next_step(version: Version) -> str:
+    """What leads on where a signature is lost for good: its version is never signed again."""
+    kind = version.record.type.kind
+    if kind == Kind.DATA:
+        return "Do not work by it. Register a new version: it is reviewed and approved anew."
+    if kind == Kind.REPORT:
+        return "Do not work by it. Make the report anew."
+    return "Do not work by it. Submit a new version, which is approved anew, or retire this one."
 
 
 def _waiting_card(step: Step, has_its_turn: bool, now: datetime) -> Card:

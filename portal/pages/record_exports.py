@@ -55,7 +55,7 @@ def issued_pdf(version: Version, user: User) -> HttpResponse:
 
 def issued_copy(version: Version, *, printed_by: str, at: datetime) -> tuple[bytes, str]:
     """The sealed copy of a data package's record sheet, and its mark. Raises as `issuing.issued_copy` does."""
-    words, tone = {
+    words, tone = issuing.doubt(version) or {
         "registered": ("REGISTERED, NOT APPROVED", Tone.CAUTION),
         "approved": ("APPROVED", Tone.GOOD),
         "rejected": ("REJECTED", Tone.BAD),

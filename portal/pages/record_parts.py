@@ -22,6 +22,7 @@ from records import copies, definitions, manifest, previews, redline, renditions
 from records.contract import Definition
 from records.lifecycle import State
 from records.models import File, Record, Verification, Version
+from signatures import standing
 from signatures.models import Step
 from storage import worm
 from storage.s3 import StorageError
@@ -55,11 +56,13 @@ def with_latest(records: QuerySet[Record]) -> QuerySet[Record]:
 def frame(user: User, record: Record, version: Version | None, tab: str) -> Context:
     """What every page of a package shows around its content: head, tabs, crumbs, what one may do."""
     versions = record.versions.count()
+    state = standing.shown_states([version])[version.pk] if version else ""
     mine = Step.objects.awaiting(user).filter(version=version).first() if version else None
     registers = may(user, "record.register", record)
     return {
         "record": record,
         "version": version,
+        "state": state,
         "versions": versions,
         "tabs": tabs(record, version, tab, versions),
         "crumbs": [

@@ -25,6 +25,7 @@ from records import copies, numbers
 from records.kinds import Kind
 from records.lifecycle import State
 from records.models import File, Record, RecordType, Version
+from signatures import standing
 from storage import s3
 from storage.s3 import StorageError
 
@@ -83,9 +84,10 @@ def listing(request: PersonRequest) -> HttpResponse:
     if state := asked.get("state"):
         found = found.filter(**{"latest_state": None if state == "none" else state})
     records, previous_url, next_url = paging.by_key(found, request)
+    counts = standing.approvals([record.latest_id for record in records if record.latest_id])
     context = {
         "filters": filters,
-        "records": records,
+        "rows": [(record, counts.get(record.latest_id, record.latest_state)) for record in records],
         "previous_url": previous_url,
         "next_url": next_url,
         "narrowed": any(asked.values()),
@@ -252,7 +254,8 @@ def versions(request: PersonRequest, number: str) -> HttpResponse:
         .order_by("-ordinal")
     )
     newest = _version(request, number, rows[0].ordinal) if rows else None
-    context = parts.frame(request.user, found, newest, "Versions") | {"rows": rows}
+    states = standing.shown_states(rows)
+    context = parts.frame(request.user, found, newest, "Versions") | {"rows": [(row, states[row.pk]) for row in rows]}
     return render(request, "portal/record_versions.html", context)
 
 

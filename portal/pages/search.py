@@ -14,6 +14,7 @@ from accounts.http import PersonRequest
 from accounts.models import User
 from accounts.permissions import may
 from records.models import Record, Version
+from signatures import standing
 from signatures.models import Signature
 
 MOST = 20  # of each group
@@ -42,7 +43,7 @@ def search(request: PersonRequest) -> HttpResponse:
 
 
 def find(words: str, user: User) -> list[dict[str, Any]]:
-    """What there is of each kind, in one query each (and one for the newest versions of the records found)."""
+    """What there is of each kind, in a fixed number of queries each: its rows, and what the approval of the versions counts for."""
     return [
         group("Records and documents", "records", records(words, user)),
         group("Versions", "versions", versions(words, user)),
@@ -60,8 +61,11 @@ def records(words: str, user: User) -> Rows:
     found = Record.objects.visible_to(user).filter(Q(number__icontains=words) | Q(title__icontains=words))
     newest = Version.objects.only("record_id", "ordinal", "revision", "state").order_by("-ordinal")
     rows = found.select_related("type", "area").prefetch_related(Prefetch("versions", newest, to_attr="newest_first"))
-    ordered = rows.annotate(begins=Q(number__istartswith=words)).order_by("-begins", "number")
-    return list(ordered[: MOST + 1])
+    ordered = list(rows.annotate(begins=Q(number__istartswith=words)).order_by("-begins", "number")[: MOST + 1])
+    states = standing.shown_states([version for row in ordered for version in row.newest_first[:1]])
+    for row in ordered:
+        row.shown_state = states[row.newest_first[0].pk] if row.newest_first else ""
+    return ordered
 
 
 def versions(words: str, user: User) -> Rows:
@@ -73,10 +77,12 @@ def versions(words: str, user: User) -> Rows:
         wanted = Q(top_hash__startswith=digits)
     else:
         return []
-    found = Version.objects.visible_to(user).filter(wanted)
-    return list(
-        found.select_related("record__type").defer("manifest").order_by("record__number", "ordinal")[: MOST + 1]
-    )
+    found = Version.objects.visible_to(user).filter(wanted).select_related("record__type").defer("manifest")
+    rows = list(found.order_by("record__number", "ordinal")[: MOST + 1])
+    states = standing.shown_states(rows)
+    for row in rows:
+        row.shown_state = states[row.pk]  # type: ignore[attr-defined]
+    return rows
 
 
 def signatures(words: str, user: User) -> Rows:

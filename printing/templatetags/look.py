@@ -35,6 +35,8 @@ STATES: Mapping[str, Tone] = {
     "draft": Tone(MUTE, "Draft"),
     "in_review": Tone(INFO, "In review"),
     "approved": Tone(OK, "Approved"),
+    "approved_in_doubt": Tone(WARN, "Approved, in doubt"),
+    "approval_void": Tone(BAD, "Approval void"),
     "rejected": Tone(BAD, "Rejected"),
     "recalled": Tone(MUTE, "Recalled"),
     "retired": Tone(MUTE, "Retired"),

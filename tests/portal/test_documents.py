@@ -504,6 +504,15 @@ def test_the_watermark_of_a_scheduled_version_names_its_day(people, ticking):
     assert told == f"APPROVED, EFFECTIVE FROM {day:%d %b %Y}".upper()
 
 
+def test_a_document_whose_approval_is_void_says_so_on_its_pages_and_copies(people, ticking):
+    version = approve(people, builders.a_document_in_review(people), ticking)
+    acts.lose_the_approval(people, version, ticking)
+    client = people.client(people.inspector)
+    for page in ("/documents/", "/documents/URS-0001/", "/documents/URS-0001/history/"):
+        assert "Approval void" in client.get(page).content.decode(), page
+    assert "EFFECTIVE, APPROVAL VOID" in issued(client, version)
+
+
 @pytest.mark.compliance("11.10(b)", "11.50(b)", "S4")
 def test_an_issued_copy_carries_the_signatures_and_the_sealed_rendition_itself(firm):
     version = firm.version("URS-0001")

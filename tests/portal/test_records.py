@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import subprocess
 import zipfile
 
 import pytest
@@ -105,6 +106,74 @@ def test_changed_bytes_are_said_with_the_file_and_the_hash_that_follows_from_the
     assert shown["findings"][0].startswith("README.md: ")
 
 
+def test_the_signed_row_tells_the_signature_that_counts_and_that_none_does(firm, ticking):
+    approval = acts.approval_of(firm.version("KRAS-001"))
+    ticking.advance(days=1)
+    withdrawal = acts.withdraw(firm.approver, approval)
+    row = card(firm)["rows"][0]
+    assert (row["what"], row["label"], row["tone"]) == ("Signed", "none counts", "warn")
+    assert row.get("at") not in (withdrawal.signed_at, approval.signed_at)
+    version = firm.version("URS-0001")
+    signed = {one.meaning: one for one in version.signatures.all()}
+    acts.withdraw(firm.reviewer, signed["review"])
+    [row, *_] = verdict.card(version, None, manifestation.signatures_of([version]), now=clock.now())["rows"]
+    assert (row["at"], row["state"]) == (signed["approval"].signed_at, "matches")
+
+
+# An approval that does not count -------------------------------------------------------------------------------------
+
+
+def pills(client, url):
+    """The states that a page shows, as words."""
+    return re.findall(r'<span class="pill [a-z]+">(?:<[^>]*>)*([^<]+)', client.get(url).content.decode())
+
+
+@pytest.mark.compliance("§2.14", "§2.19")
+@pytest.mark.parametrize("url", ["/records/KRAS-001/v1/", "/records/", "/records/KRAS-001/versions/",
+                                 "/search/?q=lung", "/search/?q=KRAS-001 v1"])  # fmt: skip
+def test_a_version_whose_approval_does_not_count_is_nowhere_called_approved(firm, ticking, monkeypatch, url):
+    if url in ("/records/", "/search/?q=lung"):  # these show the newest version
+        acts.approve_the_newest(firm)
+    version = firm.kras.versions.filter(state="approved").order_by("-ordinal").first()
+    client, approval = firm.client(firm.scientist), acts.approval_of(version)
+    assert "Approved" in pills(client, url)
+    ticking.next_code()
+    acts.withdraw(firm.approver, approval)
+    assert "Approved, in doubt" in pills(client, url)
+    acts.decide(firm.approver2, approval, "does not stand")
+    assert "Approval void" in pills(client, url)
+    assert "Approved, in doubt" not in pills(client, url)
+
+
+def test_the_banner_over_a_void_approval_names_the_decision_and_the_next_step(firm, ticking):
+    acts.lose_the_approval(firm, firm.version("KRAS-001"), ticking)
+    said = firm.client(firm.scientist).get("/records/KRAS-001/v1/").content.decode()
+    assert "quality decided on" in said and "that it does not stand." in said
+    assert "Do not work by it. Register a new version: it is reviewed and approved anew." in said
+
+
+def test_the_list_takes_the_same_number_of_queries_however_many_approvals_are_in_doubt(firm, ticking):
+    client = firm.client(firm.inspector)
+
+    def queries():
+        client.get("/records/")
+        with CaptureQueriesContext(connection) as caught:
+            client.get("/records/")
+        return len(caught)
+
+    acts.approve_the_newest(firm)
+    few = queries()
+    for number in range(200, 203):
+        with transaction.atomic():
+            record = numbers.create(RecordType.objects.get(pk="NGS"), title="Run", area=firm.laboratory, by=firm.operator,
+                                    number=f"KRAS-{number}")  # fmt: skip
+        version = building.register(record, 1, 1, by=firm.operator)
+        ticking.next_code()
+        acts.sign(firm.approver, version)
+        acts.lose_the_approval(firm, version, ticking)
+    assert queries() == few
+
+
 def test_a_reading_of_last_week_says_how_old_it_is(firm, ticking):
     verification.verify(firm.version("KRAS-001"), by=trail.SYSTEM)
     ticking.advance(days=7)
@@ -196,6 +265,11 @@ def copy(firm, name):
     return b"".join(answer.streaming_content) if answer.streaming else answer.content
 
 
+def pdf_words(data):
+    asked = ["pdftotext", "-layout", "-", "-"]
+    return subprocess.run(asked, input=data, capture_output=True, check=True).stdout.decode()
+
+
 def test_the_manifest_and_the_metadata_are_those_that_were_sealed(firm):
     version = firm.version("KRAS-001")
     assert manifest.top_hash(manifest.parse(copy(firm, "manifest.jsonl"))) == version.top_hash
@@ -216,14 +290,22 @@ def test_the_issued_copy_carries_the_signatures(firm):
     data = copy(firm, "issued-copy.pdf")
     with pikepdf.open(io.BytesIO(data)) as pdf:
         assert "rendition.pdf" in pdf.attachments
-    import subprocess
-
-    text = subprocess.run(
-        ["pdftotext", "-layout", "-", "-"], input=data, capture_output=True, check=True
-    ).stdout.decode()
+    text = pdf_words(data)
     assert (
         "Chidi Okafor" in text and "Approval" in text and firm.version("KRAS-001").top_hash in re.sub(r"\s", "", text)
     )
+
+
+@pytest.mark.parametrize(("decided", "words"), [(False, "APPROVED, IN DOUBT"), (True, "APPROVAL VOID")])
+def test_a_copy_of_a_version_whose_approval_does_not_count_says_so_across_its_pages(firm, ticking, decided, words):
+    version = firm.version("KRAS-001")
+    if decided:
+        acts.lose_the_approval(firm, version, ticking)
+    else:
+        ticking.next_code()
+        acts.withdraw(firm.approver, acts.approval_of(version))
+    text = pdf_words(copy(firm, "issued-copy.pdf"))
+    assert words in text and words.capitalize() in text and "APPROVED ·" not in text
 
 
 def test_the_record_sheet_is_the_one_that_was_signed(firm):

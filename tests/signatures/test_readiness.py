@@ -58,11 +58,11 @@ def test_who_reads_an_approved_version_learns_first_that_its_approval_was_withdr
     assert "was withdrawn" not in text(reader.get(url, follow=True))
     acts.withdraw(people.approver, signature, REASON)
     said = text(reader.get(url, follow=True))
-    assert f"by {signature.printed_name} was withdrawn. Quality has not decided yet." in said
+    assert f"Approval by {signature.printed_name} was withdrawn on" in said
+    assert "quality has not decided yet. The version is approved by it: ask quality before you work by it." in said
     acts.decide(people.approver2, signature, Outcome.FALLS)
-    assert f"by {signature.printed_name} was withdrawn. The version is approved by it" in text(
-        reader.get(url, follow=True)
-    )
+    said = text(reader.get(url, follow=True))
+    assert "that it does not stand. Do not work by it. Submit a new version," in said and "or retire this one." in said
 
 
 @pytest.mark.parametrize("quality", [True, False])
