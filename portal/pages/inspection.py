@@ -22,13 +22,17 @@ from portal.pages import audit, coverage, manifestation, record_audit, record_pa
 from portal.pages.timeline import Asked
 from printing.templatetags.look import utc
 from records.models import Record, Version
-from signatures import offline
+from signatures import offline, standing
+from signatures.checking import Verdict
+from signatures.meanings import DECIDING, OF_THE_ROUTE
+from signatures.models import Signature
 
 DAYS = 90
 LATEST = 25  # lines on the page of question three; the whole stands in the audit view
 LONGEST_NUMBER = 100
 
 Context = dict[str, Any]
+Signed = list[tuple[Signature, Verdict]]
 
 
 @dataclass(frozen=True)
@@ -123,12 +127,13 @@ def _asked(request: PersonRequest, number: str) -> tuple[Record, Version]:
 
 
 def frame(request: PersonRequest, record: Record, version: Version, question: Question) -> Context:
-    versions = list(record.versions.order_by("-ordinal").values_list("ordinal", "revision", "state"))
+    versions = list(record.versions.only("ordinal", "revision", "state").order_by("-ordinal"))
+    states = standing.shown_states(versions)
     return {
         "record": record,
         "version": version,
         "question": question,
-        "versions": versions,
+        "versions": [(one.ordinal, one.revision, states[one.pk]) for one in versions],
         "tabs": [
             {
                 "label": f"{place}. {_SHORT[one.slug]}",
@@ -252,20 +257,39 @@ def _signed(request: PersonRequest, version: Version, now: datetime) -> Context:
     }
 
 
-def _who_signed(version: Version, signed: list[Any], broken: list[Any]) -> Context:
+def _who_signed(version: Version, signed: Signed, broken: list[Signature]) -> Context:
     if not signed:
         return {"tone": "mute", "say": f"Nobody has signed version {version.ordinal}."}
     if broken:
         return {"tone": "bad", "say": f"{len(broken)} of {len(signed)} signatures do not hold."}
-    names = " and ".join(
-        f"{signature.printed_name} ({signature.get_meaning_display().lower()})" for signature, _ in signed
+    route = [(one, verdict) for one, verdict in signed if one.meaning in OF_THE_ROUTE and not verdict.stands.replaced]
+    counting = [one for one, verdict in route if not verdict.in_doubt]
+    against = "; ".join(
+        f"the {one.get_meaning_display().lower()} of {one.printed_name} {manifestation.became(verdict.stands)}"
+        for one, verdict in route
+        if verdict.in_doubt
     )
-    last = signed[-1][0]
-    return {
-        "tone": "ok",
-        "say": f"Signed by {names}.",
-        "meta": f"The last on {utc(last.signed_at, 's')}. Each holds, checked now.",
-    }
+    meta = _when_signed(signed)
+    if any(one.meaning in DECIDING for one, _ in route) and not any(one.meaning in DECIDING for one in counting):
+        return {"tone": "bad", "say": f"No approval counts: {against}.", "meta": meta}
+    say = f"Signed by {_names(counting)}." if counting else "No signature counts."
+    if against:
+        return {"tone": "warn", "say": f"{say} Besides, {against}.", "meta": meta}
+    if not counting:
+        return {"tone": "mute", "say": say, "meta": meta}
+    return {"tone": "ok", "say": say, "meta": f"{meta} Each holds, checked now."}
+
+
+def _when_signed(signed: Signed) -> str:
+    """When the last signature of the route was given, and who signed since about what was signed."""
+    last = [one for one, _ in signed if one.meaning in OF_THE_ROUTE][-1:]
+    others = [one for one, _ in signed if one.meaning not in OF_THE_ROUTE]
+    told = [f"The last on {utc(one.signed_at, 's')}." for one in last]
+    return " ".join([*told, f"Signed since: {_names(others)}."] if others else told)
+
+
+def _names(signatures: list[Signature]) -> str:
+    return " and ".join(f"{one.printed_name} ({one.get_meaning_display().lower()})" for one in signatures)
 
 
 # Three: accessed by whom? ---------------------------------------------------------------------------------------------

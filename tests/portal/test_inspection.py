@@ -199,6 +199,42 @@ def test_no_access_at_all_is_not_called_nobody(firm, inspector, ticking):
     assert "no trail is registered" in page
 
 
+@pytest.mark.compliance("11.50(b)", "§2.14")
+def test_an_approval_that_was_withdrawn_is_not_said_to_hold(firm, inspector, ticking):
+    approval = acts.approval_of(firm.version("KRAS-001"))
+    ticking.next_code()
+    acts.withdraw(firm.approver, approval, "Signed the wrong version.")
+    answer = inspector.get("/inspection/KRAS-001/signed/?version=1").context["answer"]
+    assert answer["tone"] == "bad"
+    assert answer["say"].startswith("No approval counts: the approval of Chidi Okafor was withdrawn on ")
+    assert answer["say"].endswith("; quality has not decided yet.")
+    acts.decide(firm.approver2, approval, "does not stand")
+    answer = inspector.get("/inspection/KRAS-001/signed/?version=1").context["answer"]
+    assert answer["tone"] == "bad" and answer["say"].endswith(" that it does not stand.")
+    assert answer["meta"].endswith("Signed since: Chidi Okafor (withdrawal) and Ingrid Solheim (disposition).")
+    assert "holds" not in answer["meta"]
+
+
+def test_a_review_that_was_withdrawn_is_told_beside_the_approval_that_counts(firm, inspector, ticking):
+    review = firm.version("URS-0001").signatures.get(meaning="review")
+    ticking.next_code()
+    acts.withdraw(firm.reviewer, review, "Signed the wrong version.")
+    answer = inspector.get("/inspection/URS-0001/signed/?version=1").context["answer"]
+    assert answer["tone"] == "warn" and "holds" not in answer["meta"]
+    assert answer["say"].startswith(
+        "Signed by Chidi Okafor (approval). Besides, the review of Maja Ruiz was withdrawn on"
+    )
+
+
+def test_the_cover_of_the_pack_says_that_the_approval_is_void(firm, inspector, ticking, tmp_path):
+    version = firm.version("KRAS-001")
+    assert ("State", "Approved") in evidence._facts(version, [])
+    acts.lose_the_approval(firm, version, ticking)
+    queue.run(evidence.ask_for(version, ["manifest"], 7, by=firm.inspector).pk)
+    pack = inspector.get(f"/prepared/{Job.objects.get(kind=evidence.EVIDENCE).pk}/file/")
+    assert "Approval void" in pdf_text(pack.getvalue(), tmp_path)
+
+
 def test_a_version_nobody_signed_says_so(firm, inspector):
     assert "Nobody has signed version 2." in body(inspector.get("/inspection/KRAS-001/signed/?version=2"))
 
