@@ -14,6 +14,7 @@ from records import manifest, sealed
 from records.models import Verification, Version
 from signatures import standing
 from signatures.checking import Verdict
+from signatures.meanings import OF_THE_ROUTE
 from signatures.models import Signature
 
 Card = dict[str, Any]
@@ -104,16 +105,7 @@ def _rows(
 ) -> list[Card]:
     rows: list[Card] = []
     if signatures:
-        signature, _ = signatures[-1]
-        same = all(one.top_hash == version.top_hash and verdict.valid for one, verdict in signatures)
-        rows.append(
-            {
-                "what": "Signed",
-                "hash": signature.top_hash,
-                "at": signature.signed_at,
-                "state": "matches" if same else "differs",
-            }
-        )
+        rows.append(_signed_row(version, signatures))
     rows.append(
         {
             "what": "Registered",
@@ -125,6 +117,19 @@ def _rows(
     if last is None:
         return [*rows, {"what": "Bytes on S3", "value": "not read yet", "state": "unchecked"}]
     return [*rows, _bytes_row(version, last, now), _lock_row(last, now)]
+
+
+def _signed_row(version: Version, signatures: Sequence[tuple[Signature, Verdict]]) -> Card:
+    """The last signature that the version rests on: a withdrawal or a decision since is none."""
+    row: Card = {"what": "Signed"}
+    route = [(one, verdict) for one, verdict in signatures if one.meaning in OF_THE_ROUTE]
+    counting = [one for one, verdict in route if verdict.state == standing.VALID]
+    if all(one.top_hash == version.top_hash and verdict.valid for one, verdict in signatures):
+        if not counting:
+            return row | {"value": "no signature counts", "state": "withdrawn", "label": "none counts", "tone": "warn"}
+        return row | {"hash": counting[-1].top_hash, "at": counting[-1].signed_at, "state": "matches"}
+    last = route[-1][0] if route else signatures[-1][0]
+    return row | {"hash": last.top_hash, "at": last.signed_at, "state": "differs"}
 
 
 def _bytes_row(version: Version, last: Verification, now: datetime) -> Card:
