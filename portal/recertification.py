@@ -53,7 +53,9 @@ def make(removals: Mapping[str, str], lines: list[str], *, by: User, undecided: 
     for key, why in removals.items():
         if told := reasons.fault(why):
             raise _refused(f"{named[key].name}, {named[key].role_label}: {told}", by)
-    second = User.objects.filter(is_active=True, groups__name="approver", areas__in=by.areas.all()).exclude(pk=by.pk)
+    # The second approver signs where the report is filed: one of another area would not even see it.
+    area = reports.area_of(by)
+    second = reports.others_who_approve(by).filter(areas=area)
     asked = [Asked(1, Meaning.RESPONSIBILITY, "approver", by, sentence=SENTENCE)]
     asked += [Asked(2, Meaning.APPROVAL, "approver", sentence=SECOND)] if second.exists() else []
     return seal_report(
@@ -62,6 +64,7 @@ def make(removals: Mapping[str, str], lines: list[str], *, by: User, undecided: 
         sections=_sections(shown, removals, alone=not second.exists()),
         data={"lines": [_told(line, removals) for line in shown]},
         by=by,
+        area=area,
         message=f"Recertification of {len(shown)} roles",
         then=lambda version: open_route(version, asked, by=by),
     )

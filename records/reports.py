@@ -10,10 +10,11 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Max
+from django.db.models import Max, QuerySet
 
 from accounts.models import Area, User
 from accounts.permissions import demand
+from accounts.roles import PERMISSIONS
 from audit import clock, trail
 from audit.actions import Action
 from audit.canonical import canonical
@@ -25,7 +26,7 @@ from records.models import Record, RecordType, Version
 from records.transitions import Content, seal
 from storage import worm
 
-__all__ = ["DATA", "Section", "read", "seal_report"]
+__all__ = ["DATA", "Section", "area_of", "others_who_approve", "read", "seal_report"]
 DATA = "report.json"
 
 
@@ -47,7 +48,8 @@ def seal_report(
     With `record` it is the next version of that one, under its title and in its area.
 
     `sections` are Markdown, `data` is canonical JSON (no floats), `contributors` the keys of people whose acts it judges:
-    none of them may sign it. Without `area` it belongs to the first area of its maker. Raises Refused, StorageError.
+    none of them may sign it. Without `area` it is filed where somebody else can approve it (`area_of`). Raises Refused,
+    StorageError.
     """
     record_type = RecordType.objects.get(pk=type_code, kind=Kind.REPORT)
     demand(by, "report.write", record_type)
@@ -83,9 +85,22 @@ def read(version: Version) -> dict[str, Any]:
     return found
 
 
+def others_who_approve(by: User) -> QuerySet[User]:
+    approvers = User.objects.filter(is_active=True, groups__name__in=PERMISSIONS["sign.approve"])
+    return approvers.exclude(pk=by.pk)
+
+
+def area_of(by: User, others: QuerySet[User] | None = None) -> Area | None:
+    """Where a report of this maker is filed: the first area that one of the others is in as well, for in no other can they see
+    and sign it; else the first of their own. Others: who may approve it, unless they are named."""
+    others = others_who_approve(by) if others is None else others
+    own = Area.objects.filter(members=by)
+    return own.filter(members__in=others).first() or own.first()
+
+
 def _area(by: User, area: Area | None, record_type: RecordType) -> Area:
-    own = by.areas.all() if area is None else by.areas.filter(pk=area.pk)
-    if (found := own.first()) is None:
+    found = area_of(by) if area is None else by.areas.filter(pk=area.pk).first()
+    if found is None:
         raise trail.Forbidden(
             "A report belongs to an area, and you belong to none of its: ask an administrator.",
             action=Action.REPORT_REFUSED,

@@ -6,8 +6,9 @@ from django.db import transaction
 
 from accounts import codes
 from accounts.identity import Credentials
-from accounts.models import CodeDevice, Sitting, User
-from audit import clock
+from accounts.models import Area, CodeDevice, Membership, Sitting, User
+from audit import clock, trail
+from audit.actions import Action
 from portal.consequences import approved, retired, signed
 from records.models import Version
 from signatures import intents, transitions
@@ -121,6 +122,16 @@ def lose_the_approval(people, version: Version, ticking) -> Signature:
     decide(people.approver2, approval, Outcome.FALLS)
     ticking.next_code()
     return approval
+
+
+def area_of_their_own(user: User, name: str = "Another laboratory, first by name") -> Area:
+    """One that nobody else belongs to, and that comes first where areas are listed."""
+    with transaction.atomic():
+        area = Area.objects.create(name=name)
+        trail.record(Action.AREA_CREATED, area, by=trail.SYSTEM)
+        Membership.objects.create(user=user, area=area)
+        trail.record(Action.USER_AREAS_CHANGED, user, by=trail.SYSTEM)
+    return area
 
 
 def in_days(days: float):

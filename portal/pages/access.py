@@ -16,6 +16,7 @@ from accounts.http import PersonRequest
 from accounts.permissions import demand, may
 from audit import clock, trail
 from portal import recertification
+from portal.pages import obstacles
 from portal.pages.day_field import DayField
 from printing.csv import write_rows
 from printing.table import Column, render_table
@@ -126,6 +127,7 @@ def recertify(request: PersonRequest) -> HttpResponse:
             with trail.refusals(request.user):
                 version = recertification.make(removals, lines, by=request.user, undecided=undecided)
             messages.success(request, f"{version.record.number} is sealed. Read it, and sign it.")
+            obstacles.tell(request, version)
             return redirect(Step.objects.get(version=version, place=1))
         except trail.Forbidden:
             raise

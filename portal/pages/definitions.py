@@ -22,7 +22,7 @@ from accounts.http import PersonRequest
 from accounts.models import Area, User
 from accounts.permissions import demand, may
 from audit import clock, trail
-from portal.pages import paging
+from portal.pages import obstacles, paging
 from portal.pages import rows as form_rows
 from portal.pages.document_forms import SubmitForm
 from printing.markdown import to_html
@@ -30,7 +30,7 @@ from records import contract, defining, definitions, drafts, schema_table
 from records.contract import Definition, Failure
 from records.kinds import Kind
 from records.models import Draft, Record, RecordType, Version
-from signatures import readiness, routes
+from signatures import routes
 from storage.s3 import StorageError
 
 REVIEW_EVERY = timedelta(days=365)
@@ -415,8 +415,7 @@ def submit(request: PersonRequest, code: str) -> HttpResponse:
             form.add_error(None, str(error))
         else:
             messages.success(request, f"{version} is in review. Its signers find it on their desks.")
-            for obstacle in readiness.obstacles(version, clock.now()):
-                messages.warning(request, obstacle)
+            obstacles.tell(request, version)
             return redirect(version)
     context = {
         "type": kind,

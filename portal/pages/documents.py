@@ -17,14 +17,14 @@ from accounts.permissions import demand, may
 from audit import clock, trail
 from portal.pages import document_forms as forms
 from portal.pages import document_parts as parts
-from portal.pages import manifestation, paging
+from portal.pages import manifestation, obstacles, paging
 from printing import issued
 from printing.issued import Tone
 from printing.pages import Unreadable
 from records import documents, open_places, renditions
 from records.kinds import Kind
 from records.models import Draft, Record, RecordType, Verification, Version
-from signatures import readiness, standing
+from signatures import standing
 from sops import transitions as sops
 from sops.forms import NewSopForm
 from storage import worm
@@ -320,8 +320,7 @@ def submit(request: PersonRequest, number: str) -> HttpResponse:
                 with trail.refusals(request.user):
                     version = _submit(live, form, request)
                 messages.success(request, f"Version {version.ordinal} is frozen and waits for its signatures.")
-                for obstacle in readiness.obstacles(version, now):
-                    messages.warning(request, obstacle)
+                obstacles.tell(request, version)
                 return redirect(version)
             except (trail.Refused, StorageError) as refused:
                 form.add_error(None, getattr(refused, "message", str(refused)))

@@ -17,6 +17,7 @@ from accounts.rights import WAIVED_FOR
 from accounts.roles import Role
 from accounts.views import FORM_METHODS, answered
 from audit import clock, trail
+from portal.pages import obstacles
 from printing.letter import LetterToSign, render_letter
 from printing.pages import Unreadable, page_count
 from records import reports
@@ -157,6 +158,7 @@ def waive(request: PersonRequest) -> HttpResponse:
     status = answered(form, lambda: sealed.append(_waiver(request.user, form)), request)
     if status == 302:
         messages.success(request, "The waiver is written, and waits for its approval.")
+        obstacles.tell(request, sealed[0])
         return redirect(sealed[0])
     context = {"form": form, "days": WAIVED_FOR.days}
     return render(request, "portal/letter_waive.html", context, status=status)
@@ -164,7 +166,13 @@ def waive(request: PersonRequest) -> HttpResponse:
 
 def _waiver(by: User, form: Waiver) -> Version:
     typed = form.cleaned_data
-    asked = [Asked(1, Meaning.APPROVAL, Role.APPROVER, typed["approver"])]
+    approver: User = typed["approver"]
+    asked = [Asked(1, Meaning.APPROVAL, Role.APPROVER, approver)]
+    area = reports.area_of(by, User.objects.filter(pk=approver.pk))
+    if area and not approver.areas.contains(area):
+        raise trail.Refused(
+            f"{approver} is in none of your areas, and could not see the waiver: ask somebody else.", by=by
+        )
     try:
         return reports.seal_report(
             LETTER_WAIVER,
@@ -179,6 +187,7 @@ def _waiver(by: User, form: Waiver) -> Version:
             ],
             data={"reason": typed["reason"], "meanwhile": typed["meanwhile"], "days": WAIVED_FOR.days},
             by=by,
+            area=area,
             message=typed["reason"],
             contributors=[str(by.pk)],
             then=lambda version: requests.open_route(version, asked, by=by),

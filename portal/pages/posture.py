@@ -17,6 +17,7 @@ from accounts.permissions import demand, may
 from audit import clock, trail
 from jobs.models import Job
 from portal import posture
+from portal.pages import obstacles
 from portal.posture import SUBJECT, rows_of
 from printing.csv import write_rows
 from printing.table import Column, render_table
@@ -253,6 +254,7 @@ def baseline(request: PersonRequest) -> HttpResponse:
             messages.success(
                 request, f"{posture.label(version)} is sealed, and waits for an approver who did not make it."
             )
+            obstacles.tell(request, version)
             return redirect("portal:posture")
     except trail.Forbidden:
         raise
@@ -341,6 +343,7 @@ def snapshot(request: PersonRequest) -> HttpResponse:
     except StorageError as error:
         messages.error(request, f"The snapshot was not sealed: {error}")
         return redirect("portal:posture")
+    obstacles.tell(request, version)
     step = Step.objects.get(version=version)
     if step.assignee_id == request.user.pk:
         messages.success(request, f"{version.record.number} is sealed. Read it, and sign it.")

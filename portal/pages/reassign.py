@@ -11,8 +11,8 @@ from django.views.decorators.http import require_http_methods
 from accounts.http import PersonRequest
 from accounts.models import User
 from accounts.roles import Role
-from audit import clock, trail
-from signatures import readiness
+from audit import trail
+from portal.pages import obstacles
 from signatures.models import Step
 from signatures.queries import who_could_sign
 from signatures.transitions import ReassignRefused, may_reassign, reassign
@@ -67,8 +67,7 @@ def page(request: PersonRequest, pk: uuid.UUID) -> HttpResponse:
                 status = refused.status
             else:
                 messages.success(request, f"{to} is asked now, and is told by mail when it is their turn.")
-                for obstacle in readiness.obstacles(step.version, clock.now()):
-                    messages.warning(request, obstacle)
+                obstacles.tell(request, step.version)
                 return redirect(step.version)
     context = {
         "step": step,

@@ -16,6 +16,7 @@ from audit import queries, reasons, reviews, trail
 from audit.models import ReviewFilter
 from portal import trail_reviews
 from portal.hearers import colleagues
+from portal.pages import obstacles
 from portal.pages.audit import entries_for, tabs
 from records.models import Record
 from signatures.models import Step
@@ -160,6 +161,7 @@ def make(request: PersonRequest, pk: Any) -> HttpResponse:
     messages.success(
         request, f"{version.record.number} is sealed. Read it, and sign it: it counts from your signature on."
     )
+    obstacles.tell(request, version)
     return redirect(Step.objects.get(version=version))
 
 

@@ -43,7 +43,7 @@ def search(request: PersonRequest) -> HttpResponse:
 
 
 def find(words: str, user: User) -> list[dict[str, Any]]:
-    """What there is of each kind, in a fixed number of queries each: its rows, and what the approval of the versions counts for."""
+    """What there is of each kind, in a fixed number of queries: its rows, and what approvals of theirs count for."""
     return [
         group("Records and documents", "records", records(words, user)),
         group("Versions", "versions", versions(words, user)),

@@ -113,6 +113,36 @@ def test_compliance_a_recertification_is_signed_by_two_and_administrators_take_t
     assert access.open_removals() == []
 
 
+def kept():
+    """What the form of a recertification says that keeps every role."""
+    keys = [line.key for line in recertification.to_decide()]
+    return {"line": keys, **{f"do-{key}": "keep" for key in keys}}
+
+
+@pytest.mark.compliance("11.300(b)")
+def test_compliance_a_recertification_is_filed_where_a_second_approver_can_sign_it(people):
+    make_buckets()
+    acts.area_of_their_own(people.approver)
+    answer = people.client(people.approver).post("/people/access/recertify/", kept(), follow=True)
+    assert "cannot sign yet" not in answer.content.decode() and "Nobody in the area" not in answer.content.decode()
+    version = Version.objects.select_related("record").get(record__type="access_review")
+    assert version.record.area == people.laboratory
+    acts.sign(people.approver, version)
+    acts.sign(people.approver2, version)
+    version.refresh_from_db()
+    assert version.state == "approved"
+
+
+def test_whoever_recertifies_is_told_at_once_what_stands_in_the_way_of_the_signatures(people):
+    make_buckets()
+    client = people.client(people.approver)
+    with transaction.atomic():
+        people.approver.devices.update(withdrawn_at=clock.now())
+        trail.record(Action.CODE_RESET, people.approver, by=people.administrator)
+    answer = client.post("/people/access/recertify/", kept(), follow=True)
+    assert f"{people.approver} cannot sign yet. What is missing: Device tested" in answer.content.decode()
+
+
 @pytest.mark.compliance("11.10(g)")
 def test_compliance_a_removal_needs_words_and_the_list_that_was_shown(people):
     make_buckets()

@@ -8,7 +8,7 @@ import pytest
 
 from accounts import rights
 from accounts import transitions as people_verbs
-from audit import clock
+from audit import clock, trail
 from audit.models import Entry
 from portal.pages import letter
 from records.models import Version
@@ -31,6 +31,16 @@ def waived(people, ticking):
     ticking.next_code()
     assert rights._letter(people.reviewer, clock.now()).met
     return signature
+
+
+def test_a_waiver_is_filed_where_its_approver_can_sign_it_and_asks_nobody_who_cannot_see_it(people):
+    builders.keep(b"x")
+    acts.area_of_their_own(people.approver2)
+    said = {"reason": "The letter is at the printer's.", "meanwhile": "Nothing regulated is signed."}
+    report = letter._waiver(people.approver2, Like(cleaned_data=said | {"approver": people.approver}))
+    assert report.record.area == people.laboratory
+    with pytest.raises(trail.Refused, match="Omar Haddad is in none of your areas"):
+        letter._waiver(people.approver2, Like(cleaned_data=said | {"approver": people.outsider}))
 
 
 @pytest.mark.compliance("11.100(c)", "S6")

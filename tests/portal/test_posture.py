@@ -9,6 +9,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import DatabaseError, transaction
 
+from accounts import transitions as people_verbs
 from audit import trail
 from audit.actions import Action
 from audit.alarms import Kind
@@ -273,6 +274,22 @@ def test_the_form_seals_what_was_chosen(people, bucket):
     assert (wanted["replication"], wanted["versioning"]) == (None, "Enabled")
     assert Entry.objects.filter(action=Action.POSTURE_REFUSED).count() == 1
     assert "Waits for its signature" in client.get("/posture/").content.decode()
+
+
+def test_a_baseline_is_filed_where_an_approver_can_sign_it_and_whoever_proposes_hears_what_stands_in_the_way(
+    people, bucket
+):
+    acts.area_of_their_own(people.administrator)
+    client = people.client(people.administrator)
+    posture.read_now()
+    answer = client.post("/posture/baseline/", {"why": WHY}, follow=True).content.decode()
+    version = posture.waiting()
+    assert version.record.area == people.laboratory and "Nobody in the area" not in answer
+    acts.sign(people.approver, version)
+    for quality in (people.approver, people.approver2):
+        people_verbs.set_roles(quality, ["reviewer"], by=people.administrator2, reason="Their post in quality is over")
+    answer = client.post("/posture/baseline/", {"why": WHY}, follow=True).content.decode()
+    assert "Nobody in the area may sign as QA approver now" in answer
 
 
 def test_a_bucket_of_another_area_is_out_of_sight(people, bucket, keeper):
