@@ -257,9 +257,7 @@ def _kept(first: datetime, after: datetime) -> Pin:
     """The month as Parquet, under Object Lock."""
     years = settings.DOCUMENT_RETENTION_YEARS
     with tempfile.TemporaryDirectory() as folder, _write_rows(first, after, Path(folder)).open("rb") as data:
-        return worm.put(
-            data, media_type=MEDIA_TYPE, retain_until=clock.now() + timedelta(days=365 * years + years // 4)
-        )
+        return worm.put(data, media_type=MEDIA_TYPE, retain_until=worm.years_after(clock.now(), years))
 
 
 def _write_rows(first: datetime, after: datetime, folder: Path) -> Path:

@@ -52,7 +52,7 @@ def submit(
     _check_ready(draft, by, message)
     texts = [section_text(section) for section in sections or draft.sections]
     ordinal = (record.versions.order_by("-ordinal").values_list("ordinal", flat=True).first() or 0) + 1
-    until = renditions.years_from(now, settings.DOCUMENT_RETENTION_YEARS)
+    until = worm.years_after(now, settings.DOCUMENT_RETENTION_YEARS)
     rendition = renditions.of_document(
         record, texts, ordinal=ordinal, message=message, author=by, facts=[*facts, *_planned(effective_on)], at=now
     )

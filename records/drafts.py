@@ -1,7 +1,6 @@
 """The verbs of a draft: open, check out, take over, check in, keep (autosave), save, add an image. A draft is no record; a
 save is kept with old and new, an autosave is a convenience that nobody may rely on."""
 
-from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
@@ -150,7 +149,7 @@ def add_image(draft: Draft, name: str, data: bytes, *, by: User) -> Attachment:
             subject=draft.record,
             by=by,
         )
-    until = clock.now() + timedelta(days=365 * settings.DOCUMENT_RETENTION_YEARS)
+    until = worm.years_after(clock.now(), settings.DOCUMENT_RETENTION_YEARS)
     pin = worm.put(data, media_type=media_type, retain_until=until)
     with transaction.atomic(durable=True):
         draft = _held(draft, by)

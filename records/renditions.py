@@ -4,7 +4,7 @@ and never made again."""
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +33,10 @@ def keep(pdf: bytes, retain_until: datetime) -> Rendition:
     return Rendition(worm.put(pdf, media_type="application/pdf", retain_until=retain_until), pages.page_count(pdf))
 
 
-def years_from(at: datetime, years: int) -> datetime:
-    return at + timedelta(days=365 * years + years // 4)
+def retained_until(version: Version, definition: Definition | None) -> datetime:
+    """Until when a version is to be kept: as the definition says that admitted it; a document as the installation says."""
+    years = definition.retention_years if definition else settings.DOCUMENT_RETENTION_YEARS
+    return worm.years_after(version.created_at, years)
 
 
 def of_document(
@@ -49,7 +51,7 @@ def of_document(
 ) -> Rendition:
     """The rendition of a document's text, kept for good."""
     pdf = print_document(record, sections, ordinal=ordinal, message=message, author=author, facts=facts, at=at)
-    return keep(pdf, years_from(at, settings.DOCUMENT_RETENTION_YEARS))
+    return keep(pdf, worm.years_after(at, settings.DOCUMENT_RETENTION_YEARS))
 
 
 def print_document(
@@ -105,7 +107,7 @@ def of_package(
         readme=_readme(entries),
         files=[FileRow(entry.logical_key, entry.size, entry.sha256, entry.version_id) for entry in entries],
     )
-    return keep(render_record_sheet(sheet), years_from(at, definition.retention_years))
+    return keep(render_record_sheet(sheet), worm.years_after(at, definition.retention_years))
 
 
 def history(record: Record) -> list[HistoryRow]:

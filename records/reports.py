@@ -123,7 +123,7 @@ def _content(
     at: datetime,
 ) -> Content:
     """The bytes of the report, all of them kept under Object Lock before any row speaks of them."""
-    until = renditions.years_from(at, settings.DOCUMENT_RETENTION_YEARS)
+    until = worm.years_after(at, settings.DOCUMENT_RETENTION_YEARS)
     texts = [
         {"id": f"s{number}", "title": section.title, "text": section.markdown}
         for number, section in enumerate(sections, start=1)

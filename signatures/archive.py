@@ -15,7 +15,6 @@ from audit import alarms, clock, trail
 from audit.actions import Action
 from jobs import queue
 from jobs.models import Job
-from records import renditions
 from records.definitions import read
 from signatures import timestamps
 from signatures.models import Archived, Signature
@@ -127,7 +126,7 @@ def _until(signature: Signature) -> datetime:
     years = settings.DOCUMENT_RETENTION_YEARS
     if version.definition:
         years = max(years, read(version.definition).retention_years)
-    return renditions.years_from(signature.signed_at, years)
+    return worm.years_after(signature.signed_at, years)
 
 
 def ask_for_pending() -> int:

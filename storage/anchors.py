@@ -7,7 +7,7 @@ Its credentials may write and read there and nowhere else; those of the portal's
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
@@ -30,7 +30,7 @@ class Anchors:
 
     def write(self, number: int, note: bytes, *, now: datetime) -> Kept:
         """Write a note under COMPLIANCE for `years` from `now`, and ask S3 whether it keeps it so."""
-        until = now + timedelta(days=365 * self.years)
+        until = worm.years_after(now, self.years)
         with s3.asking_as(self.account):
             pin = worm.put_at(
                 self._key(number), note, media_type="text/plain; charset=utf-8", retain_until=until, bucket=self.bucket

@@ -12,7 +12,7 @@ from typing import Any
 
 from django.conf import settings
 
-from storage import policies
+from storage import policies, worm
 from storage.models import Bucket, Purpose
 from storage.observing import NotRead, Questions
 
@@ -167,15 +167,15 @@ def _lock_mode(ask: Questions) -> str:
 
 def _lock_days(ask: Questions) -> int:
     kept = _retention(ask)
-    return int(kept.get("Days", 0)) + 365 * int(kept.get("Years", 0))
+    return int(kept.get("Days", 0)) + 365 * int(kept.get("Years", 0))  # the least that a year can be
 
 
-def _years_of_documents() -> int:
-    return 365 * settings.DOCUMENT_RETENTION_YEARS
+def _days_of_documents() -> int:
+    return worm.days_that_suffice(settings.DOCUMENT_RETENTION_YEARS)
 
 
-def _years_of_anchors() -> int:
-    return 365 * settings.ANCHOR_RETENTION_YEARS
+def _days_of_anchors() -> int:
+    return worm.days_that_suffice(settings.ANCHOR_RETENTION_YEARS)
 
 
 # Encryption -----------------------------------------------------------------------------------------------------------
@@ -471,7 +471,7 @@ RULES: tuple[Rule, ...] = (
         "lock_days", Group.LOCKS, "Length of the lock by default",
         "A record is kept throughout its retention time, and what tells of it as long.",
         ("11.10(c)", "11.10(e)"), "s3:GetBucketObjectLockConfiguration", Compare.AT_LEAST, _lock_days,
-        _all(_years_of_documents, RECORDS, WORM, TRAIL) | _all(_years_of_anchors, ANCHOR),
+        _all(_days_of_documents, RECORDS, WORM, TRAIL) | _all(_days_of_anchors, ANCHOR),
     ),
     Rule(
         "bypass", Group.LOCKS, "Who may end a governance lock early",

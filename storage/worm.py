@@ -52,6 +52,20 @@ class Pin:
         return cls(**stored)
 
 
+def years_after(at: datetime, years: int) -> datetime:
+    """The same day of the year and the same time, so many years on; after a 29 February that there is not, 1 March. Every
+    retention is counted so: in days of 365 a lock would end before it."""
+    try:
+        return at.replace(year=at.year + years)
+    except ValueError:
+        return at.replace(year=at.year + years, month=3, day=1)
+
+
+def days_that_suffice(years: int) -> int:
+    """For a lock that is set in days: no span of so many years is longer."""
+    return 366 * years
+
+
 def key_for(sha256: str) -> str:
     """`sha256/ab/abcdef...`: the second part spreads the keys."""
     return f"sha256/{sha256[:2]}/{sha256}"

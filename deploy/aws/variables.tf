@@ -15,9 +15,9 @@ variable "lock_mode" {
 }
 
 variable "retention_days" {
-  description = "Days for which a version is locked by default: your retention time (DOCUMENT_RETENTION_YEARS, ANCHOR_RETENTION_YEARS)."
+  description = "Days for which a version is locked by default: your retention time (DOCUMENT_RETENTION_YEARS, ANCHOR_RETENTION_YEARS) at 366 days a year."
   type        = number
-  default     = 3650
+  default     = 3660
 }
 
 variable "records_writer_arns" {

@@ -1,7 +1,5 @@
 """The letter of 21 CFR 11.100(c): its register, a template to print and sign by hand, and the copy of what was sent."""
 
-from datetime import timedelta
-
 from django import forms
 from django.contrib import messages
 from django.http import HttpResponse
@@ -31,7 +29,7 @@ from storage import worm
 from storage.s3 import StorageError
 
 LARGEST = 10 * 1024 * 1024
-KEPT_FOR = timedelta(days=365 * 30)  # as long as electronic signatures are in use, and the longest retention after that
+YEARS_KEPT = 30  # as long as electronic signatures are in use, and the longest retention after that
 AGENCY = ("Food and Drug Administration", "Electronic Submissions (letters of non-repudiation agreement)")
 SUBJECT = "Certification under 21 CFR 11.100(c)"
 
@@ -110,7 +108,7 @@ def letter(firm: str, scope: list[str], signatory: str) -> LetterToSign:
 
 def file_copy(data: bytes, **facts: object) -> Letter:
     """Keep the copy in the WORM store first, then put the letter into the register."""
-    pin = worm.put(data, media_type="application/pdf", retain_until=clock.now() + KEPT_FOR)
+    pin = worm.put(data, media_type="application/pdf", retain_until=worm.years_after(clock.now(), YEARS_KEPT))
     return transitions.file_letter(copy=pin.to_json(), **facts)  # type: ignore[arg-type]
 
 

@@ -102,7 +102,7 @@ def verdict_of(version: Version, now: datetime) -> Context:
     if job and not job.open and (job.state != Job.State.FAILED or (last and last.finished_at > job.created_at)):
         job = None
     return {
-        "verdict": verdict.card(version, last, signed, now=now),
+        "verdict": verdict.card(version, last, signed, until=retained_until(version), now=now),
         "job": job,
         "last": last,
         "poll_url": f"{version.get_absolute_url()}verdict/",
@@ -117,6 +117,13 @@ def definition_of(version: Version) -> Definition | None:
         return definitions.read(version.definition)
     except (StorageError, StopIteration):
         return None
+
+
+def retained_until(version: Version) -> datetime | None:
+    """Until when it is to be kept, or None where its definition cannot be read now."""
+    definition = definition_of(version)
+    unread = version.definition is not None and definition is None
+    return None if unread else renditions.retained_until(version, definition)
 
 
 def facts(version: Version, definition: Definition | None) -> list[Context]:
@@ -137,8 +144,7 @@ def facts(version: Version, definition: Definition | None) -> list[Context]:
         if isinstance(value, str | int | float | bool)
     ]
     if definition:
-        until = renditions.years_from(version.created_at, definition.retention_years)
-        told.append({"label": "Retention until", "at": until.date()})
+        told.append({"label": "Retention until", "at": renditions.retained_until(version, definition).date()})
     told += [{"label": "Message", "value": version.message}] if version.message else []
     return told
 

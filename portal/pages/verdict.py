@@ -26,9 +26,11 @@ def card(
     last: Verification | None,
     signatures: Sequence[tuple[Signature, Verdict]],
     *,
+    until: datetime | None = None,
     now: datetime,
 ) -> Card:
-    """The card for `components/verdict.html`. Select the version with its files; `last` is its newest verification."""
+    """The card for `components/verdict.html`. Select the version with its files; `last` is its newest verification, `until` the
+    end of its retention where that is known."""
     contradictions = sealed.contradictions(version)
     broken = [
         f"The signature of {signature.printed_name}: {problem}"
@@ -47,7 +49,7 @@ def card(
         "meta": _meta(last, now),
         "findings": [*contradictions, *broken, *doubts, *_findings(last)],
         "newer": _newer(last),
-        "rows": _rows(version, last, signatures, bool(contradictions), now),
+        "rows": _rows(version, last, signatures, bool(contradictions), until, now),
         "know": _know(version, last, signatures),
         "cannot": _cannot(version, last, now),
     }
@@ -101,6 +103,7 @@ def _rows(
     last: Verification | None,
     signatures: Sequence[tuple[Signature, Verdict]],
     contradicts: bool,
+    until: datetime | None,
     now: datetime,
 ) -> list[Card]:
     rows: list[Card] = []
@@ -116,7 +119,7 @@ def _rows(
     )
     if last is None:
         return [*rows, {"what": "Bytes on S3", "value": "not read yet", "state": "unchecked"}]
-    return [*rows, _bytes_row(version, last, now), _lock_row(last, now)]
+    return [*rows, _bytes_row(version, last, now), _lock_row(last, until, now)]
 
 
 def _signed_row(version: Version, signatures: Sequence[tuple[Signature, Verdict]]) -> Card:
@@ -158,16 +161,26 @@ def hash_of_bytes(version: Version, last: Verification) -> str:
     return manifest.top_hash(replace(stated, entries=entries))
 
 
-def _lock_row(last: Verification, now: datetime) -> Card:
+def _lock_row(last: Verification, until: datetime | None, now: datetime) -> Card:
     files = [file for file in last.files if file["reachable"]]
     locked = [file for file in files if file["lock_mode"] and file["retain_until"] > now.isoformat()]
     row: Card = {"what": "Object Lock", "at": last.finished_at}
     if not locked:
         return row | {"value": "none", "state": "unlocked", "label": "no file is locked", "tone": "warn"}
     modes = sorted({file["lock_mode"].capitalize() for file in locked})
-    until = utc(datetime.fromisoformat(min(file["retain_until"] for file in locked)), "date")
-    row |= {"value": f"{' and '.join(modes)} until {until}", "label": f"{len(locked)} of {len(files)} locked"}
+    ends = datetime.fromisoformat(min(file["retain_until"] for file in locked))
+    row |= {
+        "value": f"{' and '.join(modes)} until {utc(ends, 'date')}",
+        "label": f"{len(locked)} of {len(files)} locked",
+    }
     whole = len(locked) == len(files) and modes == ["Compliance"]
+    if until and (short := (until.date() - ends.date()).days) > 0:
+        days = f"{short:,} day{'' if short == 1 else 's'}"
+        return row | {
+            "label": f"{row['label']}, but {days} short of the retention",
+            "state": "partly_locked",
+            "tone": "warn",
+        }
     return row | {"state": "locked" if whole else "partly_locked", "tone": "" if whole else "warn"}
 
 

@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import zipfile
+from datetime import timedelta
 
 import pytest
 from django.db import connection, transaction
@@ -19,8 +20,9 @@ from jobs import queue
 from jobs.models import Job
 from portal import handlers
 from portal.pages import manifestation, verdict
-from records import manifest, metadata_form, numbers, verification
-from records.models import Record, RecordType
+from portal.pages import record_parts as parts
+from records import definitions, manifest, metadata_form, numbers, renditions, verification
+from records.models import Record, RecordType, Verification
 from storage import s3
 from tests import acts
 from tests import firm as building
@@ -118,6 +120,30 @@ def test_the_signed_row_tells_the_signature_that_counts_and_that_none_does(firm,
     acts.withdraw(firm.reviewer, signed["review"])
     [row, *_] = verdict.card(version, None, manifestation.signatures_of([version]), now=clock.now())["rows"]
     assert (row["at"], row["state"]) == (signed["approval"].signed_at, "matches")
+
+
+def test_a_lock_that_ends_before_the_retention_is_not_green(firm, ticking):
+    version = firm.version("KRAS-001")
+    kept = renditions.retained_until(version, definitions.read(version.definition))
+    assert kept == version.created_at.replace(year=version.created_at.year + 10)
+
+    def lock_row(ends):
+        files = [{"reachable": True, "lock_mode": "COMPLIANCE", "retain_until": ends.isoformat()}]
+        last = Verification(version=version, files=files, finished_at=clock.now())
+        return verdict._lock_row(last, kept, clock.now())
+
+    short = lock_row(kept - timedelta(days=2))
+    assert (short["tone"], short["label"]) == ("warn", "1 of 1 locked, but 2 days short of the retention")
+    assert lock_row(kept)["state"] == "locked" and not lock_row(kept)["tone"]
+
+
+def test_the_page_holds_the_lock_against_the_retention(firm, monkeypatch):
+    asked = []
+    monkeypatch.setattr(verdict, "_lock_row", lambda last, until, now: asked.append(until) or {"what": "Object Lock"})
+    firm.client(firm.inspector).post("/records/KRAS-001/v1/verify/")
+    run_jobs()
+    text = firm.client(firm.inspector).get("/records/KRAS-001/v1/").content.decode()
+    assert asked == [parts.retained_until(firm.version("KRAS-001"))] and "Retention until" in text
 
 
 # An approval that does not count -------------------------------------------------------------------------------------

@@ -146,7 +146,7 @@ def test_only_operators_and_scientists_register(firm):
 def test_the_rendition_is_kept_as_long_as_the_definition_says(firm):
     version = offer(firm, put_package(1, 3), metadata(1, 3))
     lock = s3.head(version.rendition["bucket"], version.rendition["key"], version.rendition["version_id"]).lock
-    until = renditions.years_from(version.created_at, definitions.read(version.definition).retention_years)
+    until = renditions.retained_until(version, definitions.read(version.definition))
     assert lock.mode == "COMPLIANCE"
     assert abs((lock.until - until).total_seconds()) < 120
 

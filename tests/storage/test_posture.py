@@ -44,7 +44,7 @@ def set_all(keeper: Keeper) -> None:
     for purpose, name in NAMES.items():
         writer = WRITERS.get(purpose, "role/countersign-portal")
         copied = purpose in (Purpose.RECORDS, Purpose.WORM)
-        keeper.keep(name, writer=writer, days=3650, copy=f"{name}-copy" if copied else "")
+        keeper.keep(name, writer=writer, days=3660, copy=f"{name}-copy" if copied else "")
     keeper.trail("kept-events", NAMES[Purpose.TRAIL])
 
 
@@ -244,7 +244,9 @@ def test_more_than_is_wanted_passes_and_less_does_not():
     mode, days, writers = BY_ID["lock_mode"], BY_ID["lock_days"], BY_ID["writers"]
     assert mode.holds("COMPLIANCE", "GOVERNANCE") and not mode.holds("GOVERNANCE", "COMPLIANCE")
     assert not mode.holds("SOMETHING", "none")
-    assert days.holds(4000, 3650) and not days.holds(3649, 3650)
+    assert days.holds(4000, 3660) and not days.holds(3659, 3660)
+    # Ten years of 365 days end before the same day of the tenth year.
+    assert [days.recommends(purpose) for purpose in ("records", "worm", "trail", "anchor")] == [3660] * 4
     assert writers.holds([ROLE], [ROLE]) and writers.holds([], [ROLE]) and not writers.holds([ROLE, "x"], [ROLE])
 
 

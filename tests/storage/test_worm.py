@@ -1,8 +1,10 @@
 import dataclasses
 import hashlib
 import json
+import re
 import tempfile
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
@@ -10,6 +12,7 @@ from botocore.exceptions import ClientError
 from standin.filling import Keeper
 from storage import s3, worm
 from storage.worm import Altered, NotKept, Pin
+from tests.conftest import ROOT
 
 MONTH = datetime.now(UTC) + timedelta(days=30)
 
@@ -158,3 +161,22 @@ def test_a_file_is_kept_and_given_back_in_portions_as_its_bytes_would_be():
         back.seek(0)
         assert back.read() == data
     assert put(data) == pin
+
+
+@pytest.mark.parametrize(("at", "years", "then"), [
+    ("2026-11-28", 10, "2036-11-28"), ("2024-02-29", 4, "2028-02-29"), ("2024-02-29", 1, "2025-03-01"),
+    ("2024-02-29", 200, "2224-02-29"), ("2096-02-29", 4, "2100-03-01"),
+])  # fmt: skip
+def test_a_retention_ends_on_the_same_day_of_the_year_and_its_days_suffice_for_every_lock(at, years, then):
+    begins = datetime.fromisoformat(f"{at}T23:59:59+00:00")
+    ends = worm.years_after(begins, years)
+    assert ends.isoformat() == f"{then}T23:59:59+00:00"
+    assert begins + timedelta(days=worm.days_that_suffice(years)) >= ends
+
+
+def test_no_other_place_counts_a_retention_in_days():
+    counted = [
+        str(path) for path in ROOT.glob("*/**/*.py")
+        if "tests" not in path.parts and re.search(r"365 \* .*years|years // 4", path.read_text(), re.IGNORECASE)
+    ]  # fmt: skip
+    assert sorted(Path(path).name for path in counted) == ["certificate.py", "posture.py", "probe.py"]
