@@ -19,6 +19,7 @@ from records import manifest, open_places, renditions
 from records.drafts import Section, sign_history
 from records.lifecycle import State
 from records.models import Attachment, Buffer, Draft, Version
+from records.queries import wrote_since_approved
 from records.transitions import Content, seal
 from storage import worm
 
@@ -98,15 +99,12 @@ def _planned(effective_on: datetime | None) -> list[tuple[str, str]]:
 def writers(draft: Draft) -> list[str]:
     """Keys of everybody who wrote any of it since the last approved version: who saved the draft or added an image that it
     shows, and who wrote or submitted a version that came back, whose text the draft goes on from. None of them may sign it."""
-    found, approved = set(draft.contributors), None
-    for version in draft.record.versions.order_by("-ordinal").only("state", "author", "contributors"):
-        if version.state in (State.APPROVED, State.RETIRED):
-            approved = version
-            break
-        found |= {str(version.author_id), *version.contributors}
+    wrote, approved = wrote_since_approved(draft.record)
     known = set(approved.files.values_list("sha256", flat=True)) if approved else set()
     images = renditions.shown_images(draft.record, draft.sections)
-    return sorted(found | {str(image.added_by_id) for image in images if image.sha256 not in known})
+    return sorted(
+        {*draft.contributors, *wrote} | {str(image.added_by_id) for image in images if image.sha256 not in known}
+    )
 
 
 def sections_of(version: Version) -> list[Section]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from accounts.permissions import may
+from records.lifecycle import State
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -65,6 +66,17 @@ class VersionQuerySet(QuerySet["Version"]):
 class DraftQuerySet(QuerySet["Draft"]):
     def visible_to(self, user: User) -> DraftQuerySet:
         return self.filter(readable(user, "record__"))
+
+
+def wrote_since_approved(record: Record) -> tuple[set[str], Version | None]:
+    """Keys of everybody who wrote or registered a version since the last approved one, and that one. Whoever made what came back
+    does not approve what follows on it."""
+    found: set[str] = set()
+    for version in record.versions.order_by("-ordinal").only("record", "state", "author", "contributors"):
+        if version.state in (State.APPROVED, State.RETIRED):
+            return found, version
+        found |= {str(version.author_id), *version.contributors}
+    return found, None
 
 
 def effective_version(record_id: uuid.UUID | Any, when: datetime) -> Version | None:

@@ -18,6 +18,7 @@ from audit.actions import Action
 from records import contract, definitions, manifest, previews, renditions
 from records.contract import Failure
 from records.models import Record, RecordType, Version
+from records.queries import wrote_since_approved
 from records.transitions import Content, seal
 from storage import s3
 from storage.models import Bucket
@@ -127,11 +128,15 @@ def register(
         metadata=metadata,
         media_types=media_types,
         definition=definition_version,
-        contributors=[str(by.pk)],
         package=package,
     )
     with transaction.atomic(durable=True):
-        version = seal(record, content, by=by, action=Action.VERSION_REGISTERED)
+        # Locked first, so that nobody registers another version between this look and the seal.
+        Record.objects.select_for_update(no_key=True).get(pk=record.pk)
+        wrote, _ = wrote_since_approved(record)
+        version = seal(
+            record, replace(content, contributors=sorted({str(by.pk), *wrote})), by=by, action=Action.VERSION_REGISTERED
+        )
         if then:
             then(version, definition)
     return version

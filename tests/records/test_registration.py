@@ -9,6 +9,8 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection, transaction
 
+from accounts import transitions as people
+from accounts.models import User
 from audit import trail
 from audit.actions import Action
 from audit.models import Entry
@@ -141,6 +143,26 @@ def test_only_operators_and_scientists_register(firm):
     for who in (firm.author, firm.approver, firm.inspector, firm.outsider, firm.administrator):
         with pytest.raises(trail.Forbidden):
             registration.register(firm.kras, found.entries, metadata(1, 3), by=who)
+
+
+@pytest.mark.compliance("§2.11")
+def test_compliance_whoever_registered_a_rejected_version_does_not_approve_the_same_files_of_somebody_else(firm):
+    sign(firm.approver, firm.version("KRAS-001", 2), meaning="rejection", reason="The report is of another run.")
+    next_code()
+    found = registration.look(RECORDS_BUCKET, put_package(1, 2), by=firm.scientist)
+
+    def again():
+        return registration.register(
+            firm.kras, found.entries, metadata(1, 2), by=firm.scientist,
+            then=lambda made, definition: routes.of_definition(made, definition, by=firm.scientist),
+        )  # fmt: skip
+
+    version = again()
+    assert version.contributors == sorted([str(firm.operator.pk), str(firm.scientist.pk)])
+    people.set_roles(firm.operator, ["approver"], by=firm.administrator, reason="He takes a post in quality")
+    assert not Step.objects.awaiting(User.objects.get(pk=firm.operator.pk)).filter(version=version).exists()
+    sign(firm.approver, version)
+    assert again().contributors == [str(firm.scientist.pk)]
 
 
 def test_the_rendition_is_kept_as_long_as_the_definition_says(firm):
