@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import count
 from typing import Any
@@ -242,9 +242,10 @@ def look_at(file: File) -> Look:
 
 @dataclass
 class Comparison:
-    """What differs between two versions; `texts` are names of changed files that can be shown as a redline."""
+    """What differs between two versions: values of metadata, each with its name in words, and files; `texts` are names of changed
+    files that can be shown as a redline."""
 
-    metadata: list[redline.MetadataChange]
+    metadata: list[tuple[str, redline.MetadataChange]]
     files: list[redline.FileChange]
     texts: list[str] = field(default_factory=list)
     shown: str = ""
@@ -255,7 +256,9 @@ class Comparison:
 def compare(old: Version, new: Version, wanted: str) -> Comparison:
     """Metadata, file list, and the redline of one changed text file: the one that is wanted, else README, else the first."""
     changes = redline.compare_files(entries(old.files.all()), entries(new.files.all()))
-    found = Comparison(redline.compare_metadata(old.metadata, new.metadata), changes)
+    definition = definition_of(new)
+    values = redline.compare_metadata(old.metadata, new.metadata)
+    found = Comparison([(_named(value, definition), value) for value in values], changes)
     before = {file.logical_key: file for file in old.files.all()}
     after = {file.logical_key: file for file in new.files.all()}
     found.texts = [
@@ -277,6 +280,12 @@ def compare(old: Version, new: Version, wanted: str) -> Comparison:
         labels = {"left_label": f"version {old.ordinal}", "right_label": f"version {new.ordinal}"}
         found.diff = labels | {"rows": drawn, "plain": found.shown != README}
     return found
+
+
+def _named(change: redline.MetadataChange, definition: Definition | None) -> str:
+    """The path in words, its first step as the definition calls it."""
+    first, rest = change.path[:1], change.path[1:]
+    return replace(change, path=(*(title(str(step), definition) for step in first), *rest)).name
 
 
 def entries(files: Iterable[File]) -> list[manifest.Entry]:
