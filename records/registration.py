@@ -4,6 +4,7 @@ Nothing is stored before the contract is met. Bytes are read and hashed outside 
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -17,7 +18,7 @@ from audit import clock, trail
 from audit.actions import Action
 from records import contract, definitions, manifest, previews, renditions
 from records.contract import Failure
-from records.models import Record, RecordType, Version
+from records.models import File, Record, RecordType, Version
 from records.queries import wrote_since_approved
 from records.transitions import Content, seal
 from storage import s3
@@ -71,6 +72,35 @@ def look(bucket: str, prefix: str, *, by: User) -> Found:
     ]
     modified = {found.key[len(prefix) :]: found.last_modified for found in listing.objects}
     return Found(entries, listing.deleted, modified)
+
+
+def belongs_to(entries: Sequence[manifest.Entry], record: Record, *, by: User) -> list[str]:
+    """A sentence for each version that the person may see and that holds these object versions already: one of another record, or
+    all of them one of this record. That a next version goes on with files of the one before is usual, and not told."""
+    pinned = {(entry.bucket, entry.key, entry.version_id) for entry in entries}
+    rows = File.objects.filter(bucket__in={bucket for bucket, _, _ in pinned}, key__in=[key for _, key, _ in pinned])
+    found = Counter(
+        version for version, *pin in rows.values_list("version", "bucket", "key", "s3_version") if tuple(pin) in pinned
+    )
+    known = Version.objects.visible_to(by).filter(pk__in=found).select_related("record").defer("manifest")
+    return [
+        f"{_of_these(found[version.pk], len(pinned))} to {version.record.number} version {version.ordinal} already."
+        for version in known.order_by("record__number", "ordinal")
+        if version.record_id != record.pk or found[version.pk] == len(pinned)
+    ]
+
+
+def with_reason(message: str, again: str) -> str:
+    """The message of a version whose object versions another one holds already."""
+    if not again.strip():
+        return message
+    first = f"{message.strip().rstrip('.')}. " if message.strip() else ""
+    return f"{first}Registered again: {again.strip()}"
+
+
+def _of_these(count: int, total: int) -> str:
+    which = f"These {count}" if count == total else f"{count} of these {total}"
+    return "This object version belongs" if total == 1 else f"{which} object versions belong{'s' * (count == 1)}"
 
 
 def failures(

@@ -20,7 +20,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from accounts.http import PersonRequest
 from accounts.permissions import demand
-from audit import clock, trail
+from audit import clock, reasons, trail
 from audit.actions import Action
 from audit.models import Entry as TrailEntry
 from portal import handlers
@@ -163,6 +163,23 @@ class Message(forms.Form):
         widget=forms.TextInput,
         help_text="For the change history; it is sealed with the version.",
     )
+    twice = forms.CharField(
+        label="Why these object versions are registered again",
+        max_length=500,
+        widget=forms.TextInput,
+        help_text="It is sealed with the version, after the message.",
+    )
+
+    def __init__(self, *args: Any, twice: bool, **more: Any) -> None:
+        super().__init__(*args, **more)
+        if not twice:
+            del self.fields["twice"]
+
+    def clean_twice(self) -> str:
+        said = str(self.cleaned_data["twice"])
+        if told := reasons.fault(said):
+            raise forms.ValidationError(told)
+        return said
 
 
 @require_GET
@@ -261,6 +278,7 @@ class Check:
         self.files = [one for one in found if one not in about_metadata]
         # With a form the sentences stand at its fields, with those of what could not even be read as a number or a day.
         self.others = about_metadata if self.form is None else []
+        self.belongs_to = registration.belongs_to(seen.entries, record, by=request.user)
         self.wrong_files = {one.where for one in self.files}
 
     @property
@@ -293,12 +311,13 @@ def refusals_of(record: Record, count: int = 3) -> QuerySet[TrailEntry]:
 
 def _register(request: PersonRequest, record: Record, seen: Seen) -> HttpResponse:
     """Step 3: refused with everything that is wrong, on the trail too; or on its way, as a job that shows itself."""
-    message = Message(request.POST)
     asked = Check(record, _definition(record), seen, request, typed=True)
+    message = Message(request.POST, twice=bool(asked.belongs_to))
     if not asked.count and message.is_valid():
+        said = message.cleaned_data["message"] or _package_message(seen)
         job = handlers.ask_to_register(
-            record, seen.entries, asked.metadata,
-            message=message.cleaned_data["message"] or _package_message(seen), package=seen.package, by=request.user,
+            record, seen.entries, asked.metadata, package=seen.package, by=request.user,
+            message=registration.with_reason(said, message.cleaned_data.get("twice", "")),
         )  # fmt: skip
         return redirect("jobs:job", job.pk)
     if asked.count:
@@ -333,7 +352,11 @@ def _see(
         "check": asked,
         "form": asked.form,
         "message_form": message
-        or Message(request.POST if typed else None, initial={"message": _package_message(seen)}),
+        or Message(
+            request.POST if typed else None,
+            initial={"message": _package_message(seen)},
+            twice=bool(asked.belongs_to),
+        ),
         "refused": refused,
         "metadata": parts.metadata_table(asked.metadata, definition) if seen.package else [],
         "latest": record.versions.order_by("-ordinal").defer("manifest").first(),

@@ -21,7 +21,7 @@ from jobs.models import Job
 from portal import handlers
 from portal.pages import manifestation, verdict
 from portal.pages import record_parts as parts
-from records import definitions, manifest, metadata_form, numbers, renditions, verification
+from records import definitions, manifest, metadata_form, numbers, redline, registration, renditions, verification
 from records.models import Record, RecordType, Verification
 from storage import s3
 from tests import acts
@@ -275,6 +275,16 @@ def test_a_readme_with_markup_is_shown_as_text(firm):
     )
 
 
+def test_values_that_differ_are_named_as_the_definition_calls_them_and_break_in_their_cell(firm):
+    changed = building.metadata(1, 2) | {"samples": 13, "run": {"lane": 2}}
+    changes = redline.compare_metadata(building.metadata(1, 2) | {"run": {"lane": 1}}, changed)
+    definition = definitions.read(firm.version("KRAS-001").definition)
+    names = [parts._named(change, definition) for change in changes]
+    assert (
+        names == [definition.metadata_schema["properties"]["samples"]["title"], "run, lane"] and "samples" not in names
+    )
+
+
 def test_versions_are_compared_by_metadata_files_and_text(firm):
     text = firm.client(firm.inspector).get("/records/KRAS-001/compare/?from=1&to=2").content.decode()
     assert "No value differs." in text and "<del>14</del>" in text and "<ins>12</ins>" in text
@@ -402,6 +412,37 @@ def test_a_package_is_found_seen_and_registered(firm):
     assert version.metadata == metadata(1, 3)
 
 
+def test_the_same_object_versions_are_registered_again_only_with_a_reason_that_is_sealed(firm):
+    with transaction.atomic():
+        numbers.create(
+            RecordType.objects.get(pk="NGS"), title="Twin", area=firm.laboratory, by=firm.operator, number="KRAS-200"
+        )
+    client, url = firm.client(firm.operator), "/records/KRAS-200/register/look/"
+    prefix = put_package(1, 3)
+    register(firm, prefix)
+    text = client.get(url, {"bucket": RECORDS_BUCKET, "prefix": prefix}).content.decode()
+    assert "These 15 object versions belong to KRAS-001 version 3 already." in text
+    values = {"seen": seen(text), **typed(metadata(1, 3)), "message": "Twin"}
+    refused = client.post(url, values)
+    assert refused.status_code == 200 and b"This field is required." in refused.content
+    run_jobs()
+    assert not firm.record("KRAS-200").versions.exists()
+    client.post(url, values | {"twice": "The run belongs to the study of the twin as well"})
+    run_jobs()
+    assert (
+        firm.version("KRAS-200").message == "Twin. Registered again: The run belongs to the study of the twin as well"
+    )
+
+
+def test_a_next_version_that_goes_on_with_files_of_the_one_before_is_not_asked_why(firm):
+    first = manifest.parse(bytes(firm.version("KRAS-001").manifest)).entries
+    told = registration.belongs_to(first, firm.kras, by=firm.operator)
+    assert told == ["These 15 object versions belong to KRAS-001 version 1 already."]
+    second = registration.look(RECORDS_BUCKET, put_package(1, 3), by=firm.operator).entries
+    assert registration.belongs_to([*first[:14], second[0]], firm.kras, by=firm.operator) == []
+    assert registration.belongs_to(first, firm.kras, by=firm.outsider) == []
+
+
 def test_two_failures_are_listed_together_and_kept_and_nothing_is_stored(firm):
     answer = register(firm, put_package(1, 3, complete=False), metadata(1, 3) | {"samples": 500})
     text = answer.content.decode()
@@ -457,7 +498,8 @@ def test_a_quilt_manifest_is_registered_as_it_is(firm):
     answer = client.post("/records/KRAS-001/register/manifest/", {"manifest": upload})
     text = answer.content.decode()
     assert answer.status_code == 200 and "As the Quilt manifest names them." in text
-    answer = client.post("/records/KRAS-001/register/look/", {"seen": seen(text), "message": "From Quilt"})
+    answer = client.post("/records/KRAS-001/register/look/", {"seen": seen(text), "message": "From Quilt",
+                                                               "twice": "The first version was rejected"})  # fmt: skip
     run_jobs()
     assert firm.version("KRAS-001", 3).top_hash == firm.version("KRAS-001", 1).top_hash
 

@@ -207,8 +207,22 @@ def test_the_command_registers_and_exports_what_it_registered(firm, tmp_path, ca
     call_command("export_manifest", "KRAS-001", "3", "--output", str(tmp_path / "m.jsonl"))
     assert (tmp_path / "m.jsonl").read_bytes() == bytes(version.manifest)
     call_command("register_version", "NGS", "KRAS-002", "--manifest", str(tmp_path / "m.jsonl"), "--by", "operator",
-                 "--title", "The same again")  # fmt: skip
+                 "--title", "The same again", "--again", "Copied for the comparison of laboratories")  # fmt: skip
     assert firm.version("KRAS-002", 1).top_hash == version.top_hash
+
+
+def test_the_command_registers_the_same_object_versions_again_only_with_a_reason(firm, tmp_path):
+    same = ("--manifest", str(tmp_path / "m.jsonl"), "--by", "operator", "--title", "The same again")
+    (tmp_path / "m.jsonl").write_bytes(bytes(firm.version("KRAS-001").manifest))
+    with pytest.raises(
+        CommandError, match=r"15 object versions belong to KRAS-001 version 1 already\. Say with --again"
+    ):
+        call_command("register_version", "NGS", "KRAS-002", *same)
+    call_command("register_version", "NGS", "KRAS-002", *same, "--again", "Copied for the comparison of laboratories")
+    version = firm.version("KRAS-002")
+    assert version.message.endswith("Registered again: Copied for the comparison of laboratories")
+    entry = Entry.objects.get(action=Action.VERSION_REGISTERED, subject_id=str(version.pk))
+    assert "comparison of laboratories" in json.dumps([entry.reason, entry.detail])
 
 
 def test_the_command_tells_every_failure_and_makes_no_record_for_a_refused_package(firm, tmp_path):

@@ -10,7 +10,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from accounts.models import Area, User, folded
-from audit import clock, trail
+from audit import clock, reasons, trail
 from audit.actions import Action
 from records import manifest, numbers, registration
 from records.kinds import Kind
@@ -30,6 +30,8 @@ class Command(BaseCommand):
         source.add_argument("--manifest", type=Path, metavar="FILE", help="a Quilt v0 manifest, with its own metadata")
         parser.add_argument("--metadata", type=Path, metavar="FILE", help="a JSON object; needed with --from")
         parser.add_argument("--message", default="", help="why this version, for the change history")
+        parser.add_argument("--again", default="", metavar="REASON", help="why object versions that belong to a version already "
+                            "are registered again")  # fmt: skip
         parser.add_argument("--by", default="", metavar="USERNAME", help="who registers it; else $COUNTERSIGN_BY, "
                             "else the portal's user of your login name")  # fmt: skip
         parser.add_argument("--title", default="", help="of a new record")
@@ -61,8 +63,16 @@ def _register(record_type: RecordType, number: str, user: User, message: str, op
             f"{number} is a {record.type.name}, not a {record_type.name}.",
             action=Action.VERSION_REFUSED, subject=record, by=user,
         )  # fmt: skip
+    if (held := registration.belongs_to(entries, record, by=user)) and reasons.fault(options["again"]):
+        raise trail.Refused(
+            f"{' '.join(held)} Say with --again REASON why they are registered again.",
+            action=Action.VERSION_REFUSED, subject=record, by=user,
+        )  # fmt: skip
+    message = registration.with_reason(
+        message or (package.message if package else ""), options["again"] if held else ""
+    )
     return registration.register(
-        record, entries, metadata, by=user, message=message or (package.message if package else ""), package=package,
+        record, entries, metadata, by=user, message=message, package=package,
         then=lambda version, definition: routes.of_definition(version, definition, by=user),
     )  # fmt: skip
 
