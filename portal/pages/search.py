@@ -64,7 +64,7 @@ def records(words: str, user: User) -> Rows:
     ordered = list(rows.annotate(begins=Q(number__istartswith=words)).order_by("-begins", "number")[: MOST + 1])
     states = standing.shown_states([version for row in ordered for version in row.newest_first[:1]])
     for row in ordered:
-        row.shown_state = states[row.newest_first[0].pk] if row.newest_first else ""
+        row.shown_state = states[row.newest_first[0].pk] if row.newest_first else ""  # type: ignore[attr-defined]
     return ordered
 
 
