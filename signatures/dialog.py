@@ -28,13 +28,14 @@ INCOMPLETE = "Give the meaning, your password, and a one-time code or a passkey.
 
 @dataclass(frozen=True)
 class Choice:
-    """One meaning that may be signed."""
+    """One meaning that may be signed. `effect` says, before the dialog opens, what follows from it."""
 
     value: str
     label: str
     sentence: str
     button: str
     needs_reason: bool = False
+    effect: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,11 @@ class Place:
     @property
     def meaning(self) -> str:
         return self.choices[0].value.partition(":")[0]
+
+    @property
+    def default(self) -> str:
+        """What is marked from the start: nothing where one decides, so that no decision is signed that was not made."""
+        return "" if len(self.offered) > 1 else self.choices[0].value
 
     @property
     def choices(self) -> Sequence[Choice]:
@@ -79,7 +85,7 @@ def context(
         place.version, request.user, request.sitting, place.step, about=place.about, meaning=place.meaning
     )
     given = form.data if form else {}
-    chosen = given.get("meaning") or place.choices[0].value
+    opened_pages = intents.opened_pages(place.version, request.sitting.pk)
     return {
         "place": place,
         "intent": intent,
@@ -88,8 +94,8 @@ def context(
         "gaps": _gaps(request, place),
         "asks_reason": any(choice.needs_reason for choice in place.choices),
         "asks_username": identity.asks_for_username(request.sitting, request),
-        "chosen": chosen,
-        "opened": len(intents.opened_pages(place.version, request.sitting.pk)),
+        "chosen": given.get("meaning") or place.default,
+        "to_open": [page for page in range(1, place.version.rendition_pages + 1) if page not in opened_pages],
         "reason": given.get("reason", ""),
         "reviewed": given.get("reviewed", ""),
         "asks_review": bool(place.step and place.step.meaning == Meaning.APPROVAL),

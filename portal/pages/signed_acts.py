@@ -25,9 +25,11 @@ from signatures import dialog, standing, transitions
 from signatures.dialog import Choice, Place
 from signatures.forms import SignForm
 from signatures.interactive import interactive_only
-from signatures.meanings import DECISIONS, SENTENCES, WITHDRAWABLE, Meaning, Outcome
+from signatures.meanings import DECISIONS, OF_THE_ROUTE, SENTENCES, WITHDRAWABLE, Meaning, Outcome
 from signatures.models import Signature
+from signatures.queries import OPEN_STATES
 from signatures.requests import may_decide
+from signatures.standing import Stands
 
 SHOWN = 200
 
@@ -62,22 +64,47 @@ def _withdrawal(user: User, signature: Signature) -> Shown:
 
 
 def _disposition(user: User, signature: Signature) -> Shown:
-    obstacle = ""
+    obstacle, stands = "", standing.of(signature)
     if not may(user, "sign.disposition"):
         obstacle = "Quality decides about a signature under review."
     elif not may_decide(signature, user):
         obstacle = "Somebody else decides about your signature, or your text."
-    elif not standing.of(signature).to_decide:
+    elif not stands.to_decide:
         obstacle = "Nothing is to be decided about this signature."
     choices = [
-        Choice(f"{Meaning.DISPOSITION}:{outcome}", outcome.label, DECISIONS[outcome], f"Sign: {outcome.label.lower()}", True)
+        Choice(
+            f"{Meaning.DISPOSITION}:{outcome}",
+            outcome.label,
+            DECISIONS[outcome],
+            f"Sign: {outcome.label.lower()}",
+            needs_reason=True,
+            effect=_effect(outcome, signature, stands),
+        )
         for outcome in Outcome
-    ]  # fmt: skip
+    ]
     says = (
         "Look at what was signed, at the trail of the time, and speak with the signer. What you decide is signed and stays with"
         " the signature; one that does not stand is asked for again where its version still waits."
     )
     return Shown("Decide about a signature", says, obstacle, _place(signature, "decide", choices))
+
+
+def _effect(outcome: str, signature: Signature, stands: Stands) -> str:
+    """What a decision brings about, told before the dialog opens."""
+    if outcome == Outcome.STANDS:
+        if stands.withdrawn:
+            return "It stays withdrawn, and the version stays approved; your reason stays with both."
+        return "It counts as before. That it was under review, and your reason, stay with it."
+    struck = "It counts no more, and is shown struck through."
+    if signature.meaning == Meaning.READING:
+        return f"{struck} Its reader is not trained on the version any more, and is asked to read it again."
+    if signature.meaning not in OF_THE_ROUTE:
+        return struck
+    if signature.version.state in OPEN_STATES:
+        return f"{struck} It is asked for again, and so are those given after it."
+    if signature.version.state == State.APPROVED:
+        return f"{struck} The version stays approved, with a warning on it, until it is retired or replaced."
+    return struck
 
 
 def _retirement(user: User, version: Version) -> Shown:

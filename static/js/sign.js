@@ -2,12 +2,17 @@
 //   [data-signing]            the form
 //   figure[data-page] > img   a page of the rendition (loading="lazy"), anywhere on the page
 //   [data-others-unopened]    on the form of a list: how many other items have pages that were not served
-//   [data-pages-opened]       says "9 of 11 pages opened"
+//   [data-pages-opened]       says what is still to be opened ("Open page 3 first."), or "11 of 11 pages opened"
 //   [data-code-left]          says how long the present one-time code lasts (30 s steps of the server's clock)
 //   [data-countdown]          how long the intent lives (app.js); when it is over the button is off and [data-over-note] shows
 //   [data-sign-button]        enabled by the server; off until every page was opened
 (() => {
   const { now, duration } = window.countersign;
+  /** What has to be opened before the button is on; "" when nothing is left. */
+  const toOpen = (unseen, elsewhere) => {
+    if (unseen.length) return `Open page ${unseen[0].dataset.page}${unseen.length > 1 ? ` and ${unseen.length - 1} more` : ""} first.`;
+    return elsewhere ? `Open ${elsewhere} more of this list first.` : "";
+  };
   const start = (root) => {
     if ("started" in root.dataset) return;
     root.dataset.started = "";
@@ -18,9 +23,10 @@
     let over = false;
 
     const show = () => {
-      const seen = figures.filter((figure) => figure.classList.contains("seen")).length;
-      if (opened && figures.length) opened.textContent = `${seen} of ${figures.length} page${figures.length === 1 ? "" : "s"} opened`;
-      const shut = over || seen < figures.length || Number(root.dataset.othersUnopened || 0) > 0;
+      const unseen = figures.filter((figure) => !figure.classList.contains("seen"));
+      const elsewhere = Number(root.dataset.othersUnopened || 0);
+      if (opened && figures.length) opened.textContent = toOpen(unseen, elsewhere) || `${figures.length} of ${figures.length} page${figures.length === 1 ? "" : "s"} opened`;
+      const shut = over || unseen.length > 0 || elsewhere > 0;
       for (const each of [button, ...others]) if (each) each.disabled = shut;
     };
     for (const figure of figures) {
@@ -83,6 +89,11 @@
   const startAll = () => { for (const root of document.querySelectorAll("[data-signing]")) start(root); };
   startAll();
   document.addEventListener("htmx:load", startAll);
+  // The button that opened the dialog is gone with the swap: go on in the dialog, at what was refused or at what is asked first.
+  document.addEventListener("htmx:load", ({ target }) => {
+    if (target.id !== "sign-card") return;
+    (target.querySelector("[data-focus]") ?? target.querySelector("[data-signing] :is(input:not([type='hidden']), textarea)") ?? target.querySelector("h2")).focus();
+  });
   // A refusal comes back as the dialog with its sentence, under its own status; it is shown, not announced as a failure.
   document.addEventListener("htmx:beforeSwap", (event) => {
     const { xhr, target } = event.detail;

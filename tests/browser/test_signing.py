@@ -34,6 +34,12 @@ def dialog(template_furnished, tmp_path_factory, chromium, django_db_blocker) ->
             yield reviewer
 
 
+def test_the_keyboard_goes_on_in_the_dialog_that_it_opened(dialog):
+    dialog.page.evaluate("document.querySelector('[data-over-note]').hidden = false")
+    dialog.page.get_by_role("button", name="Open the sign dialog again").press("Enter")
+    expect(dialog.page.get_by_role("radio", name="Review")).to_be_focused()
+
+
 @pytest.mark.parametrize(("width", "height"), [(1366, 640), (1366, 768), (1440, 900)])
 def test_the_sign_button_is_in_reach_at_any_height_of_the_window(dialog, width, height):
     page = dialog.page

@@ -112,6 +112,9 @@ def test_compliance_a_list_of_approvals_needs_the_tick_of_each(people):
     reader.user, reader.client = people.approver, people.client(people.approver)
     reader.steps = [Step.objects.get(version=version, assignee=people.approver) for version in reader.versions]
     reader.read(*reader.versions)
+    before = text(reader.get())
+    assert "Open the sign dialog" in before and "do so before you open it" in before
+    assert all(f'href="{step.get_absolute_url()}?show=audit"' in before for step in reader.steps)
     opened = reader.open()
     answer = reader.sign(opened, reviewed=[str(opened[0].pk)])
     assert (answer.status_code, "tick that you have reviewed it" in text(answer)) == (400, True)

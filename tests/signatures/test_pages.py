@@ -93,6 +93,15 @@ def test_a_page_view_makes_no_intent_and_the_button_makes_one(reader):
     assert str(intent.pk) in text(reader.client.get(reader.url))
 
 
+def test_the_dialog_says_which_page_is_to_be_opened_before_its_button(reader):
+    reader.open()
+    reader.read(1)
+    page = text(reader.client.get(reader.url))
+    assert page.index("Open page 2 first.") < page.index("data-sign-button aria")
+    reader.read()
+    assert "2 of 2 pages opened" in text(reader.client.get(reader.url))
+
+
 @pytest.mark.compliance("§2.1", "11.200(a)(1)(i)")
 def test_row_1_the_user_name_field_is_empty_at_the_first_signing_and_gone_at_the_second(people, reader, ticking):
     reader.open()

@@ -10,8 +10,9 @@ from audit.actions import Action
 from records.models import Version
 from signatures import readiness, standing
 from signatures.meanings import Outcome
-from signatures.models import Step
+from signatures.models import Intent, Step
 from tests import acts, builders
+from tests.cast import PASSWORD
 from tests.signatures.test_later_acts import REASON, approved, suspected
 
 
@@ -93,3 +94,22 @@ def test_a_decision_about_ones_own_signature_is_offered_to_nobody_who_may_not_de
     assert (
         "Somebody else decides" in shown[1] and "Somebody else decides about your signature, or your text." in shown[2]
     )
+
+
+def test_a_decision_is_marked_by_nobody_but_its_signer_and_each_says_what_it_brings_about(people, ticking):
+    _, signature = approved(people, ticking)
+    acts.withdraw(people.approver, signature, REASON)
+    client, url = people.client(people.approver2), f"{signature.get_absolute_url()}decide/"
+    before = text(client.get(url))
+    assert "Stands It stays withdrawn, and the version stays approved" in before
+    assert "Does not stand It counts no more" in before and "until it is retired or replaced." in before
+    assert client.post(f"{url}open/").status_code == 302
+    page = client.get(url).content.decode()
+    assert page.count('name="meaning"') == 2 and " checked" not in page
+    typed = {
+        "intent": Intent.objects.latest("expires_at").pk,
+        "password": PASSWORD,
+        "code": people.code(people.approver2),
+    }
+    assert client.post(url, {**typed, "username": people.approver2.username, "reason": REASON}).status_code == 400
+    assert not signature.later.filter(meaning="disposition").exists()
