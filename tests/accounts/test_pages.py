@@ -367,3 +367,7 @@ def test_pages_take_as_many_queries_for_many_as_for_few(people, office):
     assert {page: queries(page) for page in pages} == few
     assert max(few.values()) <= 35
     assert Job.objects.filter(kind=tasks.SEND).count() == 12
+
+
+def test_who_lost_their_device_finds_the_way_in_from_the_log_in_page(people, visitor):
+    assert '<a href="/lost/">I lost my device</a>' in visitor.get("/login/").content.decode()
