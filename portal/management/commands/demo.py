@@ -33,13 +33,14 @@ class Command(BaseCommand):
             raise CommandError("Run it as `make demo`: it shows one-time codes, which only the demo may do.")
         started: list[subprocess.Popen[bytes]] = []
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+        url = f"http://127.0.0.1:{options['port']}"
+        _answer_at(url)
         try:
             with self._step("database"):
                 call_command("migrate", verbosity=0)
             started.append(self._worker())
             started.append(self._web(options["port"]))
             self._fill()
-            url = f"http://127.0.0.1:{options['port']}"
             with self._step("web server"):
                 _wait_for(f"{url}/healthz", started)
             self._say_ready(url)
@@ -99,6 +100,12 @@ class Command(BaseCommand):
             self.stdout.write(f"  {person.username:<{width}}  {', '.join(person.roles):<14} {person.told}")
         self.stdout.write("\nCtrl-C ends it. `make demo-reset` starts over.\n")
         self.stdout.flush()
+
+
+def _answer_at(url: str) -> None:
+    """Links in mails, QR codes and passkeys name this address: here, in what is started, and in commands of another terminal."""
+    settings.SITE_URL = os.environ["SITE_URL"] = url
+    embedded.remember(settings.HOME_DIR, "SITE_URL", url)
 
 
 def _start(log: str, *command: str) -> subprocess.Popen[bytes]:
