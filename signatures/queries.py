@@ -74,6 +74,11 @@ def who_could_sign(step: Step) -> QuerySet[User]:
     )
 
 
+def who_else_could_sign(step: Step) -> QuerySet[User]:
+    """Whom the step can be asked of instead of the person it is asked of now."""
+    return who_could_sign(step).exclude(pk=step.assignee_id) if step.assignee_id else who_could_sign(step)
+
+
 class SignatureQuerySet(QuerySet["Signature"]):
     def visible_to(self, user: User) -> SignatureQuerySet:
         return self.filter(readable(user, "version__record__"))

@@ -13,8 +13,10 @@ from accounts.models import User
 from accounts.roles import Role
 from audit import trail
 from portal.pages import obstacles
+from records.lifecycle import State
+from signatures.meanings import Meaning
 from signatures.models import Step
-from signatures.queries import who_could_sign
+from signatures.queries import who_else_could_sign
 from signatures.transitions import ReassignRefused, may_reassign, reassign
 
 
@@ -34,17 +36,25 @@ class ReassignForm(forms.Form):
 
     def __init__(self, data: object, *, step: Step) -> None:
         super().__init__(data)  # type: ignore[arg-type]
-        people = who_could_sign(step)
-        if step.assignee_id:
-            people = people.exclude(pk=step.assignee_id)
-        self.fields["to"].queryset = people  # type: ignore[attr-defined]
+        self.fields["to"].queryset = who_else_could_sign(step)  # type: ignore[attr-defined]
+
+
+def nobody_else(step: Step) -> str:
+    """Why there is nobody to ask instead, and what is left to do; "" where there is somebody."""
+    if who_else_could_sign(step).exists():
+        return ""
+    version = step.version
+    verb = "approve" if step.meaning == Meaning.APPROVAL else "review"
+    recall = "Its author can recall the version, or " if version.state == State.IN_REVIEW else ""
+    ask = f"{recall}an administrator gives somebody the role {Role(step.role).label}."
+    return f"Nobody else in {version.record.area} may {verb} this version. {ask[0].upper()}{ask[1:]}"
 
 
 @require_http_methods(["GET", "POST"])
 def page(request: PersonRequest, pk: uuid.UUID) -> HttpResponse:
     """Whom to ask, and why."""
     steps = Step.objects.visible_to(request.user).select_related(
-        "version__record__type", "version__request", "assignee"
+        "version__record__type", "version__record__area", "version__request", "assignee"
     )
     step = get_object_or_404(steps, pk=pk)
     if not may_reassign(step, request.user):
@@ -73,6 +83,7 @@ def page(request: PersonRequest, pk: uuid.UUID) -> HttpResponse:
         "step": step,
         "version": step.version,
         "form": form,
+        "nobody_else": nobody_else(step),
         "role": Role(step.role).label,
         "crumbs": [
             {"label": step.version.record.number, "url": step.version.record.get_absolute_url()},

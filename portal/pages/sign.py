@@ -21,6 +21,7 @@ from audit import clock, trail
 from audit.actions import REFUSALS, Action
 from audit.models import Entry
 from portal.consequences import approved, signed
+from portal.pages.reassign import nobody_else
 from records import documents, manifest, redline
 from records.kinds import Kind
 from records.lifecycle import State
@@ -70,7 +71,7 @@ def open_dialog(request: PersonRequest, pk: uuid.UUID) -> HttpResponse:
 
 def _step(request: PersonRequest, pk: uuid.UUID) -> Step:
     steps = Step.objects.visible_to(request.user).select_related(
-        "version__record__type", "version__request", "version__author", "assignee", "signature"
+        "version__record__type", "version__record__area", "version__request", "version__author", "assignee", "signature"
     )
     return get_object_or_404(steps, pk=pk)
 
@@ -139,10 +140,13 @@ def _draw(request: PersonRequest, step: Step, card: dict[str, Any], status: int)
         and not step.lapsed_at
         and version.state in OPEN_STATES
     )
+    reassigns = waits and may_reassign(step, request.user)
+    alone = nobody_else(step) if reassigns else ""
     context: dict[str, Any] = {
         "step": step,
         "overdue": version.state in OPEN_STATES and step.overdue_at(clock.now()),
-        "reassigns": waits and may_reassign(step, request.user),
+        "reassigns": reassigns and not alone,
+        "nobody_else": alone,
         "recalls": version.state == State.IN_REVIEW and version.author_id == request.user.pk,
         "version": version,
         "before": before,

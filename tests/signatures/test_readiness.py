@@ -113,3 +113,18 @@ def test_a_decision_is_marked_by_nobody_but_its_signer_and_each_says_what_it_bri
     }
     assert client.post(url, {**typed, "username": people.approver2.username, "reason": REASON}).status_code == 400
     assert not signature.later.filter(meaning="disposition").exists()
+
+
+def test_where_nobody_else_may_sign_no_list_of_people_is_offered_but_what_is_left_to_do(people):
+    version = builders.a_document_in_review(people)
+    step = Step.objects.get(version=version, meaning="approval")
+    author = people.client(people.author)
+    assert "Ask somebody else" in text(author.get(step.get_absolute_url()))
+    people_verbs.set_roles(people.approver2, ["reviewer"], by=people.administrator, reason=REASON)
+    said = (
+        f"Nobody else in {version.record.area} may approve this version. Its author can recall the version, or an"
+        " administrator gives somebody the role QA approver."
+    )
+    page, form = (text(author.get(url)) for url in (step.get_absolute_url(), f"{step.get_absolute_url()}reassign/"))
+    assert said in page and "Ask somebody else" not in page
+    assert said in form and "Choose a person" not in form
