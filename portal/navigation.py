@@ -15,6 +15,7 @@ from accounts.permissions import may
 from audit import trail
 from portal.hearers import alarms_for
 from signatures.models import Step
+from signatures.requests import to_decide_by
 
 # Label, where, icon, the permission that shows it, and the beginnings of the paths that are its own.
 ROOMS: tuple[tuple[str, str, str, str, tuple[str, ...]], ...] = (
@@ -32,6 +33,7 @@ BACK_ROOMS: tuple[tuple[str, str, str, str, tuple[str, ...]], ...] = (
     ("Jobs", "/jobs/", "list-task", "job.read", ("/jobs/",)),
     ("Administration", "/people/", "gear", "people.read", ("/people/",)),
 )
+DECISIONS = 50  # as many as the desk shows
 
 
 def navigation(request: HttpRequest) -> dict[str, Any]:
@@ -48,12 +50,12 @@ def navigation(request: HttpRequest) -> dict[str, Any]:
 
 
 def waiting(user: User) -> int:
-    """How much waits for the person: signatures whose turn it is, and readings."""
+    """How much waits for the person: signatures whose turn it is, readings, and decisions about signatures."""
     question, values = _question(user, tuple(user.roles))
     with connection.cursor() as cursor:
         cursor.execute(question, values)
         count: int = cursor.fetchone()[0]
-    return count
+    return count + len(to_decide_by(user, DECISIONS))
 
 
 @lru_cache(maxsize=1000)

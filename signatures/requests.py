@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from accounts.models import User
+from accounts.permissions import may
 from audit import trail
 from audit.actions import Action
 from audit.clock import Now
 from records.kinds import Kind
 from records.models import Version
-from signatures import mail
+from signatures import mail, standing
 from signatures.meanings import DECIDING, SENTENCES, Meaning
 from signatures.models import Request, RouteTemplate, Signature, Step
 
@@ -94,6 +95,15 @@ def had_part(version: Version, user: User, meaning: str) -> bool:
 def may_decide(about: Signature, user: User) -> bool:
     """Quality other than those whom it concerns: not the signer, and nobody who wrote what was signed."""
     return not about.concerns(user) and not had_part(about.version, user, Meaning.APPROVAL)
+
+
+def to_decide_by(user: User, limit: int) -> list[Signature]:
+    """Signatures under review that the person may decide about, oldest first."""
+    if not may(user, "sign.disposition"):
+        return []
+    seen = Signature.objects.visible_to(user).order_by().values("pk")
+    rows = standing.to_decide().filter(pk__in=seen).select_related("version__record", "about__about")
+    return [row for row in rows[:limit] if may_decide(row, user)]
 
 
 def complete(version: Version) -> bool:

@@ -27,8 +27,8 @@ from records.lifecycle import State
 from records.models import Draft, Record, Verification, Version
 from signatures import standing
 from signatures.meanings import Meaning
-from signatures.models import Signature, Step
-from signatures.requests import may_decide, missing
+from signatures.models import Step
+from signatures.requests import missing, to_decide_by
 
 SHOWN = 50
 FAILED_SINCE = timedelta(days=7)
@@ -107,18 +107,14 @@ def signatures(user: User, now: datetime) -> Iterable[Task]:
 
 def decisions(user: User) -> Iterable[Task]:
     """Signatures under review, for quality: each waits for a signed decision of somebody else than its signer."""
-    if not may(user, "sign.disposition"):
-        return
-    seen = Signature.objects.visible_to(user).order_by().values("pk")
-    rows = standing.to_decide().filter(pk__in=seen).select_related("version__record", "about__about")[:SHOWN]
+    rows = to_decide_by(user, SHOWN)
+    stands = standing.of_all(rows)
     for row in rows:
-        if not may_decide(row, user):
-            continue
         yield Task(
             number=row.version.record.number,
             verb="Decide",
             title=f"about a signature on {row.version.label}",
-            hint=f"{row.get_meaning_display()} by {row.printed_name}: withdrawn from an approved version, or under suspicion.",
+            hint=f"{row.get_meaning_display()} by {row.printed_name}. {stands[row.pk].sentence}",
             url=f"{row.get_absolute_url()}decide/",
             button="Decide",
             due="under review",

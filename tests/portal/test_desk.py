@@ -81,6 +81,26 @@ def test_the_badge_counts_signatures_and_readings_in_one_query(people):
     assert '<span class="badge">2' in text(people.client(user).get("/"))
 
 
+def test_the_badge_counts_what_quality_has_to_decide_and_the_desk_says_why(people, ticking):
+    counts = []
+    for number in range(1, 3):
+        version = builders.a_document_in_review(people)
+        acts.sign(people.reviewer, version)
+        [signature] = acts.sign(people.approver, version)
+        ticking.next_code()
+        acts.withdraw(people.approver, signature, "Signed the wrong version.")
+        ticking.next_code()
+        navigation.waiting(people.approver2)
+        with CaptureQueriesContext(connection) as queries:
+            assert navigation.waiting(people.approver2) == number
+        counts.append(len(queries))
+    assert counts[0] == counts[1]
+    assert navigation.waiting(people.approver) == 0  # nobody decides about their own
+    page = text(people.client(people.approver2).get("/"))
+    assert '<span class="badge">2' in page
+    assert f"Approval by {signature.printed_name}. Withdrawn by {signature.printed_name}: Signed the wrong" in page
+
+
 @pytest.mark.parametrize(
     ("who", "rooms"),
     [
