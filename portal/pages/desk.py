@@ -11,7 +11,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_GET
 
-from accounts import qualifications
+from accounts import qualifications, rights
 from accounts.http import PersonRequest
 from accounts.models import User
 from accounts.permissions import may
@@ -29,6 +29,7 @@ from signatures import standing
 from signatures.meanings import Meaning
 from signatures.models import Step
 from signatures.requests import missing, to_decide_by
+from signatures.signing import spared
 
 SHOWN = 50
 FAILED_SINCE = timedelta(days=7)
@@ -85,21 +86,25 @@ def page(request: PersonRequest) -> HttpResponse:
 
 
 def signatures(user: User, now: datetime) -> Iterable[Task]:
-    steps = (
+    steps = list(
         Step.objects.awaiting(user)
         .select_related("version__record__type", "version__author")
         .prefetch_related("version__steps__signature")
         .order_by(F("due_at").asc(nulls_last=True), "pk")[:SHOWN]
     )
+    if not steps:
+        return
+    missing_now = {gap.condition.name for gap in rights.gaps(user, now)}
     for step in steps:
         version = step.version
+        ready = missing_now <= spared(step.meaning, version)
         yield Task(
             number=version.record.number,
             verb=VERBS[Meaning(step.meaning)],
             title=f"{version.record.title}, version {version.ordinal}",
-            hint=_so_far(step),
+            hint=_so_far(step) if ready else f"You cannot sign yet: its page says what is missing. {_so_far(step)}",
             url=step.get_absolute_url(),
-            button="Sign",
+            button="Sign" if ready else "Look",
             step=str(step.pk),
             **_due(step.due_at, now),
         )
@@ -161,8 +166,9 @@ def awaited(user: User, now: datetime) -> Iterable[Task]:
 
 
 def readings(user: User, now: datetime) -> Iterable[Task]:
+    trained = bool(qualifications.policy_in_force(user))
     for row in qualifications.unread(user)[:SHOWN]:
-        gate = "Signing needs it from then on." if row.gate == "signing" else ""
+        gate = _gate(trained and row.due_at > now) if row.gate == rights.GATE else ""
         yield Task(
             number=row.topic,
             verb=VERBS[Meaning.READING],
@@ -172,6 +178,11 @@ def readings(user: User, now: datetime) -> Iterable[Task]:
             button="Read",
             **_due(row.due_at, now),
         )
+
+
+def _gate(open_yet: bool) -> str:
+    """Who was trained on an earlier version of the e-signature SOP signs until the new one is due; anybody else does not sign."""
+    return "You can sign without it until then." if open_yet else "You cannot sign before you have read it."
 
 
 def drafts(user: User) -> Iterable[Task]:

@@ -4,7 +4,9 @@ import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from audit import clock
+from accounts.models import Qualification
+from audit import clock, trail
+from audit.actions import Action
 from jobs.models import Job
 from portal import navigation, recertification
 from portal.pages import desk
@@ -61,11 +63,29 @@ def test_readings_drafts_and_failed_jobs_wait_too(people):
     )  # fmt: skip
     reader = text(people.client(people.reviewer).get("/"))
     assert f"/training/read/{sop.pk}/" in reader
-    assert "Signing needs it from then on." in reader
+    assert "You can sign without it until then." in reader
     assert "S3 is away." in reader
     author = text(people.client(people.author).get("/"))
     assert "/documents/SOP-0001/edit/" in author
     assert "S3 is away." not in author
+
+
+def test_who_was_never_trained_is_told_the_same_on_desk_training_and_signing_page(people):
+    sop = builders.an_sop(people, gate="signing")
+    acts.sign(people.reviewer, sop)
+    acts.sign(people.approver, sop)
+    version = builders.a_document_in_review(people)
+    with transaction.atomic():
+        trained = Qualification.objects.filter(user=people.reviewer, met_at__isnull=False)
+        trained.update(met_at=None, lifted_at=clock.now())
+        trail.record(Action.QUALIFICATION_SET, people.reviewer, by=trail.SYSTEM)
+    client = people.client(people.reviewer)
+    page = text(client.get("/"))
+    assert "You cannot sign before you have read it." in page
+    assert "You cannot sign yet: its page says what is missing." in page and "Sign<span" not in page
+    assert "at once where you were trained on no version before" in text(client.get("/training/"))
+    step = text(client.get(version.steps.get(assignee=people.reviewer).get_absolute_url()))
+    assert "You cannot sign yet" in step and "Missing: Trained on it" in step
 
 
 def test_the_badge_counts_signatures_and_readings_in_one_query(people):

@@ -4,6 +4,7 @@ import pytest
 from django.db import transaction
 from django.utils.html import strip_tags
 
+from accounts import rights
 from accounts import transitions as people_verbs
 from audit import clock, trail
 from audit.actions import Action
@@ -32,9 +33,10 @@ def test_whoever_lacks_something_is_named_with_what_is_missing_and_nothing_more(
     version = builders.a_document_in_review(people)
     people_verbs.suspect(people.approver, since=clock.now(), by=people.administrator, reason="Password seen in a mail.")
     [said] = obstacles(version)
-    assert said.startswith(
-        f"{people.approver} cannot sign yet. What is missing: Account free of suspicion; Device tested"
+    assert said == (
+        f"{people.approver} cannot sign yet: the account is under suspicion; no device was tested within 366 days."
     )
+    assert set(readiness.LACKS) == {condition.name for condition in rights.CONDITIONS}
     assert "Password seen" not in said and "UTC" not in said
 
 
