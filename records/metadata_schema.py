@@ -391,11 +391,23 @@ def _sentence(error: ValidationError, name: str) -> str:
     word, wanted, given = str(error.validator), error.validator_value, error.instance
     if error.validator is None:
         return f"{name} is not expected."  # the schema is `false`
+    if word == "pattern" and (form := _form_in_words(error.schema)):
+        return f"{name} {form}; it is {_value(given)}."
     if word in _RULES:
         return f"{name} {_RULES[word](wanted, given)}."
     if word in ("anyOf", "oneOf", "contains", "propertyNames", "not", "if"):
         return f"{name} {_composed(error)}."
     return f'{name} does not satisfy the rule "{_cut(word)}" of the schema.'
+
+
+def _form_in_words(schema: Any) -> str:
+    """What a text has to look like, as the definition says it to people: by an example, or else by its description."""
+    examples, description = schema.get("examples"), schema.get("description")
+    if isinstance(examples, list) and examples and isinstance(examples[0], str):
+        return f"must look like {_value(examples[0])}"
+    if isinstance(description, str) and description.strip():
+        return f"must be as described ({_cut(description.strip().rstrip('.'), 200)})"
+    return ""
 
 
 def _composed(error: ValidationError) -> str:

@@ -439,6 +439,16 @@ def test_items_are_the_same_where_json_schema_says_so(items, unique):
             "Thing (a) fits more than one of the forms that exclude each other.",
         ),
         ({"if": {"minimum": 3}, "then": {"multipleOf": 2}}, 5, '"a" must be a multiple of 2; it is 5.'),
+        (
+            {"pattern": "^RUN-[0-9]{4}$", "examples": ["RUN-2217"], "description": "The run."},
+            "run 1",
+            'Thing (a) must look like "RUN-2217"; it is "run 1".',
+        ),
+        (
+            {"pattern": "^RUN-[0-9]{4}$", "description": "The run, for example RUN-2217."},
+            "run 1",
+            'Thing (a) must be as described (The run, for example RUN-2217); it is "run 1".',
+        ),
         ({"propertyNames": {"pattern": "^x"}}, {"y": 1}, '"a" must have the form ^x; it is "y".'),
         ({"format": "email"}, "ada", 'Thing (a) must be an e-mail address; it is "ada".'),
         (
