@@ -35,6 +35,11 @@ class RecordType(models.Model):
     last_number = models.IntegerField(default=0)
     definition = models.OneToOneField("Record", models.PROTECT, null=True, related_name="defines")
 
+    @property
+    def is_typed(self) -> bool:
+        """Whether a person types the numbers of its records; else the portal counts them."""
+        return self.numbering == self.Numbering.TYPED
+
     class Meta:
         ordering = ["kind", "code"]
 

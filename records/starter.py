@@ -1,9 +1,12 @@
 """Starter content: Markdown files that ship with the code, `# Title`, `## Section`, `> Guidance: ...` before the text."""
 
+import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from records.drafts import Section
 
+MARKS = re.compile(r"[\\`*_\[\]<>|&~!#]")
 GUIDANCE = "> Guidance:"
 
 
@@ -27,6 +30,12 @@ def sections_of(markdown: str) -> tuple[str, list[Section]]:
         section["text"] = section["text"].strip()
         section["guidance"] = section["guidance"].strip()
     return title, sections
+
+
+def filled(sections: Iterable[Section], name: str, value: str) -> list[Section]:
+    """The sections with the value where they say `[FILL: name]`. It is text: nothing in it is Markdown."""
+    as_text = MARKS.sub(r"\\\g<0>", " ".join(value.split()))
+    return [{**section, "text": section["text"].replace(f"[FILL: {name}]", as_text)} for section in sections]
 
 
 def _add(section: Section, line: str) -> None:

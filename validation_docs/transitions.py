@@ -26,7 +26,9 @@ def create(record_type: RecordType, *, title: str, system: str, area: Area, by: 
     with transaction.atomic(durable=True):
         record = numbers.create(record_type, title=title, area=area, by=by, permission="document.write")
         ValidationDocument.objects.create(record=record, system=system.strip())
-        drafts.open_draft(record, sections, by=by)
+        drafts.open_draft(
+            record, starter.filled(sections, "system name", system) if system.strip() else sections, by=by
+        )
         trail.record(Action.DOCUMENT_CREATED, record, by=by, detail={"system": system.strip(), **founding.mark()})
     return record
 

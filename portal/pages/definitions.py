@@ -19,7 +19,7 @@ from django.urls import path
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accounts.http import PersonRequest
-from accounts.models import Area, User
+from accounts.models import User
 from accounts.permissions import demand, may
 from audit import clock, trail
 from portal.pages import obstacles, paging
@@ -27,6 +27,7 @@ from portal.pages import rows as form_rows
 from portal.pages.document_forms import SubmitForm
 from printing.markdown import to_html
 from records import contract, defining, definitions, drafts, schema_table
+from records.area_field import AreaField
 from records.contract import Definition, Failure
 from records.kinds import Kind
 from records.models import Draft, Record, RecordType, Version
@@ -118,11 +119,11 @@ class NewType(forms.Form):
         help_text="Such as KRAS in KRAS-001. Typed numbers may do without.",
     )
     digits = forms.IntegerField(min_value=1, max_value=8, initial=3, help_text="KRAS-001 has 3.")
-    area = forms.ModelChoiceField(Area.objects.none(), empty_label=None, help_text="Where the definition is kept.")
+    area = AreaField(help_text="Where the definition is kept.")
 
     def __init__(self, data: Any, *, user: User) -> None:
         super().__init__(data)
-        self.fields["area"].queryset = Area.objects.filter(members=user)  # type: ignore[attr-defined]
+        self.fields["area"].offer(user)  # type: ignore[attr-defined]
 
 
 @require_http_methods(["GET", "POST"])

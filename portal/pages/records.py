@@ -22,6 +22,7 @@ from portal.pages import manifestation, paging, register
 from portal.pages import record_exports as exports
 from portal.pages import record_parts as parts
 from records import copies, numbers
+from records.area_field import AreaField
 from records.kinds import Kind
 from records.lifecycle import State
 from records.models import File, Record, RecordType, Version
@@ -29,6 +30,7 @@ from signatures import standing
 from storage import s3
 from storage.s3 import StorageError
 
+EXAMPLE = "Such as KRAS-001."
 INLINE = ("image/png", "image/jpeg", "application/pdf")
 
 
@@ -58,17 +60,26 @@ class NewRecord(forms.Form):
     number = forms.CharField(
         required=False,
         max_length=40,
-        help_text="Only where numbers of the type are typed, such as KRAS-001; else the portal counts.",
+        help_text=EXAMPLE,
         widget=forms.TextInput(attrs={"spellcheck": "false", "autocapitalize": "characters"}),
     )
     title = forms.CharField(max_length=200, help_text="What it is, in the words of the laboratory.")
-    area = forms.ModelChoiceField(
-        Area.objects.none(), empty_label=None, help_text="Who belongs to this area may read it."
-    )
+    area = AreaField(help_text="Who belongs to this area may read it.")
 
     def __init__(self, data: Any, *, user: User) -> None:
         super().__init__(data)
-        self.fields["area"].queryset = Area.objects.filter(members=user)  # type: ignore[attr-defined]
+        self.fields["area"].offer(user)  # type: ignore[attr-defined]
+        counted = [each.name for each in RecordType.objects.filter(kind=Kind.DATA) if not each.is_typed]
+        number = self.fields["number"]
+        number.required = not counted
+        if counted:
+            number.help_text = f"{EXAMPLE} Left empty for {', '.join(counted)}: the portal counts those."
+
+    def clean(self) -> dict[str, Any]:
+        asked = super().clean() or {}
+        if asked.get("type") and asked["type"].is_typed and not asked.get("number"):
+            self.add_error("number", f"A number of {asked['type'].name} is typed, not counted: give one.")
+        return asked
 
 
 @require_GET

@@ -8,11 +8,13 @@ from datetime import timedelta
 import pikepdf
 import pypdfium2
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from PIL import Image
 
-from audit import clock
+from accounts.models import Membership
+from audit import clock, trail
+from audit.actions import Action
 from audit.models import Access, Entry
 from portal.pages import document_parts as parts
 from records import documents, drafts, transitions
@@ -265,8 +267,29 @@ def test_a_new_document_begins_with_its_starter_content_and_is_checked_out_to_it
     )
     assert answer.url == "/documents/RA-0001/edit/"
     text = client.get(answer.url).content.decode()
-    assert "places to fill" in text and "<mark>[FILL: system name]</mark>" in text
+    assert "places to fill" in text and "<mark>[FILL: process owner]</mark>" in text
+    assert "what can go wrong with Portal for" in text and "[FILL: system name]" not in text
     assert Draft.objects.get().checked_out_by == people.author
+
+
+def test_the_name_of_a_system_is_text_in_the_starter_content(people):
+    name = "LIMS <b>*7*</b>\n# [x](javascript:alert(1))"
+    asked = {"title": "Risk assessment", "system": name, "area": people.laboratory.pk}
+    client = people.client(people.author)
+    assert client.post("/documents/new/?type=RA", asked).status_code == 302
+    page = client.get("/documents/RA-0001/draft/").content.decode()
+    assert "wrong with LIMS &lt;b&gt;*7*&lt;/b&gt; # [x](javascript:alert(1)) for" in page
+
+
+def test_who_belongs_to_several_areas_chooses_the_one_whose_people_may_read(people):
+    client = people.client(people.author)
+    page = "/documents/new/?type=URS"
+    assert "Choose …" not in client.get(page).content.decode()
+    with transaction.atomic():
+        Membership.objects.create(user=people.author, area=people.outsider.areas.get())
+        trail.record(Action.USER_AREAS_CHANGED, people.author, by=trail.SYSTEM)
+    assert "Choose …" in client.get(page).content.decode()
+    assert client.post(page, {"title": "URS", "system": "Portal", "area": ""}).status_code == 400
 
 
 def test_a_new_sop_keeps_its_gate_and_who_must_read_it(people):

@@ -541,6 +541,8 @@ def test_a_new_record_goes_on_to_its_registration(firm):
     client, kind = firm.client(firm.operator), RecordType.objects.get(pk="NGS")
     asked = {"type": kind.pk, "number": "kras-007", "title": "Colon panel", "area": str(firm.laboratory.pk)}
     assert client.post("/records/new/", asked)["Location"] == "/records/KRAS-007/register/"
+    empty = client.post("/records/new/", {**asked, "number": ""})
+    assert empty.status_code == 400 and b"Number</label>" in empty.content  # without "optional"
     again = client.post("/records/new/", asked)
     assert again.status_code == 400 and b"KRAS-007 is taken" in again.content
     assert b"No version yet" in client.get("/records/KRAS-007/").content
