@@ -122,5 +122,5 @@ class PurposeForm(forms.Form):
         label="What is this copy for?",
         min_length=5,
         max_length=200,
-        help_text="An obsolete version is handed out for a stated purpose only. It is printed on the copy, and kept.",
+        help_text="Such a version is handed out for a stated purpose only. It is printed on the copy, and kept.",
     )

@@ -10,6 +10,8 @@ from django.db.models import Min
 
 from accounts.models import User
 from accounts.permissions import may
+from audit.actions import Action
+from audit.models import Entry
 from portal.pages import issuing, manifestation
 from printing import issued
 from printing.issued import Tone
@@ -24,7 +26,14 @@ from storage import worm
 from storage.s3 import StorageError
 
 KINDS = (Kind.DOCUMENT, Kind.SOP, Kind.DEFINITION, Kind.REPORT)
-OBSOLETE = ("superseded", "retired", "rejected", "recalled")
+NEVER_EFFECTIVE = ("rejected", "recalled")
+OBSOLETE = ("superseded", "retired", *NEVER_EFFECTIVE)
+# The act that made a version what it is now; a superseded one became so by its successor.
+MADE_BY = {
+    "retired": Action.VERSION_RETIRED,
+    "rejected": Action.VERSION_REJECTED,
+    "recalled": Action.VERSION_RECALLED,
+}
 # What one may work by, with what a copy says before what speaks against its approval.
 IN_USE = {"effective": ["EFFECTIVE"], "scheduled": [], "approved": []}
 FACE_ORDER = {"effective": 0, "scheduled": 1, "in_review": 2}
@@ -182,7 +191,15 @@ def banner(version: Version | None, status: str, effective: Version | None) -> C
         "rejected": "This version was rejected. It was never effective.",
         "recalled": "This version was recalled by its author. It was never effective.",
     }[status]
-    return {"words": words, "effective": effective}
+    return {"words": words, "effective": effective, "made_by": _made_by(version, status)}
+
+
+def _made_by(version: Version, status: str) -> Entry | None:
+    """The entry that says who took the version out, when, and why."""
+    if status not in MADE_BY:
+        return None
+    entries = Entry.objects.filter(subject_kind="version", subject_id=str(version.pk), action=MADE_BY[status])
+    return entries.order_by("-id").first()
 
 
 def strips(
@@ -267,6 +284,7 @@ def actions(
         else "",
         "issue": f"{version.get_absolute_url()}issue/" if version and may(user, "record.export") else "",
         "obsolete": status in OBSOLETE,
+        "never_effective": status in NEVER_EFFECTIVE,
     }
 
 

@@ -400,6 +400,7 @@ def issue(request: PersonRequest, number: str, ordinal: int) -> HttpResponse:
         "version": version,
         "record": version.record,
         "status": status,
+        "never_effective": status in parts.NEVER_EFFECTIVE,
         "form": forms.PurposeForm(request.GET if "purpose" in request.GET else None),
         "target": "rendition.pdf" if request.GET.get("what") == "rendition" else "issued.pdf",
         "crumbs": [{"label": "Documents", "url": "/documents/"}, {"label": version.label, "url": version.get_absolute_url()},

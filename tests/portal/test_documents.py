@@ -559,6 +559,22 @@ def test_an_issued_copy_carries_the_signatures_and_the_sealed_rendition_itself(f
     assert logged.detail["copy"] in text and logged.actor_name == "Ellen Marsh"
 
 
+def test_a_version_that_was_never_effective_says_who_ended_it_and_why_and_its_copy_is_called_so(people):
+    recalled, rejected = (builders.a_document_in_review(people, text=f"Text {number}") for number in range(2))
+    transitions.recall(recalled, by=people.author, reason="A figure is missing in it.")
+    acts.sign(people.reviewer, rejected, meaning="rejection", reason="Requirement 3 cannot be tested.")
+    client = people.client(people.author)
+    for version, who, why in (
+        (recalled, people.author, "A figure is missing in it."),
+        (rejected, people.reviewer, "Requirement 3 cannot be tested."),
+    ):
+        page = client.get(version.get_absolute_url()).content.decode()
+        banner = re.search(r'<div class="message bad banner".*?</div>', page, re.DOTALL)
+        assert who.legal_name in banner[0] and why in banner[0] and "<time" in banner[0]
+        assert "Copy, never effective" in page and "Obsolete copy" not in page
+        assert b"a version that was never effective" in client.get(f"{version.get_absolute_url()}issue/").content
+
+
 def test_an_obsolete_version_is_handed_out_for_a_stated_purpose_only(people, ticking):
     record = builders.a_record(people)
     first = revise(people, record, "First.", ticking)
