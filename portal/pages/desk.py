@@ -245,16 +245,16 @@ def figures(user: User, now: datetime) -> list[Figure]:
 
 
 def _documents(user: User, now: datetime) -> Figure:
-    records = Record.objects.visible_to(user).of_kind(*DOCUMENTS)  # those that the list behind the figure holds
+    # Those that the list behind the figure holds, without reports: a report is approved, and nobody works by it.
+    records = Record.objects.visible_to(user).of_kind(*(kind for kind in DOCUMENTS if kind != Kind.REPORT))
     effective = Q(effectivities__during__contains=now, effectivities__version__state=State.APPROVED)
     told = records.aggregate(
         all=Count("pk", distinct=True),
         effective=Count("pk", distinct=True, filter=effective),
         in_review=Count("pk", distinct=True, filter=Q(versions__state=State.IN_REVIEW)),
     )
-    return Figure(
-        f"{told['effective']} / {told['all']}", f"documents effective; {told['in_review']} in review", "/documents/"
-    )
+    words = f"documents that you may read are effective, reports not counted; {told['in_review']} in review"
+    return Figure(f"{told['effective']} / {told['all']}", words, "/documents/")
 
 
 def _versions(user: User, now: datetime) -> Figure:
