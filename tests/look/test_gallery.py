@@ -253,3 +253,14 @@ def test_what_htmx_may_do_is_said_in_the_page(site, chromium):
     assert settings["styles"] is False
     assert settings["version"].startswith("2.0.")
     page.context.close()
+
+
+def test_a_comparison_stands_in_one_column_where_the_window_is_narrow(site, chromium):
+    page = opened(chromium, f"{site}/gallery.html", width=390)
+    diff = page.locator(".diff.split").first
+    texts = diff.locator("td:not(.no)").evaluate_all(
+        "(all) => all.filter((one) => one.getClientRects().length).map((one) => one.getBoundingClientRect().width)"
+    )
+    assert texts and min(texts) > 250
+    expect(page.locator(".diff-sum .segmented")).to_be_hidden()  # there is nothing to choose
+    page.context.close()
