@@ -167,7 +167,7 @@ def test_newcomers_are_seen_and_asked_by_an_author_or_approver(people, sop):
 
 def test_my_training_lists_what_is_due_and_what_is_done(people, sop, ticking):
     client = people.client(people.approver2)
-    assert "Signing waits for it." in text(client.get("/training/"))
+    assert "Signing waits for it: at once where you were trained on no version before" in text(client.get("/training/"))
     acts.read(people.approver2, sop)
     page = text(client.get("/training/"))
     assert "Nothing to read" in page
