@@ -185,7 +185,9 @@ def _data(chosen: ReviewFilter, entries: Sequence[Entry], findings: str) -> dict
 
 def narrowed(chosen: ReviewFilter) -> str:
     """The filter in words."""
-    told = [f"acts {', '.join(chosen.actions)}"] if chosen.actions else []
+    # An act that this release does not know any more is called as it is stored.
+    acts = [str(Action(act).label) if act in Action.values else act for act in chosen.actions]
+    told = [f"acts {', '.join(f'“{act}”' for act in acts)}"] if acts else []
     told += [f"subjects {', '.join(chosen.subject_kinds)}"] if chosen.subject_kinds else []
     told += [f"{len(chosen.people)} people"] if chosen.people else []
     told += [f"{len(chosen.records)} records"] if chosen.records else []

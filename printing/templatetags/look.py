@@ -237,6 +237,12 @@ def utc_now() -> datetime:
 
 
 @register.filter
+def moment(written: str) -> datetime | None:
+    """A time that is kept as ISO 8601, for the tags and filters that say times; None for ""."""
+    return datetime.fromisoformat(written) if written else None
+
+
+@register.filter
 def short_hash(value: object) -> str:
     """`9f3c41d7 … e02b`: the first eight and last four digits, after the algorithm's name if it has one."""
     text = str(value or "")

@@ -79,6 +79,13 @@ def test_the_reading_log_leaves_out_records_that_one_may_not_see(firm):
     assert "KRAS-001 version 1" in firm.client(firm.inspector).get("/audit/access/").content.decode()
 
 
+def test_the_reading_log_leads_to_the_job_that_an_export_came_from(firm):
+    trail.access(firm.inspector, "export", firm.version("KRAS-001"), {"job": "1df85a4e-0000-4000-8000-000000000000"})
+    body = firm.client(firm.inspector).get("/audit/access/").content.decode()
+    assert '<a href="/jobs/1df85a4e-0000-4000-8000-000000000000/">the job</a>' in body
+    assert "job: 1df85a4e" not in body
+
+
 # Lists ----------------------------------------------------------------------------------------------------------------
 
 

@@ -57,6 +57,11 @@ def test_compliance_a_review_is_sealed_signed_and_counts_from_its_signature_on(p
     }
 
 
+def test_a_review_says_in_words_which_acts_it_is_narrowed_to(people, chosen):
+    words = trail_reviews.narrowed(chosen)
+    assert words == f"acts “{Action.STEP_REFUSED.label}”" and "step.refused" not in words
+
+
 @pytest.mark.compliance("A6", "11.10(g)", "Administrator")
 def test_compliance_nobody_reviews_their_own_acts(people, chosen):
     version = review(chosen, people.approver)
