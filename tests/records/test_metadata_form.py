@@ -134,7 +134,7 @@ def test_everything_wrong_is_said_at_its_field_in_the_words_of_the_gate():
         },
     )
     assert {field: list(errors) for field, errors in form.errors.items()} == {
-        "run_id": ['Run ID (run_id) must have the form ^RUN-[0-9]{4}$; it is "run 1".'],
+        "run_id": ['Run ID (run_id) must look like "RUN-0001"; it is "run 1".'],
         "run_date": ['Run date (run_date) must be a day written as 2026-01-31; it is "28.2.2026".'],
         "lanes": ['"lanes" must be at most 8; it is 9.'],
         "passed": ["This field is required."],
