@@ -33,9 +33,8 @@ class SittingMiddleware:
         sitting, polled = request.sitting, getattr(view, "polled", False)  # type: ignore[attr-defined]
         if polled and sitting is None and getattr(view, "login_required", True) and request.headers.get("HX-Request"):
             return HttpResponse(headers={"HX-Refresh": "true"})
-        now = clock.now()
-        if sitting and now - sitting.last_seen_at > SEEN_EVERY and not polled:
-            Sitting.objects.filter(pk=sitting.pk).update(last_seen_at=now)
+        if sitting and not polled and request.came_at - sitting.last_seen_at > SEEN_EVERY:  # type: ignore[attr-defined]
+            Sitting.objects.filter(pk=sitting.pk).update(last_seen_at=request.came_at)  # type: ignore[attr-defined]
         return None
 
     def _sit(self, request: HttpRequest) -> None:
@@ -53,4 +52,4 @@ class SittingMiddleware:
                 request, "You were logged out, because your session came from another browser. Please log in again."
             )
         else:
-            request.sitting = sitting  # type: ignore[attr-defined]
+            request.sitting, request.came_at = sitting, now  # type: ignore[attr-defined]

@@ -375,7 +375,7 @@ def test_compliance_an_answer_signs_once_and_no_later_than_its_dialog(firm, aske
     late = acts.intend(firm.version("KRAS-001", 2), firm.reviewer, where)
     ticking.advance(seconds=121)
     with pytest.raises(intents.IntentRefused):
-        sign(firm, late, where, key.answer(challenge_of(late, Meaning.READING)), Meaning.READING)
+        sign(firm, late, where, key.answer(challenge_of(late, Meaning.REVIEW)), Meaning.REVIEW)
 
 
 @pytest.mark.compliance("S1")
