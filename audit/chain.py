@@ -19,7 +19,7 @@ from psycopg import Cursor
 from audit.models import Access, Entry
 
 BATCH, BYTES = 250, 2**24
-"""Links that travel as one value: so many, and no more bytes than so many beside those of the first."""
+"""Links that travel as one value, where they have no more bytes than so many together."""
 MOST = 20
 """Faults that one walk names."""
 ENTRY = (
@@ -60,6 +60,8 @@ def told_as_bytes(row: str, columns: tuple[str, ...], free: tuple[str, ...]) -> 
     def member(name: str) -> str:
         if name == "at":
             value = f"""'"' || to_char({row}.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') || '"'"""
+        elif name in NAMES:
+            value = f"""'"' || {row}."{name}" || '"'"""
         else:
             value = f'{row}."{name}"' if name in NUMBERS else f'to_json({row}."{name}")'
         return f"""'"{name}":' || {value}"""
@@ -75,16 +77,16 @@ def told_as_bytes(row: str, columns: tuple[str, ...], free: tuple[str, ...]) -> 
 
 
 def _differing(row: str, join: str, columns: tuple[str, ...], free: tuple[str, ...]) -> str:
-    """SQL: the first links whose rows tell another story than their bytes, and how many links have their row."""
+    """SQL: the links whose rows tell another story than their bytes, in any order, and how many links have their row."""
     begins, ends, between = told_as_bytes(row, columns, free)
     # The last column is volatile, so that the planner works each of the others out once and not wherever it is used.
     return f"""
-SELECT (array_agg(seq ORDER BY seq) FILTER (WHERE NOT coalesce(
+SELECT array_agg(seq) FILTER (WHERE NOT coalesce(
     CASE WHEN substr(leaf, 1, length(a)) = a AND substr(leaf, length(leaf) - length(z) + 1) = z
               AND length(leaf) > length(a) + length(z)
          THEN convert_from(
                 '{{'::bytea || substr(leaf, length(a) + 1, length(leaf) - length(a) - length(z)) || '}}', 'UTF8')::jsonb = m
-    END, FALSE)))[1:{MOST}], count(*)
+    END, FALSE)), count(*)
 FROM (SELECT l.seq, l.leaf, {begins} AS a, {ends} AS z, {between} AS m, clock_timestamp() FROM audit_link l JOIN {join}) laid_out
 """  # noqa: S608 our own names
 
@@ -92,6 +94,8 @@ FROM (SELECT l.seq, l.leaf, {begins} AS a, {ends} AS z, {between} AS m, clock_ti
 LAST = 2**63 - 1
 """The largest number of a transaction."""
 NUMBERS = ("id", "xact")
+NAMES = ("action", "subject_kind")
+"""Columns whose values are names, in which nothing is to be escaped: the tables have a check for that."""
 OF_ENTRY, OF_CHANGE = "audit_entry e ON e.id = l.entry_id", "audit_rowchange c ON c.id = l.change_id"
 ROWS = f"LEFT JOIN {OF_ENTRY} LEFT JOIN {OF_CHANGE}"
 STATED = f"CASE WHEN l.change_id IS NULL THEN {columns_as_json('e', ENTRY)} ELSE {columns_as_json('c', CHANGE)} END"
@@ -104,14 +108,18 @@ ALL_ROWS = "SELECT (SELECT count(*) FROM audit_entry) + (SELECT count(*) FROM au
 MEMORY = "SET LOCAL work_mem = '128MB'"
 HEAD = Struct("!qii")
 # A chain has the numbers 1 to n. Links come by the hundred as one value: of each its number and two lengths, its hash, its bytes.
-# Large ones are shared out, since no value is larger than a gigabyte.
-LINKS = """
-SELECT links FROM generate_series(1, %(links)s, %(some)s) first, LATERAL (
-  SELECT string_agg(int8send(seq) || int4send(length(hash)) || int4send(length(leaf)) || hash || leaf, '' ORDER BY seq) AS links
-  FROM (SELECT seq, hash, leaf, sum(length(leaf)) OVER (ORDER BY seq) / %(bytes)s AS share
-        FROM audit_link WHERE seq BETWEEN first AND first + %(some)s - 1) l
-  GROUP BY share ORDER BY share) shared
-"""
+# Large ones come alone, since no value is larger than a gigabyte.
+LINK = "int8send(seq) || int4send(length(hash)) || int4send(length(leaf)) || hash || leaf"
+LINKS = f"""
+SELECT links FROM generate_series(1, %(links)s, %(some)s) first,
+  LATERAL (SELECT sum(length(leaf)) <= %(bytes)s AS together
+           FROM audit_link WHERE seq BETWEEN first AND first + %(some)s - 1) sized,
+  LATERAL (
+    SELECT string_agg({LINK}, ''::bytea ORDER BY seq) AS links
+    FROM audit_link WHERE together AND seq BETWEEN first AND first + %(some)s - 1 HAVING count(*) > 0
+    UNION ALL (SELECT {LINK} FROM audit_link WHERE NOT together AND seq BETWEEN first AND first + %(some)s - 1 ORDER BY seq)
+  ) shared
+"""  # noqa: S608 our own names
 
 
 @dataclass(frozen=True)
