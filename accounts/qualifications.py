@@ -38,9 +38,14 @@ def lift(versions: Collection[uuid.UUID], *, by: User, reason: str, read_too: bo
 def policy_in_effect(user: User, when: datetime) -> Policy | None:
     """The version in effect of the e-signature SOP that the person works under: the newest one of their areas, or of the firm
     where their areas have none."""
-    running = Q(ends_at__isnull=True) | Q(ends_at__gt=when)
-    policies = Policy.objects.filter(running, begins_at__lte=when).order_by("-begins_at")
-    return policies.filter(area__in=user.areas.all()).first() or policies.first()
+    known = vars(user).setdefault("_policies", {})  # an act asks for its one moment several times
+    if when not in known:
+        running = Q(ends_at__isnull=True) | Q(ends_at__gt=when)
+        policies = list(Policy.objects.filter(running, begins_at__lte=when).order_by("-begins_at"))
+        theirs = (policy for policy in policies if policy.area_id in user.reach.areas)
+        known[when] = next(theirs, policies[0] if policies else None)
+    found: Policy | None = known[when]
+    return found
 
 
 def policy_in_force(user: User, when: datetime | None = None) -> str:
@@ -51,13 +56,23 @@ def policy_in_force(user: User, when: datetime | None = None) -> str:
     next one is approved by people who are trained.
     """
     when = when or clock.now()
+    known: dict[datetime, str] = vars(user).setdefault("_trained_on", {})
+    if when not in known:
+        found = _trained_on(user, when)
+        known[when] = found.label if found else ""
+    return known[when]
+
+
+def _trained_on(user: User, when: datetime) -> Qualification | None:
     policy = policy_in_effect(user, when)
-    read = _read().filter(user=user, gate="signing")
-    found = read.order_by("-met_at").first()
-    if policy:
-        asked = unread(user).filter(topic=policy.topic, due_at__gt=when)
-        found = read.filter(topic=policy.topic).order_by("-ordinal").first() or (found if asked.exists() else None)
-    return found.label if found else ""
+    read = list(_read().filter(user=user, gate="signing").order_by("-met_at"))
+    last = read[0] if read else None
+    if policy is None:
+        return last
+    of_it = [row for row in read if row.topic == policy.topic]
+    if of_it:
+        return max(of_it, key=lambda row: row.ordinal)
+    return last if unread(user).filter(topic=policy.topic, due_at__gt=when).exists() else None
 
 
 def _read() -> QuerySet[Qualification]:
