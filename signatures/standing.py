@@ -171,10 +171,20 @@ def to_decide() -> QuerySet[Signature]:
     approved and that no later approved version has overtaken."""
     # A decision on which no suspicion ever fell counts. Where one did, the database cannot follow the line of decisions:
     # those few are held against the rule above.
-    waiting = _waiting()
+    waiting = _waiting().filter(_may_wait())
     later = Signature.objects.filter(Exists(_suspicions()), about=OuterRef("pk"))
     unclear = list(waiting.filter(Exists(later)).select_related("version").defer("statement", "seal"))
     return waiting.exclude(pk__in=[pk for pk, stands in of_all(unclear).items() if not stands.to_decide])
+
+
+def _may_wait() -> Q:
+    """Few signatures can: those of people who were under suspicion once, and those that somebody withdrew. Asked first and given
+    as keys, so that the question does not grow with the archive."""
+    suspects = Suspicion.objects.values_list("user", flat=True).distinct()
+    withdrawn = Signature.objects.filter(about__isnull=False, meaning=Meaning.WITHDRAWAL).values_list(
+        "about", flat=True
+    )
+    return Q(signer__in=list(suspects)) | Q(pk__in=list(withdrawn))
 
 
 def _waiting() -> QuerySet[Signature]:

@@ -2,9 +2,10 @@
 
 from django import forms
 
-from accounts.models import Area, User
+from accounts.models import User
 from accounts.roles import CONTENT_ROLES, Role
 from audit.reasons import LETTERS
+from records.area_field import AreaField
 from sops.models import Sop
 from sops.transitions import STARTER
 
@@ -45,9 +46,7 @@ class RuleForm(forms.Form):
 
 class NewSopForm(forms.Form):
     title = forms.CharField(max_length=200, help_text="As it stands on the first page.")
-    area = forms.ModelChoiceField(
-        Area.objects.none(), empty_label=None, help_text="Who belongs to it can read the SOP."
-    )
+    area = AreaField(help_text="Who belongs to it can read the SOP.")
     starter = forms.ChoiceField(label="Begin with", required=False)
     gate = forms.ChoiceField(
         label="What waits for its reading",
@@ -60,5 +59,5 @@ class NewSopForm(forms.Form):
 
     def __init__(self, data: object = None, *, user: User) -> None:
         super().__init__(data)  # type: ignore[arg-type]
-        self.fields["area"].queryset = Area.objects.filter(members=user)  # type: ignore[attr-defined]
+        self.fields["area"].offer(user)  # type: ignore[attr-defined]
         self.fields["starter"].choices = [("", "Empty sections"), *starters()]  # type: ignore[attr-defined]
