@@ -147,4 +147,5 @@ def test_compliance_another_finding_about_evidence_is_not_swallowed_by_what_was_
     other = raise_alarm(kind, ANCHOR, "Link 99 is wrong.")
     first.refresh_from_db()
     assert other.pk != first.pk and (other.state, first.state) == ("standing", "closed")
+    assert first.cleared_how == "Another finding took its place."
     assert raise_alarm(kind, ANCHOR, "Link 100 is wrong.").pk == other.pk, "nobody has acknowledged that one"

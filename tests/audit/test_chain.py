@@ -268,6 +268,25 @@ def test_a_walk_names_some_faults_and_not_all(people):
     assert len([walk.fault, *walk.further]) == chain.MOST < RowChange.objects.count()
 
 
+def test_a_row_that_is_gone_is_named_beside_one_that_was_changed(people):
+    changed, gone = Entry.objects.order_by("id")[1:3]
+    with dba(name_of_database()) as raw:
+        raw.execute("UPDATE audit_entry SET reason = 'forged' WHERE id = %s", [changed.pk])
+        raw.execute("DELETE FROM audit_entry WHERE id = %s", [gone.pk])
+    walk = chain.walk()
+    assert [fault.where for fault in (walk.fault, *walk.further)] == [f"entry {changed.pk}", f"entry {gone.pk}"]
+
+
+def test_a_reading_before_every_seal_is_named(people):
+    some_reading(people)
+    first = Access.objects.order_by("id").first()
+    with dba(name_of_database()) as raw:
+        raw.execute("UPDATE audit_access SET xact = -5 WHERE id = %s", [first.pk])
+    walk = chain.walk()
+    where, said = f"access {first.pk}", f"Access {first.pk} stands before every seal of the reading log."
+    assert (where, said) in [(fault.where, fault.sentence) for fault in (walk.fault, *walk.further)]
+
+
 def test_large_links_are_shared_out_over_several_values(people, monkeypatch):
     told: list[int] = []
     monkeypatch.setattr(chain, "BYTES", 1000)
