@@ -25,7 +25,7 @@ EXPLAINED = {
     "Secure Flag cookie": "served in the clear on this machine; in production the cookies are Secure",
     "HTTP Strict Transport Security (HSTS)": "served in the clear on this machine; in production it is sent",
     "Unencrypted Channels": "served in the clear on this machine; in production nothing is answered without https",
-    "LDAP Injection /people/access/export/": "the portal speaks to no LDAP: the list itself changes while the scan changes accounts",
+    "LDAP Injection": "the portal speaks to no LDAP: exports name the second at which they were made, and so differ from each other",
     "Cross Site Request Forgery /verify/": "that form changes nothing and knows nobody: a script may ask as well as a person",
 }
 
