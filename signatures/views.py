@@ -130,7 +130,7 @@ def _follows(signed: Signature) -> str:
         Meaning.RESPONSIBILITY: "The version is approved." if state == State.APPROVED else "",
         Meaning.REJECTION: "The version is rejected, and its author is free to submit another.",
         Meaning.READING: "Your training record says so from now on.",
-        Meaning.RETIREMENT: "No revision of it is effective any more.",
+        Meaning.RETIREMENT: "It is retired; its page says what is effective now.",
     }.get(Meaning(signed.meaning), "") or ("Those after you are asked now." if waits else "")
 
 

@@ -417,6 +417,7 @@ def test_compliance_two_administrators_end_a_suspicion_about_somebody_whom_one_o
     re_enable(people, ticking, reviewer)
     transitions.prove_identity(reviewer, by=people.administrator, evidence="Passport, last digits 1234")
     transitions.clear(reviewer, by=people.administrator2, reason=reason)
+    assert not Suspicion.objects.filter(user=reviewer, ended_at=None).exists()
 
 
 @pytest.mark.compliance("11.100(b)", "11.300(c)")
